@@ -1,0 +1,56 @@
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+/// A SHA-256 digest, displayed as `sha256:` and 64 hexadecimal digits.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Digest(String);
+
+impl Digest {
+    /// Computes the digest of `bytes`.
+    pub fn of_bytes(bytes: &[u8]) -> Self {
+        Self::from_hash(&Sha256::digest(bytes))
+    }
+
+    /// Computes the digest of everything `reader` yields, in constant memory.
+    ///
+    /// # Errors
+    /// Whatever reading fails with.
+    pub fn of_reader(mut reader: impl std::io::Read) -> std::io::Result<Self> {
+        let mut hasher = Sha256::new();
+        let mut buffer = vec![0_u8; 1 << 16];
+        loop {
+            match reader.read(&mut buffer)? {
+                0 => return Ok(Self::from_hash(&hasher.finalize())),
+                count => hasher.update(&buffer[..count]),
+            }
+        }
+    }
+
+    /// Computes the digest of `value`'s JSON, whose key order is the order of its fields.
+    ///
+    /// # Errors
+    /// If `value` does not serialise to JSON.
+    pub fn of_json(value: &impl Serialize) -> serde_json::Result<Self> {
+        Ok(Self::of_bytes(&serde_json::to_vec(value)?))
+    }
+
+    /// Returns the first 12 hexadecimal digits: enough to tell things apart in a name.
+    pub fn short(&self) -> &str {
+        let hex = self.0.strip_prefix("sha256:").unwrap_or(&self.0);
+        hex.get(..12).unwrap_or(hex)
+    }
+
+    fn from_hash(hash: &[u8]) -> Self {
+        let hex: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+        Self(format!("sha256:{hex}"))
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}

@@ -1,0 +1,93 @@
+use std::fmt;
+
+use crate::{Digest, ModelId};
+
+/// Where a published folder lives in a store, relative to the store's root.
+///
+/// The only place that renders a key: no other code joins key segments. A key is one or more
+/// segments of `[A-Za-z0-9._-]` with `/` between them, none of them `.` or `..`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ObjectKey(String);
+
+impl ObjectKey {
+    /// The folder of a fine-tuned model's version.
+    pub fn model(id: &ModelId, version: u32) -> Self {
+        Self(format!("models/{}/{version}", segment(&id.to_string())))
+    }
+
+    /// The folder that holds all versions of a fine-tuned model.
+    pub fn model_versions(id: &ModelId) -> Self {
+        Self(format!("models/{}", segment(&id.to_string())))
+    }
+
+    /// The folder that holds all fine-tuned models.
+    pub fn models() -> Self {
+        Self("models".to_owned())
+    }
+
+    /// The folder of a base model fetched from a Hub.
+    pub fn base(repository: &str, revision: &str) -> Self {
+        Self(format!(
+            "bases/{}/{}",
+            segment(repository),
+            segment(revision)
+        ))
+    }
+
+    /// The folder of everything that belongs to one training job.
+    pub fn job(job: &Digest) -> Self {
+        Self(format!("jobs/{}", job.short()))
+    }
+
+    /// The folder that holds a job's checkpoints.
+    pub fn checkpoints(job: &Digest) -> Self {
+        Self(format!("jobs/{}/checkpoints", job.short()))
+    }
+
+    /// The folder of the checkpoint that a job wrote after `step` optimizer steps.
+    pub fn checkpoint(job: &Digest, step: u64) -> Self {
+        Self(format!("jobs/{}/checkpoints/step-{step:08}", job.short()))
+    }
+
+    /// Returns the key of the entry called `name` directly below this key.
+    ///
+    /// `None` if `name` could not have been rendered by this type.
+    pub fn child(&self, name: &str) -> Option<Self> {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+        let valid = !name.is_empty() && name != "." && name != ".." && name.chars().all(plain);
+        valid.then(|| Self(format!("{}/{name}", self.0)))
+    }
+
+    /// Returns the last segment.
+    pub fn name(&self) -> &str {
+        self.0.rsplit('/').next().unwrap_or(&self.0)
+    }
+
+    /// Returns the key with `/` between its segments.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ObjectKey {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+/// Renders any text as one segment: `/` and `:` become `--`, other foreign characters `-`.
+fn segment(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '/' | ':' => out.push_str("--"),
+            c if c.is_ascii_alphanumeric() || "._-".contains(c) => out.push(c),
+            _ => out.push('-'),
+        }
+    }
+    if out.chars().all(|c| c == '.') {
+        "-".to_owned()
+    } else {
+        out
+    }
+}

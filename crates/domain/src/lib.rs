@@ -1,0 +1,24 @@
+//! What llmopt talks about: conversations, training configurations, events, findings, identities.
+//!
+//! Knows the words and their rules. Does not know files, HTTP, tensors or stores: everything here is
+//! plain data that every process shares.
+
+mod conversation;
+mod digest;
+mod event;
+mod finding;
+mod identity;
+mod job;
+mod key;
+mod training;
+
+pub use conversation::{Conversation, Message, Role};
+pub use digest::Digest;
+pub use event::{EvaluationMetrics, TrainingEvent};
+pub use finding::{Finding, Place, Severity};
+pub use identity::{IdentityError, ModelId, ModelName};
+pub use job::{BaseModel, DatasetFile, EvaluationSpec, JobSpec};
+pub use key::ObjectKey;
+pub use training::{
+    ConfigProblem, LoraConfig, Method, Overlong, Precision, Schedule, TrainingConfig,
+};

@@ -1,0 +1,8 @@
+//! Lets the trainer find libtorch at run time where it was found at build time.
+
+fn main() {
+    println!("cargo::rerun-if-env-changed=DEP_TCH_LIBTORCH_LIB");
+    if let Some(folder) = std::env::var_os("DEP_TCH_LIBTORCH_LIB") {
+        println!("cargo::rustc-link-arg=-Wl,-rpath,{}", folder.display());
+    }
+}
