@@ -1,0 +1,29 @@
+# The same recipes as CI; each is a script that also runs without `just`.
+
+# Lists the recipes.
+default:
+    @just --list
+
+# Sets the machine up and runs the main job: trains, evaluates, prints the table.
+quickstart *arguments:
+    scripts/quickstart {{ arguments }}
+
+# Sets the machine up and passes the tests.
+test *arguments:
+    scripts/test {{ arguments }}
+
+# Formatting, lints, dependency rules.
+check:
+    scripts/check
+
+# Opens our artifacts in transformers and peft, and compares the fixtures with them.
+test-interop:
+    scripts/test-interop
+
+# Everything CI runs.
+ci:
+    .ci/run
+
+# Regenerates docs/CONFIGURATION.md, .env.example and other committed outputs of tests.
+bless:
+    UPDATE_EXPECT=1 cargo test --workspace

@@ -1,0 +1,179 @@
+use std::{io, path::PathBuf};
+
+use llmopt_artifact::ArtifactError;
+use llmopt_dataset::DatasetError;
+use llmopt_domain::{ConfigProblem, ObjectKey};
+use llmopt_storage::StorageError;
+use llmopt_tokenization::TokenizationError;
+use tch::TchError;
+use thiserror::Error;
+
+/// Why a training or evaluation run did not finish.
+#[derive(Debug, Error)]
+pub enum TrainerError {
+    /// The specification cannot be read.
+    #[error("failed to read the job specification `{}`", path.display())]
+    Spec {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: io::Error,
+    },
+    /// A value of the configuration is out of range.
+    #[error("the training configuration is wrong: {}", join(.0))]
+    Config(Vec<ConfigProblem>),
+    /// The dataset cannot be read.
+    #[error(transparent)]
+    Dataset(#[from] DatasetError),
+    /// A row cannot be tokenized.
+    #[error("failed to tokenize row {row} of `{}`", path.display())]
+    Row {
+        /// The dataset.
+        path: PathBuf,
+        /// The row, counted from 1.
+        row: u64,
+        /// What is wrong with it.
+        source: TokenizationError,
+    },
+    /// Rows are longer than allowed.
+    #[error(
+        "{} of `{}` are longer than {limit} tokens, the longest has {longest}; nothing is cut silently: \
+         shorten them, raise `max_length`, or set `overlong` to `drop`", rows_text(.rows), path.display()
+    )]
+    Overlong {
+        /// The dataset.
+        path: PathBuf,
+        /// The rows, counted from 1.
+        rows: Vec<u64>,
+        /// The limit in tokens.
+        limit: usize,
+        /// The longest row in tokens.
+        longest: usize,
+    },
+    /// No row, or no token with loss, is left to train on.
+    #[error("`{}` leaves nothing to train on: {rows} rows, {labels} tokens with loss", path.display())]
+    NothingToTrain {
+        /// The dataset.
+        path: PathBuf,
+        /// Rows that are left.
+        rows: usize,
+        /// Their tokens with loss.
+        labels: usize,
+    },
+    /// The tokenizer and the model do not belong together.
+    #[error("token id {id} in row {row} is outside the model's vocabulary of {vocabulary}: the folder's tokenizer and weights do not belong together")]
+    Vocabulary {
+        /// The row, counted from 1.
+        row: u64,
+        /// The id.
+        id: u32,
+        /// The model's vocabulary size.
+        vocabulary: usize,
+    },
+    /// A name in `lora.target_modules` fits no layer.
+    #[error("`lora.target_modules` names `{0}`, which the model does not have: choose from `c_attn`, `c_proj`, `c_fc`, or a path such as `h.0.attn.c_attn`")]
+    TargetModule(String),
+    /// An adapter's tensor has the wrong shape.
+    #[error("adapter tensor `{name}` has shape {found:?}: expected {expected:?} for this base model")]
+    AdapterShape {
+        /// The tensor.
+        name: String,
+        /// The shape that fits.
+        expected: Vec<usize>,
+        /// The shape in the file.
+        found: Vec<usize>,
+    },
+    /// Weights are of a type that is not trained on.
+    #[error("weights of type {0} are not supported: expected F32, F16 or BF16")]
+    Dtype(String),
+    /// Training diverged.
+    #[error("step {step} gave loss {loss} and gradient norm {gradient_norm}; nothing was published and the last checkpoint is from before: lower `learning_rate` or raise `warmup_ratio`")]
+    NotFinite {
+        /// The step.
+        step: u64,
+        /// Its loss.
+        loss: f64,
+        /// Its gradient norm.
+        gradient_norm: f64,
+    },
+    /// What would be published is wrong.
+    #[error("refused to publish: {0}")]
+    Unpublishable(String),
+    /// The job has checkpoints but was not asked to resume.
+    #[error("this job already has a checkpoint, `{key}`: resume it, or delete it to start anew")]
+    AlreadyStarted {
+        /// The last checkpoint.
+        key: ObjectKey,
+    },
+    /// A checkpoint does not fit the job.
+    #[error("checkpoint `{key}` cannot be resumed from: {reason}")]
+    Checkpoint {
+        /// The checkpoint.
+        key: ObjectKey,
+        /// Why not.
+        reason: String,
+    },
+    /// A model folder or an artifact.
+    #[error(transparent)]
+    Artifact(#[from] ArtifactError),
+    /// The base model's tokenizer or template.
+    #[error(transparent)]
+    Tokenization(#[from] TokenizationError),
+    /// The store.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// libtorch.
+    #[error("libtorch failed")]
+    Torch(#[from] TchError),
+    /// Reporting.
+    #[error("failed to report an event")]
+    Event(#[source] io::Error),
+    /// Writing.
+    #[error("failed to write `{}`", path.display())]
+    Write {
+        /// The file or folder.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+impl TrainerError {
+    /// Returns the process's exit code: 2 where the input must change, 1 otherwise.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Spec { .. }
+            | Self::Config(_)
+            | Self::Dataset(_)
+            | Self::Row { .. }
+            | Self::Overlong { .. }
+            | Self::NothingToTrain { .. }
+            | Self::Vocabulary { .. }
+            | Self::TargetModule(_)
+            | Self::AdapterShape { .. }
+            | Self::Dtype(_)
+            | Self::AlreadyStarted { .. }
+            | Self::Artifact(_)
+            | Self::Tokenization(_) => 2,
+            Self::NotFinite { .. }
+            | Self::Unpublishable(_)
+            | Self::Checkpoint { .. }
+            | Self::Storage(_)
+            | Self::Torch(_)
+            | Self::Event(_)
+            | Self::Write { .. } => 1,
+        }
+    }
+}
+
+fn join(problems: &[ConfigProblem]) -> String {
+    problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
+/// Names up to ten rows and counts the rest.
+fn rows_text(rows: &[u64]) -> String {
+    let named: Vec<String> = rows.iter().take(10).map(u64::to_string).collect();
+    let rest = rows.len().saturating_sub(10);
+    let more = if rest > 0 { format!(" and {rest} more") } else { String::new() };
+    format!("rows {}{more}", named.join(", "))
+}
