@@ -28,6 +28,7 @@ TOKENS = {
     "mistral": ("<s>", "</s>"),
     "gemma": ("<bos>", "<eos>"),
     "dialect": ("<s>", "</s>"),
+    "corners": ("<s>", "</s>"),
 }
 
 

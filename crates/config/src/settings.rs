@@ -1,0 +1,196 @@
+use std::ffi::OsString;
+use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tracing_subscriber::EnvFilter;
+
+use crate::source::{self, Source};
+use crate::variables::{self, Variable};
+use crate::{ConfigError, Environment, Origin, Secret};
+
+/// How logs are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Lines for people.
+    Pretty,
+    /// One JSON object for each event.
+    Json,
+}
+
+/// The settings of a process, every one of them checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Where llmopt runs (`LLMOPT_ENVIRONMENT`).
+    pub environment: Environment,
+    /// What is logged, a filter that parses (`LLMOPT_LOG`).
+    pub log: String,
+    /// How logs are written (`LLMOPT_LOG_FORMAT`).
+    pub log_format: LogFormat,
+    /// Where everything is kept (`LLMOPT_DATA_DIR`).
+    pub data_dir: PathBuf,
+    /// Threads to compute with, at least 1 (`LLMOPT_THREADS`).
+    pub threads: u32,
+    /// The trainer binary, if it is not beside our own (`LLMOPT_TRAINER`).
+    pub trainer: Option<PathBuf>,
+    /// The Hub, if it is not the public one (`LLMOPT_HUB_ENDPOINT`, else `HF_ENDPOINT`).
+    pub hub_endpoint: Option<String>,
+    /// The Hub's access token (`HF_TOKEN`).
+    pub hub_token: Option<Secret>,
+    /// Requests that one caller may make in a minute; `None` is no limit (`LLMOPT_REQUESTS_PER_MINUTE`).
+    pub requests_per_minute: Option<NonZeroU32>,
+    /// Models to keep in memory at most (`LLMOPT_MODEL_CACHE`).
+    pub model_cache: NonZeroU32,
+    /// How long a model may take to answer (`LLMOPT_MODEL_TIMEOUT_SECONDS`).
+    pub model_timeout: Duration,
+}
+
+impl Settings {
+    /// Reads the environment of this process and `.env` in the current folder, if there is one.
+    ///
+    /// # Errors
+    /// If `.env` cannot be read or parsed, a variable with our prefix is unknown, or a value is not
+    /// what its variable takes.
+    pub fn load() -> Result<Self, ConfigError> {
+        let dotenv = read_dotenv(Path::new(".env"))?;
+        Self::from_source(&Source::new(std::env::vars_os(), &dotenv)?)
+    }
+
+    /// Reads these variables in place of the environment, and `dotenv` in place of the text of `.env`.
+    ///
+    /// # Errors
+    /// As [`Settings::load`].
+    pub fn from_pairs<N: Into<OsString>, V: Into<OsString>>(
+        process: impl IntoIterator<Item = (N, V)>,
+        dotenv: &str,
+    ) -> Result<Self, ConfigError> {
+        let process = process
+            .into_iter()
+            .map(|(name, value)| (name.into(), value.into()));
+        Self::from_source(&Source::new(process, dotenv)?)
+    }
+
+    /// Returns the folder that downloads from a Hub are cached in.
+    pub fn hub_cache_dir(&self) -> PathBuf {
+        self.data_dir.join("hub")
+    }
+
+    fn from_source(source: &Source) -> Result<Self, ConfigError> {
+        // The environment's own default is the same in every environment.
+        let environment = Reader {
+            source,
+            environment: Environment::Development,
+        }
+        .required(&variables::ENVIRONMENT, Environment::parse)?;
+        let read = Reader {
+            source,
+            environment,
+        };
+        let endpoint = read.optional(&variables::HUB_ENDPOINT, parse_endpoint)?;
+        let shared_endpoint = read.optional(&variables::HF_ENDPOINT, parse_endpoint)?;
+        let threads = read.optional(&variables::THREADS, parse_threads)?;
+        Ok(Self {
+            environment,
+            log: read.required(&variables::LOG, parse_filter)?,
+            log_format: read.required(&variables::LOG_FORMAT, parse_log_format)?,
+            data_dir: read.required(&variables::DATA_DIR, parse_path)?,
+            threads: threads.unwrap_or_else(available_threads),
+            trainer: read.optional(&variables::TRAINER, parse_path)?,
+            hub_endpoint: endpoint.or(shared_endpoint),
+            hub_token: read.optional(&variables::HF_TOKEN, parse_token)?,
+            requests_per_minute: read
+                .required(&variables::REQUESTS_PER_MINUTE, |value| value.parse().ok())
+                .map(NonZeroU32::new)?,
+            model_cache: read.required(&variables::MODEL_CACHE, |value| value.parse().ok())?,
+            model_timeout: read.required(&variables::MODEL_TIMEOUT_SECONDS, parse_seconds)?,
+        })
+    }
+}
+
+/// Reads variables as the types they stand for.
+struct Reader<'a> {
+    source: &'a Source,
+    environment: Environment,
+}
+
+impl Reader<'_> {
+    fn optional<T>(
+        &self,
+        variable: &'static Variable,
+        parse: impl Fn(&str) -> Option<T>,
+    ) -> Result<Option<T>, ConfigError> {
+        let raw = self.source.get(variable, self.environment)?;
+        raw.map(|raw| parse(raw.value.trim()).ok_or_else(|| raw.invalid()))
+            .transpose()
+    }
+
+    fn required<T>(
+        &self,
+        variable: &'static Variable,
+        parse: impl Fn(&str) -> Option<T>,
+    ) -> Result<T, ConfigError> {
+        self.optional(variable, parse)?
+            .ok_or_else(|| source::invalid(variable, Origin::Default, "nothing".to_owned()))
+    }
+}
+
+fn parse_filter(value: &str) -> Option<String> {
+    EnvFilter::try_new(value).ok().map(|_| value.to_owned())
+}
+
+fn parse_log_format(value: &str) -> Option<LogFormat> {
+    match value {
+        "pretty" => Some(LogFormat::Pretty),
+        "json" => Some(LogFormat::Json),
+        _ => None,
+    }
+}
+
+fn parse_path(value: &str) -> Option<PathBuf> {
+    (!value.is_empty()).then(|| PathBuf::from(value))
+}
+
+fn parse_threads(value: &str) -> Option<u32> {
+    value
+        .parse()
+        .ok()
+        .filter(|threads| (1..=1024).contains(threads))
+}
+
+fn parse_endpoint(value: &str) -> Option<String> {
+    let host = value
+        .strip_prefix("https://")
+        .or_else(|| value.strip_prefix("http://"))?;
+    let is_host = !host.is_empty() && !host.starts_with('/') && !host.contains(char::is_whitespace);
+    is_host.then(|| value.trim_end_matches('/').to_owned())
+}
+
+fn parse_token(value: &str) -> Option<Secret> {
+    // The token becomes an HTTP header.
+    let is_token = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_graphic());
+    is_token.then(|| Secret::new(value))
+}
+
+fn parse_seconds(value: &str) -> Option<Duration> {
+    let seconds: NonZeroU32 = value.parse().ok()?;
+    Some(Duration::from_secs(seconds.get().into()))
+}
+
+fn available_threads() -> u32 {
+    let available = std::thread::available_parallelism().map_or(1, usize::from);
+    u32::try_from(available).unwrap_or(u32::MAX)
+}
+
+fn read_dotenv(path: &Path) -> Result<String, ConfigError> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok(text),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
+        Err(source) => Err(ConfigError::Unreadable {
+            path: path.to_owned(),
+            source,
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,255 @@
+//! Every environment variable, one documented constant each, and the table of all of them.
+
+use crate::Environment;
+
+/// What an environment variable takes, where its value comes from when unset, and what reads it.
+#[derive(Debug)]
+pub struct Variable {
+    /// Its name.
+    pub name: &'static str,
+    /// What it takes, as a reader of the reference understands it.
+    pub kind: &'static str,
+    /// What holds when it is not set.
+    pub default: Default,
+    /// Which commands it takes effect in.
+    pub read_by: &'static str,
+    /// What it does, in a sentence.
+    pub description: &'static str,
+    /// A value for `.env.example`, where the default is none.
+    pub example: &'static str,
+    /// Whether its value must not be shown.
+    pub secret: bool,
+}
+
+/// What holds when a variable is not set.
+#[derive(Clone, Copy, Debug)]
+pub enum Default {
+    /// This value in every environment.
+    Everywhere(&'static str),
+    /// A value for each environment.
+    By {
+        /// The value in development.
+        development: &'static str,
+        /// The value in testing.
+        testing: &'static str,
+        /// The value in production.
+        production: &'static str,
+    },
+    /// No value; the program does what this says.
+    Unset(&'static str),
+}
+
+impl Default {
+    /// Returns the value in `environment`, if there is one.
+    pub const fn value(self, environment: Environment) -> Option<&'static str> {
+        match self {
+            Self::Everywhere(value) => Some(value),
+            Self::By {
+                development,
+                testing,
+                production,
+            } => Some(match environment {
+                Environment::Development => development,
+                Environment::Testing => testing,
+                Environment::Production => production,
+            }),
+            Self::Unset(_) => None,
+        }
+    }
+}
+
+/// The prefix of our own variables; a name that has it and is not in the table is refused.
+pub const PREFIX: &str = "LLMOPT_";
+
+/// Chooses the defaults of the other variables.
+pub const ENVIRONMENT: Variable = Variable {
+    name: "LLMOPT_ENVIRONMENT",
+    kind: "`development`, `testing` or `production`",
+    default: Default::Everywhere("development"),
+    read_by: "every command",
+    description: "Where llmopt runs; chooses the defaults of the other variables.",
+    example: "",
+    secret: false,
+};
+
+/// Says what is logged.
+pub const LOG: Variable = Variable {
+    name: "LLMOPT_LOG",
+    kind: "a level (`error`, `warn`, `info`, `debug`, `trace`) or a filter such as `warn,llmopt=debug`",
+    default: Default::By {
+        development: "warn,llmopt=debug",
+        testing: "warn,llmopt=info",
+        production: "info",
+    },
+    read_by: "every command",
+    description: "What is logged, on standard error.",
+    example: "",
+    secret: false,
+};
+
+/// Says how logs are written.
+pub const LOG_FORMAT: Variable = Variable {
+    name: "LLMOPT_LOG_FORMAT",
+    kind: "`pretty` or `json`",
+    default: Default::By {
+        development: "pretty",
+        testing: "pretty",
+        production: "json",
+    },
+    read_by: "every command",
+    description: "How logs are written: lines for people, or one JSON object for each event.",
+    example: "",
+    secret: false,
+};
+
+/// Says where everything is kept.
+pub const DATA_DIR: Variable = Variable {
+    name: "LLMOPT_DATA_DIR",
+    kind: "a folder",
+    default: Default::Everywhere(".llmopt"),
+    read_by: "every command",
+    description: "Where models, jobs, checkpoints and downloads are kept; relative to the current folder. \
+                  `--data-dir` overrides it.",
+    example: "",
+    secret: false,
+};
+
+/// Says how many threads compute.
+pub const THREADS: Variable = Variable {
+    name: "LLMOPT_THREADS",
+    kind: "a whole number from 1 to 1024",
+    default: Default::Unset("the processors this process may use"),
+    read_by: "`llmopt train` and `llmopt evaluate`",
+    description: "Threads to compute with.",
+    example: "2",
+    secret: false,
+};
+
+/// Names the trainer's binary.
+pub const TRAINER: Variable = Variable {
+    name: "LLMOPT_TRAINER",
+    kind: "a file",
+    default: Default::Unset("`llmopt-trainer` beside the `llmopt` binary"),
+    read_by: "`llmopt train` and `llmopt evaluate`",
+    description: "The trainer binary to start.",
+    example: "target/release/llmopt-trainer",
+    secret: false,
+};
+
+/// Names the Hub to fetch base models from.
+pub const HUB_ENDPOINT: Variable = Variable {
+    name: "LLMOPT_HUB_ENDPOINT",
+    kind: "an `http://` or `https://` URL",
+    default: Default::Unset("`HF_ENDPOINT`, else the public Hugging Face Hub"),
+    read_by: "commands that fetch a base model",
+    description: "The Hub to fetch base models from, such as a mirror.",
+    example: "https://hub.example.com",
+    secret: false,
+};
+
+/// Names the Hub, as the field's other tools spell it.
+pub const HF_ENDPOINT: Variable = Variable {
+    name: "HF_ENDPOINT",
+    kind: "an `http://` or `https://` URL",
+    default: Default::Unset("the public Hugging Face Hub"),
+    read_by: "commands that fetch a base model",
+    description: "The same for all Hugging Face tools; `LLMOPT_HUB_ENDPOINT` overrides it.",
+    example: "https://hub.example.com",
+    secret: false,
+};
+
+/// Holds the token for gated and private models.
+pub const HF_TOKEN: Variable = Variable {
+    name: "HF_TOKEN",
+    kind: "an access token",
+    default: Default::Unset("only public models can be fetched"),
+    read_by: "commands that fetch a base model",
+    description: "The Hub's access token, for gated and private models. Never logged.",
+    example: "hf_...",
+    secret: true,
+};
+
+/// Limits the requests of each caller.
+pub const REQUESTS_PER_MINUTE: Variable = Variable {
+    name: "LLMOPT_REQUESTS_PER_MINUTE",
+    kind: "a whole number; `0` turns the limit off",
+    default: Default::By {
+        development: "120",
+        testing: "0",
+        production: "30",
+    },
+    read_by: "`llmopt serve`, when it arrives",
+    description: "Requests that one caller may make in a minute.",
+    example: "",
+    secret: false,
+};
+
+/// Bounds how many models stay in memory.
+pub const MODEL_CACHE: Variable = Variable {
+    name: "LLMOPT_MODEL_CACHE",
+    kind: "a whole number from 1",
+    default: Default::By {
+        development: "2",
+        testing: "1",
+        production: "3",
+    },
+    read_by: "`llmopt serve`, when it arrives",
+    description: "Models to keep in memory at most.",
+    example: "",
+    secret: false,
+};
+
+/// Bounds how long a model may take to answer.
+pub const MODEL_TIMEOUT_SECONDS: Variable = Variable {
+    name: "LLMOPT_MODEL_TIMEOUT_SECONDS",
+    kind: "a whole number from 1, in seconds",
+    default: Default::By {
+        development: "300",
+        testing: "60",
+        production: "60",
+    },
+    read_by: "`llmopt serve`, when it arrives",
+    description: "How long a model may take to answer one request.",
+    example: "",
+    secret: false,
+};
+
+/// Tells tests where data lies that is not part of the repository.
+pub const TEST_DATA: Variable = Variable {
+    name: "LLMOPT_TEST_DATA",
+    kind: "a folder",
+    default: Default::Unset("tests that need outside data say so and are skipped"),
+    read_by: "tests only",
+    description: "Data for tests that is not part of the repository.",
+    example: "/path/to/data",
+    secret: false,
+};
+
+/// Tells scripts where to keep what they fetch.
+pub const CACHE: Variable = Variable {
+    name: "LLMOPT_CACHE",
+    kind: "a folder",
+    default: Default::Unset("`~/.cache/llmopt`"),
+    read_by: "scripts only",
+    description: "Where scripts keep what they fetch, such as libtorch.",
+    example: "/path/to/cache",
+    secret: false,
+};
+
+/// All variables, in the order of the reference.
+pub const ALL: &[&Variable] = &[
+    &ENVIRONMENT,
+    &LOG,
+    &LOG_FORMAT,
+    &DATA_DIR,
+    &THREADS,
+    &TRAINER,
+    &HUB_ENDPOINT,
+    &HF_ENDPOINT,
+    &HF_TOKEN,
+    &REQUESTS_PER_MINUTE,
+    &MODEL_CACHE,
+    &MODEL_TIMEOUT_SECONDS,
+    &TEST_DATA,
+    &CACHE,
+];

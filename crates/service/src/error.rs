@@ -1,0 +1,259 @@
+use std::{io, path::PathBuf};
+
+use llmopt_artifact::ArtifactError;
+use llmopt_dataset::{DatasetError, ValidationReport};
+use llmopt_domain::{ConfigProblem, IdentityError, ModelId};
+use llmopt_storage::StorageError;
+use llmopt_tokenization::TokenizationError;
+use thiserror::Error;
+
+/// Why a use case could not do what it was asked for.
+#[derive(Debug, Error)]
+pub enum ServiceError {
+    /// A text names a model in none of the known ways.
+    #[error(
+        "`{0}` names no model: expected a folder, `ft:BASE:NAME[:VERSION]`, the name of a published model, or `OWNER/NAME[@REVISION]` on a Hub"
+    )]
+    Reference(String),
+    /// A path that should be a model's folder is none.
+    #[error("`{}` is no folder: expected a folder with `config.json` and `model.safetensors`", path.display())]
+    NoFolder {
+        /// The path.
+        path: PathBuf,
+    },
+    /// A name or an id is malformed.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// No model of this id or name was published.
+    #[error("no model `{name}` was published")]
+    UnknownModel {
+        /// The id or name, as the user gave it.
+        name: String,
+    },
+    /// A published model does not have the version.
+    #[error("model `{id}` has no version {version}: the newest is {newest}")]
+    UnknownVersion {
+        /// The model.
+        id: ModelId,
+        /// The version asked for.
+        version: u32,
+        /// The newest there is.
+        newest: u32,
+    },
+    /// Several published models have the name.
+    #[error("`{name}` could be {}: expected one model", list(candidates))]
+    Ambiguous {
+        /// The name, as the user gave it.
+        name: String,
+        /// The models that have it.
+        candidates: Vec<ModelId>,
+    },
+    /// Values of a training configuration are out of range.
+    #[error("the training configuration is wrong: {}", list(.0))]
+    Config(Vec<ConfigProblem>),
+    /// A dataset has errors; nothing starts.
+    #[error("`{}` has errors", report.file)]
+    Findings {
+        /// Everything that was found.
+        report: Box<ValidationReport>,
+    },
+    /// A row cannot be rendered or tokenized.
+    #[error("`{}`, row {row}: failed to tokenize it", path.display())]
+    Row {
+        /// The dataset.
+        path: PathBuf,
+        /// The row, counted from 1.
+        row: u64,
+        /// What is wrong with it.
+        source: TokenizationError,
+    },
+    /// Rows are longer than allowed.
+    #[error(
+        "`{}`, {}: expected at most {limit} tokens, found up to {longest}", path.display(), rows_text(.rows)
+    )]
+    Overlong {
+        /// The dataset.
+        path: PathBuf,
+        /// The rows, counted from 1.
+        rows: Vec<u64>,
+        /// The limit in tokens.
+        limit: usize,
+        /// The longest row in tokens.
+        longest: usize,
+    },
+    /// Rows have no token with loss.
+    #[error("`{}`, {}: expected a response to learn from, found no token with loss", path.display(), rows_text(.rows))]
+    NothingToLearn {
+        /// The dataset.
+        path: PathBuf,
+        /// The rows, counted from 1; all of them where empty.
+        rows: Vec<u64>,
+    },
+    /// A token lies outside the model's vocabulary.
+    #[error(
+        "`{}`, row {row}: token id {id} is outside the model's vocabulary of {vocabulary}: the tokenizer and the weights in the model's folder do not belong together", path.display()
+    )]
+    Vocabulary {
+        /// The dataset.
+        path: PathBuf,
+        /// The row, counted from 1.
+        row: u64,
+        /// The id.
+        id: u32,
+        /// The model's vocabulary size.
+        vocabulary: usize,
+    },
+    /// A dataset does not have the row.
+    #[error("`{}` has no row {row}: expected 1 to {rows}", path.display())]
+    NoRow {
+        /// The dataset.
+        path: PathBuf,
+        /// The row asked for.
+        row: u64,
+        /// The rows it has.
+        rows: u64,
+    },
+    /// No unfinished job has the id.
+    #[error("no unfinished job `{0}`")]
+    UnknownJob(String),
+    /// There is no unfinished job at all.
+    #[error("there is no unfinished job to resume")]
+    NothingToResume,
+    /// Another process works on the job.
+    #[error("job `{job}` is being worked on by another process")]
+    JobRunning {
+        /// The job's short id.
+        job: String,
+    },
+    /// The inputs of a job are no longer what they were.
+    #[error("job `{job}` cannot go on: {what} is not what it was when the job began")]
+    JobChanged {
+        /// The job's short id.
+        job: String,
+        /// What changed.
+        what: String,
+    },
+    /// The model holds no adapter or no merged weights, but these were asked for.
+    #[error("`{}` {problem}", path.display())]
+    Unsuitable {
+        /// The model's folder.
+        path: PathBuf,
+        /// What is the matter with it.
+        problem: String,
+    },
+    /// A dataset cannot be read.
+    #[error(transparent)]
+    Dataset(#[from] DatasetError),
+    /// A model folder or an artifact.
+    #[error(transparent)]
+    Artifact(#[from] ArtifactError),
+    /// A model's tokenizer or template.
+    #[error(transparent)]
+    Tokenization(#[from] TokenizationError),
+    /// The store.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// A file of ours cannot be read or written.
+    #[error("failed to {operation} `{}`", path.display())]
+    File {
+        /// What was tried: `read` or `write`.
+        operation: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why it failed.
+        source: io::Error,
+    },
+}
+
+impl ServiceError {
+    /// Returns whether only other input mends this.
+    pub fn is_input(&self) -> bool {
+        match self {
+            Self::Reference(_)
+            | Self::NoFolder { .. }
+            | Self::Identity(_)
+            | Self::UnknownModel { .. }
+            | Self::UnknownVersion { .. }
+            | Self::Ambiguous { .. }
+            | Self::Config(_)
+            | Self::Findings { .. }
+            | Self::Row { .. }
+            | Self::Overlong { .. }
+            | Self::NothingToLearn { .. }
+            | Self::Vocabulary { .. }
+            | Self::NoRow { .. }
+            | Self::UnknownJob(_)
+            | Self::NothingToResume
+            | Self::JobChanged { .. }
+            | Self::Unsuitable { .. }
+            | Self::Dataset(_)
+            | Self::Artifact(_)
+            | Self::Tokenization(_) => true,
+            Self::JobRunning { .. } | Self::Storage(_) | Self::File { .. } => false,
+        }
+    }
+
+    /// Returns what the user can do next, where the message does not say it already.
+    pub fn next_step(&self) -> Option<String> {
+        let step = match self {
+            Self::UnknownModel { .. } | Self::UnknownVersion { .. } => {
+                "see what there is with `llmopt models list`"
+            }
+            Self::Ambiguous { .. } => "give the whole id",
+            Self::Overlong { .. } => {
+                "nothing is cut silently: shorten these rows, raise `max_length` up to the model's context, or set `overlong` to `drop`"
+            }
+            Self::NothingToLearn { .. } => "give these rows a response",
+            Self::UnknownJob(_) | Self::NothingToResume => {
+                "start one with `llmopt train --base-model BASE --dataset FILE --name NAME`"
+            }
+            Self::JobRunning { .. } => "wait until it is done, or stop it",
+            Self::JobChanged { .. } => {
+                "put it back as it was, or start a new job with `--dataset`, `--base-model` and `--name`"
+            }
+            _ => return None,
+        };
+        Some(step.to_owned())
+    }
+
+    /// Returns a function that wraps an I/O error of `operation` on `path`.
+    pub(crate) fn file(
+        operation: &'static str,
+        path: impl Into<PathBuf>,
+    ) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::File { operation, path, source }
+    }
+}
+
+fn list(items: &[impl ToString]) -> String {
+    let texts: Vec<String> = items.iter().map(ToString::to_string).collect();
+    texts.join("; ")
+}
+
+/// Names up to ten rows and counts the rest.
+fn rows_text(rows: &[u64]) -> String {
+    const NAMED: usize = 10;
+    let named: Vec<String> = rows.iter().take(NAMED).map(u64::to_string).collect();
+    let noun = if rows.len() == 1 { "row" } else { "rows" };
+    match rows.len() {
+        0 => "all rows".to_owned(),
+        count if count > NAMED => {
+            format!("{noun} {} and {} more", named.join(", "), count - NAMED)
+        }
+        _ => format!("{noun} {}", named.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_rows_are_named_up_to_ten_and_then_counted() {
+        assert_eq!(rows_text(&[7]), "row 7");
+        assert_eq!(rows_text(&[1, 2]), "rows 1, 2");
+        let many: Vec<u64> = (1..=12).collect();
+        assert_eq!(rows_text(&many), "rows 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 2 more");
+    }
+}

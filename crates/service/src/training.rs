@@ -1,0 +1,126 @@
+use std::path::{Path, PathBuf};
+
+use llmopt_artifact::ModelFolder;
+use llmopt_dataset::{ValidationOptions, ValidationReport, digest, validate};
+use llmopt_domain::{BaseModel, DatasetFile, Digest, JobSpec, ModelId, ModelName, TrainingConfig};
+use llmopt_tokenization::Encoder;
+
+use crate::{
+    ResolvedModel, ServiceError, TokenStatistics, jobs,
+    tokens::{TokenLimits, check_tokens},
+};
+
+/// What a user asks for who wants a model trained.
+#[derive(Clone, Debug)]
+pub struct TrainingRequest {
+    /// What to start from.
+    pub base: ResolvedModel,
+    /// The rows to train on.
+    pub dataset: PathBuf,
+    /// The rows to evaluate on, if any.
+    pub evaluation: Option<PathBuf>,
+    /// The name to publish under.
+    pub name: ModelName,
+    /// How to train.
+    pub config: TrainingConfig,
+    /// Where everything is kept.
+    pub data_dir: PathBuf,
+    /// The version of the code that trains.
+    pub code_version: String,
+}
+
+/// A job that was checked and can start.
+#[derive(Clone, Debug)]
+pub struct PreparedJob {
+    /// The job's identity.
+    pub id: Digest,
+    /// What the trainer is told.
+    pub spec: JobSpec,
+    /// What was found in the rows to train on; no errors.
+    pub report: ValidationReport,
+    /// What the base model's tokenizer makes of them.
+    pub tokens: TokenStatistics,
+}
+
+/// Checks everything that can be wrong with a training job before it costs anything.
+///
+/// # Errors
+/// If the configuration, a dataset or the base model is wrong, or they do not fit each other: rows that
+/// are too long, that cannot be tokenized or that have nothing to learn are named by their numbers.
+pub fn prepare_training(request: TrainingRequest) -> Result<PreparedJob, ServiceError> {
+    let config = request.config;
+    config.validate().map_err(ServiceError::Config)?;
+    let report = check_rows(&request.dataset, &ValidationOptions::default())?;
+    let folder = ModelFolder::open(&request.base.path)?;
+    let encoder = Encoder::open(&request.base.path, config.chat_template.as_deref())?;
+    let limits = limits(&config, &folder);
+    let tokens = check_tokens(&request.dataset, &encoder, limits)?;
+    if let Some(evaluation) = &request.evaluation {
+        check_tokens(evaluation, &encoder, limits)?;
+    }
+    let spec = JobSpec {
+        format: 1,
+        model: ModelId { base: request.base.short_name, name: request.name },
+        base: BaseModel {
+            name: request.base.name,
+            digest: folder.digest()?,
+            path: absolute(&request.base.path)?,
+        },
+        dataset: dataset_file(&request.dataset)?,
+        evaluation: request.evaluation.as_deref().map(dataset_file).transpose()?,
+        config,
+        code_version: request.code_version,
+        data_dir: absolute(&request.data_dir)?,
+    };
+    Ok(PreparedJob { id: jobs::identity(&spec)?, spec, report, tokens })
+}
+
+/// Checks that the inputs of a job that was begun are what they were.
+///
+/// # Errors
+/// [`ServiceError::JobChanged`] with what changed, or whatever reading the inputs fails with.
+pub fn check_unchanged(spec: &JobSpec, code_version: &str) -> Result<(), ServiceError> {
+    let changed = |what: String| -> Result<(), ServiceError> {
+        let job = jobs::identity(spec)?.short().to_owned();
+        Err(ServiceError::JobChanged { job, what })
+    };
+    if spec.code_version != code_version {
+        let (then, now) = (&spec.code_version, code_version);
+        return changed(format!("the version of llmopt (then {then}, now {now})"));
+    }
+    for file in [Some(&spec.dataset), spec.evaluation.as_ref()].into_iter().flatten() {
+        if digest(&file.path)? != file.digest {
+            return changed(format!("dataset `{}`", file.path.display()));
+        }
+    }
+    if ModelFolder::open(&spec.base.path)?.digest()? != spec.base.digest {
+        return changed(format!("base model `{}`", spec.base.path.display()));
+    }
+    Ok(())
+}
+
+fn check_rows(path: &Path, options: &ValidationOptions) -> Result<ValidationReport, ServiceError> {
+    let report = validate(path, options)?;
+    if report.has_errors() {
+        return Err(ServiceError::Findings { report: Box::new(report) });
+    }
+    Ok(report)
+}
+
+fn limits(config: &TrainingConfig, folder: &ModelFolder) -> TokenLimits {
+    let context = folder.config().n_positions;
+    TokenLimits {
+        max_length: config.max_length.map_or(context, |length| context.min(length as usize)),
+        overlong: config.overlong,
+        vocabulary: folder.config().vocab_size,
+    }
+}
+
+fn dataset_file(path: &Path) -> Result<DatasetFile, ServiceError> {
+    Ok(DatasetFile { digest: digest(path)?, path: absolute(path)? })
+}
+
+/// The trainer may run elsewhere: what it is told has to hold from any folder.
+fn absolute(path: &Path) -> Result<PathBuf, ServiceError> {
+    std::path::absolute(path).map_err(ServiceError::file("read", path))
+}

@@ -1,0 +1,283 @@
+use std::path::Path;
+
+use llmopt_domain::{Conversation, Message};
+use tokenizers::{AddedToken, Tokenizer};
+
+use crate::{
+    TokenizationError,
+    files::ModelFiles,
+    lock::TemplateLock,
+    pieces::{self, Piece},
+    save::{self, NamedTokens},
+    template::ChatTemplate,
+};
+
+/// A tokenizer with its chat template: the one way from conversations to ids.
+///
+/// Text is tokenized piece by piece, prompt and response apart, and the tokenizer adds no tokens of
+/// its own: a BOS is there exactly if the template renders it.
+pub struct Encoder {
+    tokenizer: Tokenizer,
+    template: ChatTemplate,
+    names: NamedTokens,
+    end_token_id: u32,
+    special_tokens: Vec<String>,
+    vocabulary_size: usize,
+    model_max_length: Option<u64>,
+}
+
+/// A conversation as a model is trained on it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EncodedExample {
+    /// The tokens.
+    pub ids: Vec<u32>,
+    /// Whether the token at the same index is a label: part of a response or its end token.
+    pub loss_mask: Vec<bool>,
+}
+
+impl EncodedExample {
+    /// Returns the number of tokens that carry loss.
+    pub fn trainable_tokens(&self) -> usize {
+        self.loss_mask.iter().filter(|&&label| label).count()
+    }
+
+    fn push(&mut self, ids: &[u32], label: bool) {
+        self.ids.extend_from_slice(ids);
+        self.loss_mask.resize(self.ids.len(), label);
+    }
+}
+
+impl Encoder {
+    /// Opens the tokenizer and chat template of a model folder.
+    ///
+    /// The tokenizer is `tokenizer.json`, else GPT-2's `vocab.json` with `merges.txt`. The template
+    /// is `template_override`, else `chat_template.jinja`, else `chat_template` in
+    /// `tokenizer_config.json`, else [`DEFAULT_CHAT_TEMPLATE`](crate::DEFAULT_CHAT_TEMPLATE).
+    ///
+    /// # Errors
+    /// If a file is missing or broken, no token ends a response, or the template is no valid Jinja.
+    pub fn open(
+        model_folder: &Path,
+        template_override: Option<&str>,
+    ) -> Result<Self, TokenizationError> {
+        let files = ModelFiles::read(model_folder)?;
+        let mut tokenizer = files.tokenizer()?;
+        let names = files.named_tokens(&tokenizer)?;
+        let missing = || TokenizationError::NoEndToken {
+            folder: model_folder.to_owned(),
+        };
+        let end_token_id = tokenizer.token_to_id(&names.eos).ok_or_else(missing)?;
+        mark_special(&mut tokenizer, &names);
+        let source = match template_override {
+            Some(source) => source.to_owned(),
+            None => files.chat_template()?,
+        };
+        Ok(Self {
+            template: ChatTemplate::compile(source, names.bos.clone(), names.eos.clone())?,
+            special_tokens: special_tokens(&tokenizer),
+            vocabulary_size: vocabulary_size(&tokenizer),
+            model_max_length: files.model_max_length(),
+            tokenizer,
+            names,
+            end_token_id,
+        })
+    }
+
+    /// Encodes what serving feeds the model: the turns so far and what asks for a response.
+    ///
+    /// # Errors
+    /// If the template refuses the turns or is not prefix-preserving, or a message contains a
+    /// special token.
+    pub fn encode_prompt(&self, messages: &[Message]) -> Result<Vec<u32>, TokenizationError> {
+        self.check(messages)?;
+        let pieces = pieces::of_prompt(&self.template, &self.names.eos, messages)?;
+        Ok(self.encode_pieces(&pieces)?.ids)
+    }
+
+    /// Encodes a conversation with the mask of what is trained: every response and its end token.
+    ///
+    /// The ids begin with those that [`Self::encode_prompt`] gives for the turns before the last
+    /// response. What the template renders after an end token carries no loss.
+    ///
+    /// # Errors
+    /// As [`Self::encode_prompt`], and if the conversation does not end with the assistant.
+    pub fn encode_training(
+        &self,
+        conversation: &Conversation,
+    ) -> Result<EncodedExample, TokenizationError> {
+        let messages = &conversation.messages;
+        self.check(messages)?;
+        if let Some(last) = messages.last()
+            && conversation.split_response().is_none()
+        {
+            return Err(TokenizationError::NoResponse {
+                found: last.role.as_str(),
+            });
+        }
+        let pieces = pieces::of_conversation(&self.template, &self.names.eos, messages)?;
+        self.encode_pieces(&pieces)
+    }
+
+    /// Returns the text of `ids` without special tokens.
+    ///
+    /// # Errors
+    /// [`TokenizationError::UnknownId`] if an id is not in the vocabulary.
+    pub fn decode(&self, ids: &[u32]) -> Result<String, TokenizationError> {
+        let unknown = ids.iter().find(|&&id| self.tokenizer.id_to_token(id).is_none());
+        if let Some(&id) = unknown {
+            return Err(TokenizationError::UnknownId {
+                id,
+                size: self.vocabulary_size,
+            });
+        }
+        self.tokenizer
+            .decode(ids, true)
+            .map_err(|source| TokenizationError::Decode {
+                count: ids.len(),
+                source,
+            })
+    }
+
+    /// Returns the id of the token that ends every response: the one generation stops at.
+    pub fn end_token_id(&self) -> u32 {
+        self.end_token_id
+    }
+
+    /// Returns the token that ends every response.
+    pub fn end_token(&self) -> &str {
+        &self.names.eos
+    }
+
+    /// Returns one more than the greatest id: the rows that an embedding needs at least.
+    pub fn vocabulary_size(&self) -> usize {
+        self.vocabulary_size
+    }
+
+    /// Returns the Jinja source of the chat template in force.
+    pub fn chat_template(&self) -> &str {
+        self.template.source()
+    }
+
+    /// Returns what one token stands for, for showing it; half a character shows as `�`.
+    ///
+    /// `None` if `id` is not in the vocabulary.
+    pub fn token_text(&self, id: u32) -> Option<String> {
+        self.tokenizer.id_to_token(id)?;
+        self.tokenizer.decode(&[id], false).ok()
+    }
+
+    /// Writes `tokenizer.json`, `tokenizer_config.json`, `special_tokens_map.json` and
+    /// `chat_template.jinja`, from which [`Self::open`] and `transformers` give the same ids.
+    ///
+    /// # Errors
+    /// If a file cannot be written.
+    pub fn save(&self, folder: &Path) -> Result<(), TokenizationError> {
+        let template = self.chat_template();
+        let config = save::config(&self.names, self.model_max_length, Some(template));
+        save::write_tokenizer(folder, &self.tokenizer, config)?;
+        save::write_special_tokens(folder, &self.names)?;
+        save::write_template(folder, template)
+    }
+
+    /// Records what `samples` are encoded to, so that a server can prove to encode the same.
+    ///
+    /// # Errors
+    /// If a sample cannot be encoded.
+    pub fn template_lock(
+        &self,
+        samples: &[Conversation],
+    ) -> Result<TemplateLock, TokenizationError> {
+        TemplateLock::record(self, samples)
+    }
+
+    /// Renders a whole conversation as the template does.
+    pub(crate) fn render(&self, messages: &[Message]) -> Result<String, TokenizationError> {
+        self.template.render_turns(messages)
+    }
+
+    fn check(&self, messages: &[Message]) -> Result<(), TokenizationError> {
+        if messages.is_empty() {
+            return Err(TokenizationError::NoMessages);
+        }
+        for (index, message) in messages.iter().enumerate() {
+            if let Some(token) = self.special_token_in(&message.content)? {
+                return Err(TokenizationError::SpecialToken {
+                    turn: index + 1,
+                    role: message.role.as_str(),
+                    token,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn special_token_in(&self, content: &str) -> Result<Option<String>, TokenizationError> {
+        let mut tokens = self.special_tokens.iter();
+        if let Some(token) = tokens.find(|token| content.contains(token.as_str())) {
+            return Ok(Some(token.clone()));
+        }
+        if self.tokenizer.get_normalizer().is_none() {
+            return Ok(None);
+        }
+        // A normalizer may turn harmless text into that of a special token.
+        let vocabulary = self.tokenizer.get_added_vocabulary();
+        let ids = self.encode_text(content)?;
+        let mut found = ids.iter().filter_map(|&id| self.tokenizer.id_to_token(id));
+        Ok(found.find(|token| vocabulary.is_special_token(token) && !self.is_unknown(token)))
+    }
+
+    fn is_unknown(&self, token: &str) -> bool {
+        self.names.unk.as_deref() == Some(token) && token != self.names.eos
+    }
+
+    fn encode_pieces(&self, pieces: &[Piece]) -> Result<EncodedExample, TokenizationError> {
+        let mut example = EncodedExample::default();
+        for piece in pieces {
+            match piece {
+                Piece::Context(text) => example.push(&self.encode_text(text)?, false),
+                Piece::Response(text) => {
+                    example.push(&self.encode_text(text)?, true);
+                    example.push(&[self.end_token_id], true);
+                }
+            }
+        }
+        Ok(example)
+    }
+
+    fn encode_text(&self, text: &str) -> Result<Vec<u32>, TokenizationError> {
+        let encoding = self.tokenizer.encode_fast(text, false);
+        let encoding = encoding.map_err(|source| TokenizationError::Encode {
+            bytes: text.len(),
+            source,
+        })?;
+        Ok(encoding.get_ids().to_vec())
+    }
+}
+
+/// Makes named tokens special where the tokenizer's own file forgot to.
+fn mark_special(tokenizer: &mut Tokenizer, names: &NamedTokens) {
+    let vocabulary = tokenizer.get_added_vocabulary();
+    let forgotten: Vec<AddedToken> = names
+        .all()
+        .filter(|token| !vocabulary.is_special_token(token))
+        .filter(|token| tokenizer.token_to_id(token).is_some())
+        .map(|token| AddedToken::from(token, true))
+        .collect();
+    tokenizer.add_special_tokens(&forgotten);
+}
+
+fn special_tokens(tokenizer: &Tokenizer) -> Vec<String> {
+    let vocabulary = tokenizer.get_added_vocabulary();
+    let added = vocabulary.get_vocab().keys();
+    let mut special: Vec<String> = added
+        .filter(|token| vocabulary.is_special_token(token))
+        .cloned()
+        .collect();
+    special.sort();
+    special
+}
+
+fn vocabulary_size(tokenizer: &Tokenizer) -> usize {
+    let greatest = tokenizer.get_vocab(true).into_values().max();
+    greatest.map_or(0, |id| usize::try_from(id).unwrap_or(usize::MAX) + 1)
+}

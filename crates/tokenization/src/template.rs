@@ -1,0 +1,205 @@
+use llmopt_domain::Message;
+use minijinja::{Environment, Value, context, syntax::SyntaxConfig};
+
+use crate::{TokenizationError, dialect};
+
+/// The chat template of bases that have none, such as GPT-2.
+pub const DEFAULT_CHAT_TEMPLATE: &str = "\
+{%- for message in messages -%}
+{%- if message['role'] == 'system' -%}
+{{ message['content'] + '\\n\\n' }}
+{%- elif message['role'] == 'user' -%}
+{{ '### User:\\n' + message['content'] + '\\n\\n' }}
+{%- elif message['role'] == 'assistant' -%}
+{{ '### Assistant:\\n' + message['content'] + eos_token }}
+{%- if not loop.last or add_generation_prompt -%}
+{{ '\\n' }}
+{%- endif -%}
+{%- endif -%}
+{%- endfor -%}
+{%- if add_generation_prompt -%}
+{{ '### Assistant:\\n' }}
+{%- endif -%}
+";
+
+const NAME: &str = "chat_template";
+
+/// What one rendering may cost: far more than any real template takes, little enough that a
+/// template with loops within loops fails in seconds.
+const FUEL: u64 = 50_000_000;
+
+/// A compiled chat template with the tokens it may name.
+pub(crate) struct ChatTemplate {
+    environment: Environment<'static>,
+    source: String,
+    bos_token: Option<String>,
+    eos_token: String,
+}
+
+impl ChatTemplate {
+    /// Compiles `source` as `transformers` would.
+    pub(crate) fn compile(
+        source: String,
+        bos_token: Option<String>,
+        eos_token: String,
+    ) -> Result<Self, TokenizationError> {
+        let mut environment = Environment::new();
+        environment.set_syntax(syntax().map_err(TokenizationError::TemplateSyntax)?);
+        environment.set_fuel(Some(FUEL));
+        dialect::install(&mut environment);
+        environment
+            .add_template_owned(NAME, dialect::without_generation_tags(&source))
+            .map_err(TokenizationError::TemplateSyntax)?;
+        Ok(Self {
+            environment,
+            source,
+            bos_token,
+            eos_token,
+        })
+    }
+
+    /// Returns the source as it was given.
+    pub(crate) fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// Renders `messages` and nothing after them.
+    pub(crate) fn render_turns(&self, messages: &[Message]) -> Result<String, TokenizationError> {
+        self.render(messages, false)
+    }
+
+    /// Renders `messages` and what asks the assistant to speak.
+    pub(crate) fn render_prompt(&self, messages: &[Message]) -> Result<String, TokenizationError> {
+        self.render(messages, true)
+    }
+
+    fn render(
+        &self,
+        messages: &[Message],
+        add_generation_prompt: bool,
+    ) -> Result<String, TokenizationError> {
+        let messages: Value = messages.iter().map(message_value).collect();
+        // `bos_token` stays undefined where there is none, as in `transformers`.
+        let bos_token = self
+            .bos_token
+            .as_deref()
+            .map_or(Value::UNDEFINED, Value::from);
+        let variables = context! {
+            messages,
+            add_generation_prompt,
+            bos_token,
+            eos_token => self.eos_token.as_str(),
+            tools => (),
+            documents => (),
+        };
+        self.environment
+            .get_template(NAME)
+            .and_then(|template| template.render(variables))
+            .map_err(TokenizationError::TemplateRender)
+    }
+}
+
+fn message_value(message: &Message) -> Value {
+    context! { role => message.role.as_str(), content => message.content.as_str() }
+}
+
+fn syntax() -> Result<SyntaxConfig, minijinja::Error> {
+    SyntaxConfig::builder()
+        .trim_blocks(true)
+        .lstrip_blocks(true)
+        .build()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{assistant, chatml, system, user};
+
+    fn render(source: &str, messages: &[Message]) -> Result<String, TokenizationError> {
+        compile(source)?.render_prompt(messages)
+    }
+
+    fn compile(source: &str) -> Result<ChatTemplate, TokenizationError> {
+        ChatTemplate::compile(source.to_owned(), Some("<s>".into()), "</s>".into())
+    }
+
+    #[test]
+    fn the_default_template_renders_every_role() {
+        let turns = [system("Be kind."), user("Hi"), assistant("Hello"), user("Bye")];
+        assert_eq!(
+            render(DEFAULT_CHAT_TEMPLATE, &turns).unwrap(),
+            "Be kind.\n\n### User:\nHi\n\n### Assistant:\nHello</s>\n### User:\nBye\n\n### Assistant:\n"
+        );
+    }
+
+    #[test]
+    fn the_default_template_ends_a_conversation_with_the_end_token() {
+        let template = compile(DEFAULT_CHAT_TEMPLATE).unwrap();
+        assert_eq!(
+            template
+                .render_turns(&[user("Hi"), assistant("Hello")])
+                .unwrap(),
+            "### User:\nHi\n\n### Assistant:\nHello</s>"
+        );
+    }
+
+    #[test]
+    fn blocks_are_trimmed_as_in_transformers() {
+        let source = "{% for m in messages %}\n    {% if true %}\n{{ m.content }}\n    {% endif %}\n{% endfor %}\n";
+        assert_eq!(render(source, &[user("a"), user("b")]).unwrap(), "a\nb\n");
+    }
+
+    #[test]
+    fn python_methods_and_slices_work() {
+        let source = "{{ messages[0]['content'].strip().upper() }}{{ messages[1:]|length }}{{ messages[-1].content.split(' ')[0] }}";
+        assert_eq!(
+            render(source, &[user(" a "), user("b c")]).unwrap(),
+            "A1b"
+        );
+    }
+
+    #[test]
+    fn a_template_can_refuse_a_conversation() {
+        let error = render("{{ raise_exception('roles must alternate') }}", &[user("a")])
+            .unwrap_err();
+        let source = std::error::Error::source(&error).unwrap().to_string();
+        assert!(source.contains("roles must alternate"), "{source}");
+    }
+
+    #[test]
+    fn broken_jinja_is_refused_when_it_is_compiled() {
+        assert!(matches!(
+            compile("{% for m in messages %}"),
+            Err(TokenizationError::TemplateSyntax(_))
+        ));
+    }
+
+    #[test]
+    fn a_template_that_never_ends_runs_out_of_fuel() {
+        let source = "{% for a in range(90000) %}{% for b in range(90000) %}{% set c = b %}{% endfor %}{% endfor %}";
+        assert!(matches!(
+            render(source, &[user("a")]),
+            Err(TokenizationError::TemplateRender(_))
+        ));
+    }
+
+    #[test]
+    fn special_tokens_are_variables_and_tools_are_none() {
+        let source = "{{ bos_token }}{% if tools is none %}no tools{% endif %}{{ eos_token }}";
+        assert_eq!(render(source, &[]).unwrap(), "<s>no tools</s>");
+        let without = ChatTemplate::compile(
+            "{% if bos_token is defined %}{{ bos_token }}{% else %}none{% endif %}".into(),
+            None,
+            "</s>".into(),
+        );
+        assert_eq!(without.unwrap().render_prompt(&[]).unwrap(), "none");
+    }
+
+    #[test]
+    fn chatml_renders_as_usual() {
+        assert_eq!(
+            render(chatml(), &[user("Hi")]).unwrap(),
+            "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n"
+        );
+    }
+}

@@ -1,0 +1,42 @@
+"""Writes the rows that scripts/test-interop trains on and generates for.
+
+Usage: make_interop_data.py OUT
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import corpus
+
+TRAINING_ROWS = 60
+PROMPTS = 20
+# Longer than what is generated: a model that learnt to end early would compare little.
+ORDERS_PER_ANSWER = 4
+
+
+def row(order, answers):
+    """Returns a row: one order, and a list of short forms as its answer."""
+    return {"prompt": order, "response": "; ".join(answer for _, answer in answers)}
+
+
+def write_rows(path, rows):
+    """Writes JSON lines."""
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def main(out):
+    """Writes `train.jsonl` and `prompts.jsonl`, which share no prompt."""
+    orders = corpus.distinct_orders(seed=7, count=TRAINING_ROWS + PROMPTS)
+    answers = corpus.orders(seed=8, count=ORDERS_PER_ANSWER * len(orders))
+    groups = [answers[at : at + ORDERS_PER_ANSWER] for at in range(0, len(answers), ORDERS_PER_ANSWER)]
+    rows = [row(order, group) for (order, _), group in zip(orders, groups)]
+    out.mkdir(parents=True, exist_ok=True)
+    write_rows(out / "train.jsonl", rows[:TRAINING_ROWS])
+    write_rows(out / "prompts.jsonl", rows[TRAINING_ROWS:])
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit("usage: make_interop_data.py OUT")
+    main(Path(sys.argv[1]))
