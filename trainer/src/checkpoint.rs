@@ -2,8 +2,8 @@
 
 use std::{fs, path::Path};
 
-use llmopt_artifact::{OwnedTensor, TensorFile, write_safetensors};
-use llmopt_domain::{Digest, ObjectKey};
+use llmopt_artifact::{LossPoint, OwnedTensor, TensorFile, write_safetensors};
+use llmopt_domain::{Digest, EvaluationMetrics, ObjectKey};
 use llmopt_storage::FolderStore;
 use serde::{Deserialize, Serialize};
 use tch::{Tensor, no_grad};
@@ -17,15 +17,6 @@ use crate::{
 
 const STATE_FILE: &str = "checkpoint.json";
 const TENSOR_FILE: &str = "state.safetensors";
-
-/// What is known of a step that was taken.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct LossPoint {
-    pub(crate) step: u64,
-    pub(crate) loss: f64,
-    pub(crate) gradient_norm: f64,
-    pub(crate) learning_rate: f64,
-}
 
 /// A run's progress beside its tensors. The data position and the random state need no field: both
 /// are functions of the seed and the step.
@@ -42,13 +33,15 @@ pub(crate) struct RunState {
     pub(crate) seconds: f64,
     /// Tokens trained on so far, prompts included.
     pub(crate) tokens: u64,
+    /// What the held-out rows gave before the first step, if there are any.
+    pub(crate) before: Option<EvaluationMetrics>,
     /// One point for each step.
     pub(crate) losses: Vec<LossPoint>,
 }
 
 impl RunState {
     pub(crate) fn new(job: Digest) -> Self {
-        Self { format: 1, job, step: 0, seconds: 0.0, tokens: 0, losses: Vec::new() }
+        Self { format: 1, job, step: 0, seconds: 0.0, tokens: 0, before: None, losses: Vec::new() }
     }
 }
 

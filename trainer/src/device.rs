@@ -4,3 +4,8 @@ use tch::Device;
 pub fn pick_device() -> Device {
     Device::cuda_if_available()
 }
+
+/// Returns the device's name in events and records.
+pub(crate) fn device_name(device: Device) -> &'static str {
+    if device.is_cuda() { "cuda" } else { "cpu" }
+}

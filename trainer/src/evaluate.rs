@@ -91,13 +91,19 @@ impl Evaluation<'_> {
         predictions: Option<&Path>,
         events: &mut Events<'_>,
     ) -> Result<Option<EvaluationMetrics>, TrainerError> {
-        let loss = self.loss(model, rows)?;
+        let measured = self.loss_only(model, rows)?;
         let mut exact_match = None;
         if self.max_new_tokens > 0 {
             let Some(matches) = self.generate(model, rows, predictions, events)? else { return Ok(None) };
             exact_match = Some(matches as f64 / rows.len().max(1) as f64);
         }
-        Ok(Some(EvaluationMetrics { rows: rows.len() as u64, loss, perplexity: loss.exp(), exact_match }))
+        Ok(Some(EvaluationMetrics { exact_match, ..measured }))
+    }
+
+    /// Measures the loss of `rows`.
+    pub(crate) fn loss_only(&self, model: &Gpt2, rows: &[Row]) -> Result<EvaluationMetrics, TrainerError> {
+        let loss = self.loss(model, rows)?;
+        Ok(EvaluationMetrics { rows: rows.len() as u64, loss, perplexity: loss.exp(), exact_match: None })
     }
 
     fn loss(&self, model: &Gpt2, rows: &[Row]) -> Result<f64, TrainerError> {

@@ -41,9 +41,9 @@ fn main() -> ExitCode {
     // Before anything asks whether there is a GPU: the answer is cached.
     let cuda = llmopt_torch_runtime::load_cuda();
     let arguments = Arguments::parse();
-    match llmopt_config::Settings::load() {
-        Ok(settings) => llmopt_config::telemetry::init(&settings),
-        Err(error) => return fail(&error, 2),
+    let settings = llmopt_config::Settings::load();
+    if let Err(error) = settings.and_then(|settings| llmopt_config::telemetry::init(&settings)) {
+        return fail(&error, 2);
     }
     if let Err(error) = threads {
         tracing::warn!(%error, "cannot set the thread variables: training may be slower");

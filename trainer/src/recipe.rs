@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use llmopt_artifact::ModelFolder;
+use llmopt_artifact::{LossPoint, ModelFolder};
 use llmopt_domain::{JobSpec, Method, ObjectKey, Precision, TrainingConfig, TrainingEvent};
 use llmopt_storage::FolderStore;
 use llmopt_tokenization::{EncodedExample, Encoder};
@@ -12,7 +12,8 @@ use tokio::runtime::Runtime;
 
 use crate::{
     Events, StopSignal, TrainerError,
-    checkpoint::{Checkpoints, LossPoint, RunState},
+    checkpoint::{Checkpoints, RunState},
+    device::device_name,
     evaluate::Evaluation,
     memory::peak_memory_bytes,
     model::{Compute, Gpt2},
@@ -81,10 +82,23 @@ pub fn run_job(
     let mut order = Order::new(rows.rows.len(), config.batch_size as usize, config.seed);
     let total_steps = total_steps(config, &order);
     let warmup = warmup_steps(config.warmup_ratio, total_steps);
-    events.send(&started(&state, total_steps, &rows, &model, &optimizer, device))?;
+    let parameters = count_parameters(&model, &optimizer);
+    events.send(&started(&state, total_steps, &rows, parameters, device))?;
+    let evaluation = Evaluation {
+        encoder: &encoder,
+        compute: Compute { training: false, ..compute(config) },
+        device,
+        max_new_tokens: config.evaluation_max_new_tokens,
+        stop,
+    };
+    if let (Some(held_out), None) = (&held_out, state.before) {
+        let metrics = evaluation.loss_only(&model, &held_out.rows)?;
+        state.before = Some(metrics);
+        events.send(&TrainingEvent::Evaluated { step: 0, metrics })?;
+    }
 
     // Steps: every one a function of the seed and its number.
-    let mut clock = Clock::start(&state);
+    let clock = Clock::start(&state);
     let mut last_checkpoint = Instant::now();
     while state.step < total_steps {
         let batch: Vec<&EncodedExample> = order.batch(state.step).iter().map(|&row| &rows.rows[row].encoded).collect();
@@ -99,7 +113,7 @@ pub fn run_job(
         let outcome = train_step(&model, &mut optimizer, &batch, &settings)?;
         let tokens = batch.iter().map(|row| row.ids.len() as u64).sum();
         record(&mut state, outcome, settings.learning_rate, tokens)?;
-        clock.update(&mut state);
+        clock.update(&mut state, tokens);
         events.send(&clock.step_event(&state, tokens, total_steps))?;
 
         let stopping = stop.requested();
@@ -122,13 +136,6 @@ pub fn run_job(
     // Evaluate on what was never trained on.
     let mut metrics = None;
     if let Some(held_out) = &held_out {
-        let evaluation = Evaluation {
-            encoder: &encoder,
-            compute: Compute { training: false, ..compute(config) },
-            device,
-            max_new_tokens: config.evaluation_max_new_tokens,
-            stop,
-        };
         metrics = evaluation.run(&model, &held_out.rows, None, events)?;
         let Some(metrics) = metrics else {
             events.send(&TrainingEvent::Interrupted { step: state.step })?;
@@ -139,7 +146,7 @@ pub fn run_job(
 
     // Publish, then forget the checkpoints: the artifacts hold the result.
     events.send(&TrainingEvent::Preparing { what: "publishing".into() })?;
-    let publication = Publication { spec, job: &job, state: &state, rows: &rows, metrics, folder, encoder: &encoder, device };
+    let publication = Publication { spec, job: &job, state: &state, rows: &rows, metrics, parameters, folder, encoder: &encoder, device };
     events.send(&publication.publish(model, store, runtime)?)?;
     checkpoints.clear()?;
     Ok(Outcome::Published)
@@ -208,7 +215,7 @@ fn record(state: &mut RunState, outcome: StepOutcome, learning_rate: f64, tokens
     }
     state.step = step;
     state.tokens += tokens;
-    state.losses.push(LossPoint { step, loss, gradient_norm, learning_rate });
+    state.losses.push(LossPoint { step, loss, learning_rate, gradient_norm, tokens_per_second: None });
     Ok(())
 }
 
@@ -217,18 +224,21 @@ fn checkpoint_due(config: &TrainingConfig, state: &RunState, last: Instant) -> b
     by_steps || last.elapsed().as_secs() >= config.checkpoint_seconds
 }
 
+/// Returns how many parameters are trained, and how many there are.
+fn count_parameters(model: &Gpt2, optimizer: &AdamW) -> (u64, u64) {
+    let trained: usize = optimizer.slots.iter().map(|slot| slot.parameter.numel()).sum();
+    let (weights, adapters) = (model.named_weights(), model.adapter_parameters());
+    let all: usize = weights.iter().chain(&adapters).map(|(_, tensor)| tensor.numel()).sum();
+    (trained as u64, all as u64)
+}
+
 fn started(
     state: &RunState,
     total_steps: u64,
     rows: &Rows,
-    model: &Gpt2,
-    optimizer: &AdamW,
+    (trainable_parameters, parameters): (u64, u64),
     device: Device,
 ) -> TrainingEvent {
-    let count = |tensors: &mut dyn Iterator<Item = usize>| tensors.sum::<usize>() as u64;
-    let weights = model.named_weights();
-    let adapters = model.adapter_parameters();
-    let all = weights.iter().chain(&adapters);
     TrainingEvent::Started {
         step: state.step,
         total_steps,
@@ -236,9 +246,9 @@ fn started(
         tokens: rows.tokens(),
         trainable_tokens: rows.labels(),
         dropped_rows: rows.dropped,
-        trainable_parameters: count(&mut optimizer.slots.iter().map(|slot| slot.parameter.numel())),
-        parameters: count(&mut all.map(|(_, tensor)| tensor.numel())),
-        device: if device.is_cuda() { "cuda" } else { "cpu" }.to_owned(),
+        trainable_parameters,
+        parameters,
+        device: device_name(device).to_owned(),
     }
 }
 
@@ -260,8 +270,13 @@ impl Clock {
         }
     }
 
-    fn update(&self, state: &mut RunState) {
-        state.seconds = self.seconds_before + self.began.elapsed().as_secs_f64();
+    /// Notes in `state` the time that its last step of `tokens` tokens took.
+    fn update(&self, state: &mut RunState, tokens: u64) {
+        let seconds = self.seconds_before + self.began.elapsed().as_secs_f64();
+        if let Some(point) = state.losses.last_mut() {
+            point.tokens_per_second = Some(tokens as f64 / (seconds - state.seconds).max(1e-9));
+        }
+        state.seconds = seconds;
     }
 
     fn step_event(&self, state: &RunState, tokens: u64, total_steps: u64) -> TrainingEvent {

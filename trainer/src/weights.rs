@@ -1,11 +1,13 @@
 //! Moves weights between files and tensors.
 
-use llmopt_artifact::{AdapterFolder, ModelFolder, OwnedTensor, TensorView};
+use std::collections::BTreeMap;
+
+use llmopt_artifact::{AdapterFolder, LoraFactor, ModelFolder, OwnedTensor, TensorView, adapter_tensor_name};
 use llmopt_domain::LoraConfig;
 use llmopt_torch_runtime::tensor_over;
 use rand_chacha::{ChaCha8Rng, rand_core::Rng};
 use safetensors::Dtype;
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Kind, TchError, Tensor};
 
 use crate::{
     TrainerError,
@@ -83,7 +85,7 @@ impl Loader {
         if !trainable {
             return Ok(stored.f_to_device(device)?.f_to_kind(frozen_kind)?);
         }
-        let own = stored.f_to_device(device)?.f_to_kind(Kind::Float)?.f_copy()?;
+        let own = stored.f_to_device(device)?.f_to_kind(Kind::Float)?.f_detach_copy()?;
         Ok(own.f_set_requires_grad(true)?)
     }
 }
@@ -107,18 +109,22 @@ pub(crate) fn kind_of(dtype: Dtype) -> Result<Kind, TrainerError> {
     }
 }
 
+pub(crate) fn dtype_of(kind: Kind) -> Result<Dtype, TrainerError> {
+    match kind {
+        Kind::Float => Ok(Dtype::F32),
+        Kind::Half => Ok(Dtype::F16),
+        Kind::BFloat16 => Ok(Dtype::BF16),
+        other => Err(TrainerError::Dtype(format!("{other:?}"))),
+    }
+}
+
 /// Copies a tensor to the host as an entry of a safetensors file.
 ///
 /// # Errors
 /// If the type is not one that we write, or libtorch fails to copy.
 pub fn owned_tensor(name: String, tensor: &Tensor) -> Result<OwnedTensor, TrainerError> {
     let kind = tensor.f_kind()?;
-    let dtype = match kind {
-        Kind::Float => Dtype::F32,
-        Kind::Half => Dtype::F16,
-        Kind::BFloat16 => Dtype::BF16,
-        other => return Err(TrainerError::Dtype(format!("{other:?}"))),
-    };
+    let dtype = dtype_of(kind)?;
     let host = tensor.f_detach()?.f_to_device(Device::Cpu)?.f_contiguous()?;
     let mut bytes = vec![0_u8; host.numel() * kind.elt_size_in_bytes()];
     host.f_copy_data_u8(&mut bytes, host.numel())?;
@@ -193,10 +199,10 @@ impl Gpt2 {
         for (path, linear) in self.linears_mut().into_iter().filter(|(path, _)| targets(&config.target_modules, path)) {
             let (inputs, outputs) = linear.weight.size2()?;
             let rank = config.r as usize;
-            let load = |part: &str, shape: [usize; 2]| -> Result<Tensor, TrainerError> {
-                let name = adapter_tensor_name(&path, part);
-                let view = folder.tensor(&name)?;
+            let load = |factor: LoraFactor, shape: [usize; 2]| -> Result<Tensor, TrainerError> {
+                let view = folder.factor(&path, factor)?;
                 if view.shape != shape {
+                    let name = adapter_tensor_name(&path, factor);
                     return Err(TrainerError::AdapterShape { name, expected: shape.to_vec(), found: view.shape.to_vec() });
                 }
                 let dims = [shape[0] as i64, shape[1] as i64];
@@ -204,8 +210,8 @@ impl Gpt2 {
                 Ok(own.f_to_kind(Kind::Float)?.f_to_device(device)?.f_set_requires_grad(true)?)
             };
             linear.lora = Some(Lora {
-                a: load("lora_A", [rank, inputs as usize])?,
-                b: load("lora_B", [outputs as usize, rank])?,
+                a: load(LoraFactor::A, [rank, inputs as usize])?,
+                b: load(LoraFactor::B, [outputs as usize, rank])?,
                 scale: config.scale(),
             });
         }
@@ -228,8 +234,8 @@ impl Gpt2 {
             .filter_map(|(path, linear)| linear.lora.as_ref().map(|lora| (path, lora)))
             .flat_map(|(path, lora)| {
                 [
-                    (adapter_tensor_name(&path, "lora_A"), lora.a.shallow_clone()),
-                    (adapter_tensor_name(&path, "lora_B"), lora.b.shallow_clone()),
+                    (adapter_tensor_name(&path, LoraFactor::A), lora.a.shallow_clone()),
+                    (adapter_tensor_name(&path, LoraFactor::B), lora.b.shallow_clone()),
                 ]
             })
             .collect()
@@ -257,24 +263,20 @@ impl Gpt2 {
         weights
     }
 
-    /// Adds the adapters to the weights and removes them.
-    ///
-    /// # Errors
-    /// If libtorch runs out of memory.
-    pub fn merge_adapters(&mut self) -> Result<(), TrainerError> {
-        for (_, linear) in self.linears_mut() {
-            linear.weight = linear.merged_weight()?;
-            linear.lora = None;
-        }
-        Ok(())
+    /// Returns the weights of [`Self::named_weights`] with the adapters' updates added, one at a time:
+    /// no more than one merged matrix need be in memory.
+    pub fn merged_weights(&self) -> impl Iterator<Item = Result<(String, Tensor), TchError>> + '_ {
+        let adapted = self.linears().into_iter().filter(|(_, linear)| linear.lora.is_some());
+        let adapted: BTreeMap<String, &Linear> =
+            adapted.map(|(path, linear)| (format!("transformer.{path}.weight"), linear)).collect();
+        self.named_weights().into_iter().map(move |(name, weight)| {
+            let merged = adapted.get(&name).map_or_else(|| weight.f_detach(), |linear| linear.merged_weight())?;
+            Ok((name, merged))
+        })
     }
 }
 
 /// Whether one of `wanted` names the layer at `path`, as PEFT matches them: the whole path or its end.
 fn targets(wanted: &[String], path: &str) -> bool {
     wanted.iter().any(|target| path == target || path.ends_with(&format!(".{target}")))
-}
-
-fn adapter_tensor_name(path: &str, part: &str) -> String {
-    format!("base_model.model.transformer.{path}.{part}.weight")
 }

@@ -7,7 +7,7 @@ use safetensors::Dtype;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value};
 
-use crate::{ArtifactError, SafetensorsFile, TensorView, files};
+use crate::{ArtifactError, TensorFile, TensorView, files};
 
 const CONFIG: &str = "adapter_config.json";
 const WEIGHTS: &str = "adapter_model.safetensors";
@@ -62,7 +62,9 @@ pub struct AdapterConfig {
     /// Probability with which an input of an adapter was zeroed in training.
     #[serde(default)]
     pub lora_dropout: f64,
-    /// Names of the adapted layers, sorted. Empty where the file has a pattern in their place.
+    /// Names of the adapted layers, sorted: the whole path or its end. Where the file has a pattern in
+    /// their place, [`AdapterConfig::read`] leaves this empty and [`AdapterFolder::open`] fills in the
+    /// paths that the tensors are for.
     #[serde(deserialize_with = "names_or_pattern")]
     pub target_modules: Vec<String>,
     /// Always `none`.
@@ -141,7 +143,7 @@ impl AdapterConfig {
 pub struct AdapterFolder {
     path: PathBuf,
     config: AdapterConfig,
-    weights: SafetensorsFile,
+    weights: TensorFile,
     modules: Vec<String>,
 }
 
@@ -150,12 +152,16 @@ impl AdapterFolder {
     ///
     /// # Errors
     /// If a file is missing or damaged, the adapter is not plain LoRA, a tensor's name is not PEFT's
-    /// for GPT-2, a factor lacks its other half, or a shape does not have the rank.
+    /// for GPT-2 or not for a layer in `target_modules`, a factor lacks its other half, or a shape
+    /// does not have the rank.
     pub fn open(path: &Path) -> Result<Self, ArtifactError> {
-        let config = AdapterConfig::read(path)?;
+        let mut config = AdapterConfig::read(path)?;
         require_file(path, WEIGHTS)?;
-        let weights = SafetensorsFile::open(&path.join(WEIGHTS))?;
+        let weights = TensorFile::open(&path.join(WEIGHTS))?;
         let modules = modules(&weights)?;
+        if config.target_modules.is_empty() {
+            config.target_modules.clone_from(&modules);
+        }
         let folder = Self {
             path: path.to_owned(),
             config,
@@ -163,6 +169,7 @@ impl AdapterFolder {
             modules,
         };
         for module in &folder.modules {
+            folder.check_target(module)?;
             folder.check_factor(module, LoraFactor::A)?;
             folder.check_factor(module, LoraFactor::B)?;
         }
@@ -196,6 +203,30 @@ impl AdapterFolder {
         self.weights.tensor(&adapter_tensor_name(module, factor))
     }
 
+    /// Returns the tensor called exactly `name`; see [`adapter_tensor_name`].
+    ///
+    /// # Errors
+    /// [`ArtifactError::MissingTensor`].
+    pub fn tensor(&self, name: &str) -> Result<TensorView<'_>, ArtifactError> {
+        self.weights.tensor(name)
+    }
+
+    /// A tensor for a layer that is no target would be left out without a word.
+    fn check_target(&self, module: &str) -> Result<(), ArtifactError> {
+        let matches = |target: &String| {
+            module
+                .strip_suffix(target.as_str())
+                .is_some_and(|before| before.is_empty() || before.ends_with('.'))
+        };
+        if self.config.target_modules.iter().any(matches) {
+            return Ok(());
+        }
+        Err(ArtifactError::UnexpectedTensor {
+            path: self.path.join(WEIGHTS),
+            tensor: adapter_tensor_name(module, LoraFactor::A),
+        })
+    }
+
     fn check_factor(&self, module: &str, factor: LoraFactor) -> Result<(), ArtifactError> {
         let view = self.factor(module, factor)?;
         let (path, tensor) = (self.path.join(WEIGHTS), adapter_tensor_name(module, factor));
@@ -224,7 +255,7 @@ impl AdapterFolder {
 }
 
 /// Returns the layers that the file's tensors belong to.
-fn modules(weights: &SafetensorsFile) -> Result<Vec<String>, ArtifactError> {
+fn modules(weights: &TensorFile) -> Result<Vec<String>, ArtifactError> {
     let mut modules = BTreeSet::new();
     for name in weights.names() {
         let module = name.strip_prefix(PREFIX).and_then(|rest| {

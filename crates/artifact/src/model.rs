@@ -9,7 +9,7 @@ use safetensors::Dtype;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::{ArtifactError, Gpt2Config, SafetensorsFile, TensorView, files};
+use crate::{ArtifactError, Gpt2Config, TensorFile, TensorView, files};
 
 const SINGLE: &str = "model.safetensors";
 const INDEX: &str = "model.safetensors.index.json";
@@ -36,7 +36,7 @@ pub struct ModelFolder {
     path: PathBuf,
     config: Gpt2Config,
     json: Map<String, Value>,
-    shards: Vec<SafetensorsFile>,
+    shards: Vec<TensorFile>,
     /// Each tensor's shard and its name there, by its name without prefix.
     places: HashMap<String, (usize, String)>,
 }
@@ -53,7 +53,7 @@ impl ModelFolder {
         let json = files::read_json(&path.join("config.json"))?;
         let shards = weight_files(path)?
             .iter()
-            .map(|file| SafetensorsFile::open(&path.join(file)))
+            .map(|file| TensorFile::open(&path.join(file)))
             .collect::<Result<Vec<_>, _>>()?;
         let mut places = HashMap::new();
         for (shard, file) in shards.iter().enumerate() {
@@ -127,7 +127,7 @@ impl ModelFolder {
         })
     }
 
-    fn place(&self, name: &str) -> Result<(&SafetensorsFile, &str), ArtifactError> {
+    fn place(&self, name: &str) -> Result<(&TensorFile, &str), ArtifactError> {
         match self.places.get(plain(name)) {
             Some((shard, name)) => Ok((&self.shards[*shard], name)),
             None => Err(ArtifactError::MissingTensor {
@@ -389,6 +389,7 @@ mod tests {
             matches!(&error, ArtifactError::MissingFile { file, .. } if file == SINGLE),
             "{error}"
         );
+        assert!(error.to_string().contains("with its shards"), "{error}");
 
         fs::write(folder.path().join("pytorch_model.bin"), b"").unwrap();
         let error = ModelFolder::open(folder.path()).unwrap_err();

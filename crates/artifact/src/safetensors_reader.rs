@@ -20,7 +20,7 @@ pub struct TensorView<'a> {
 
 /// An open safetensors file.
 #[derive(Debug)]
-pub struct SafetensorsFile {
+pub struct TensorFile {
     path: PathBuf,
     bytes: MappedFile,
     /// Where the tensors begin.
@@ -28,7 +28,7 @@ pub struct SafetensorsFile {
     header: Metadata,
 }
 
-impl SafetensorsFile {
+impl TensorFile {
     /// Maps the file and checks its header: every tensor lies within the file, none overlap.
     ///
     /// # Errors

@@ -43,8 +43,8 @@ impl TensorSpec {
 
 /// Writes `tensors` as one safetensors file and waits until it is on disk.
 ///
-/// `metadata` goes into the header beside `"format": "pt"`, which transformers wants to see. The same
-/// tensors and metadata give the same bytes, whatever their order.
+/// The header says `"format": "pt"`, which transformers wants to see. The same tensors give the same
+/// bytes, whatever their order.
 ///
 /// # Errors
 /// [`ArtifactError::Unwritable`] if a tensor's bytes do not fit its shape or two have one name, and
@@ -52,7 +52,6 @@ impl TensorSpec {
 pub fn write_safetensors(
     path: &Path,
     tensors: impl IntoIterator<Item = OwnedTensor>,
-    metadata: &BTreeMap<String, String>,
 ) -> Result<(), ArtifactError> {
     let tensors: Vec<OwnedTensor> = tensors.into_iter().collect();
     let specs = tensors.iter().map(|tensor| TensorSpec {
@@ -60,12 +59,15 @@ pub fn write_safetensors(
         dtype: tensor.dtype,
         shape: tensor.shape.clone(),
     });
-    let mut writer = SafetensorsWriter::create(path, specs, metadata)?;
+    let mut writer = SafetensorsWriter::create(path, specs)?;
     for tensor in tensors {
         writer.write(&tensor.name, &tensor.bytes)?;
     }
     writer.finish()
 }
+
+/// Where each tensor lies, by its name.
+type Places = BTreeMap<String, Range<usize>>;
 
 /// Writes a safetensors file one tensor at a time, so that no more than one need be in memory.
 #[derive(Debug)]
@@ -73,7 +75,7 @@ pub struct SafetensorsWriter {
     path: PathBuf,
     file: File,
     /// Where in the file each tensor that is still to be written lies.
-    missing: BTreeMap<String, Range<usize>>,
+    missing: Places,
 }
 
 impl SafetensorsWriter {
@@ -84,11 +86,10 @@ impl SafetensorsWriter {
     pub fn create(
         path: &Path,
         specs: impl IntoIterator<Item = TensorSpec>,
-        metadata: &BTreeMap<String, String>,
     ) -> Result<Self, ArtifactError> {
         let mut specs: Vec<TensorSpec> = specs.into_iter().collect();
         specs.sort_by(|a, b| b.dtype.cmp(&a.dtype).then_with(|| a.name.cmp(&b.name)));
-        let (header, mut missing) = lay_out(path, &specs, metadata)?;
+        let (header, mut missing) = lay_out(path, &specs)?;
         let start = size_of::<u64>() + header.len();
         for range in missing.values_mut() {
             *range = range.start + start..range.end + start;
@@ -145,17 +146,9 @@ impl SafetensorsWriter {
 
 /// Renders the header, padded with spaces so that the tensors after it are aligned, and returns it
 /// with each tensor's place after it.
-fn lay_out(
-    path: &Path,
-    specs: &[TensorSpec],
-    metadata: &BTreeMap<String, String>,
-) -> Result<(Vec<u8>, BTreeMap<String, Range<usize>>), ArtifactError> {
+fn lay_out(path: &Path, specs: &[TensorSpec]) -> Result<(Vec<u8>, Places), ArtifactError> {
     let mut header = Map::new();
-    let mut metadata = metadata.clone();
-    metadata
-        .entry("format".to_owned())
-        .or_insert_with(|| "pt".to_owned());
-    header.insert("__metadata__".to_owned(), json!(metadata));
+    header.insert("__metadata__".to_owned(), json!({"format": "pt"}));
     let mut places = BTreeMap::new();
     let mut end = 0;
     for spec in specs {
@@ -186,7 +179,7 @@ fn unwritable(path: &Path, tensor: &str, problem: impl Into<String>) -> Artifact
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::SafetensorsFile;
+    use crate::TensorFile;
 
     fn tensor(name: &str, dtype: Dtype, shape: &[usize], fill: u8) -> OwnedTensor {
         let size = shape.iter().product::<usize>() * dtype.bitsize() / 8;
@@ -208,11 +201,9 @@ mod tests {
             tensor("empty", Dtype::F32, &[0, 7], 0),
             tensor("scalar", Dtype::F32, &[], 3),
         ];
-        let metadata = [("step".to_owned(), "7".to_owned())].into();
-        write_safetensors(&path, tensors.clone(), &metadata).unwrap();
-        let file = SafetensorsFile::open(&path).unwrap();
+        write_safetensors(&path, tensors.clone()).unwrap();
+        let file = TensorFile::open(&path).unwrap();
         assert_eq!(file.names().len(), 4);
-        assert_eq!(file.metadata("step"), Some("7"));
         assert_eq!(file.metadata("format"), Some("pt"));
         for tensor in &tensors {
             let view = file.tensor(&tensor.name).unwrap();
@@ -231,9 +222,9 @@ mod tests {
             tensor("b", Dtype::F32, &[2, 3], 2),
             tensor("c", Dtype::F32, &[1], 3),
         ];
-        write_safetensors(&first, tensors.clone(), &BTreeMap::new()).unwrap();
+        write_safetensors(&first, tensors.clone()).unwrap();
         tensors.reverse();
-        write_safetensors(&second, tensors, &BTreeMap::new()).unwrap();
+        write_safetensors(&second, tensors).unwrap();
         assert_eq!(
             std::fs::read(first).unwrap(),
             std::fs::read(second).unwrap()
@@ -245,8 +236,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut short = tensor("short", Dtype::F32, &[4], 1);
         short.bytes.pop();
-        let error =
-            write_safetensors(&folder.path().join("t"), [short], &BTreeMap::new()).unwrap_err();
+        let error = write_safetensors(&folder.path().join("t"), [short]).unwrap_err();
         assert!(
             error
                 .to_string()
@@ -262,8 +252,7 @@ mod tests {
             tensor("t", Dtype::F32, &[1], 1),
             tensor("t", Dtype::F32, &[1], 2),
         ];
-        let error =
-            write_safetensors(&folder.path().join("t"), twice, &BTreeMap::new()).unwrap_err();
+        let error = write_safetensors(&folder.path().join("t"), twice).unwrap_err();
         assert!(error.to_string().contains("same name"), "{error}");
     }
 
@@ -276,7 +265,7 @@ mod tests {
             dtype: Dtype::F32,
             shape: vec![1],
         };
-        let writer = SafetensorsWriter::create(&path, [spec], &BTreeMap::new()).unwrap();
+        let writer = SafetensorsWriter::create(&path, [spec]).unwrap();
         assert!(matches!(
             writer.finish(),
             Err(ArtifactError::Unwritable { .. })

@@ -12,7 +12,10 @@ pub(crate) fn read(path: &Path) -> Result<String, Failure> {
 }
 
 /// Reads the configuration file and checks every key by itself, so that an error can name it.
-pub(crate) fn read_keys(path: &Path, known: &Map<String, Value>) -> Result<Map<String, Value>, Failure> {
+pub(crate) fn read_keys(
+    path: &Path,
+    known: &Map<String, Value>,
+) -> Result<Map<String, Value>, Failure> {
     let keys: Map<String, Value> = serde_json::from_str(&read(path)?).map_err(|error| {
         Failure::input(format!(
             "`{}`: expected one JSON object with keys of the training configuration, found {error}",
@@ -44,7 +47,9 @@ fn check_keys(
 
 fn unknown_key(path: &Path, name: &str, key: &str, known: &Map<String, Value>) -> Failure {
     let failure = Failure::input(format!("`{}`: unknown key `{name}`", path.display()));
-    let nearest = known.keys().min_by_key(|candidate| distance(candidate, key));
+    let nearest = known
+        .keys()
+        .min_by_key(|candidate| distance(candidate, key));
     match nearest.filter(|candidate| distance(candidate, key) <= 3) {
         Some(candidate) => failure.next(format!("did you mean `{candidate}`?")),
         None => {
@@ -61,7 +66,10 @@ fn check_value(path: &Path, name: &str, value: &Value) -> Result<(), Failure> {
     }
     match serde_json::from_value::<TrainingConfig>(alone) {
         Ok(_) => Ok(()),
-        Err(error) => Err(Failure::input(format!("`{}`: key `{name}`: {error}", path.display()))),
+        Err(error) => Err(Failure::input(format!(
+            "`{}`: key `{name}`: {error}",
+            path.display()
+        ))),
     }
 }
 

@@ -135,7 +135,11 @@ struct LoraFlags {
     #[serde(rename = "dropout", skip_serializing_if = "Option::is_none")]
     lora_dropout: Option<f64>,
     /// Layers to adapt, as PEFT spells them [default: c_attn,c_proj,c_fc]
-    #[arg(long = "lora-target-modules", value_name = "NAMES", value_delimiter = ',')]
+    #[arg(
+        long = "lora-target-modules",
+        value_name = "NAMES",
+        value_delimiter = ','
+    )]
     #[serde(skip_serializing_if = "Option::is_none")]
     target_modules: Option<Vec<String>>,
 }
@@ -145,12 +149,18 @@ impl ConfigFlags {
     pub(crate) fn is_empty(&self) -> Result<bool, Failure> {
         let nothing_else = self.config.is_none() && self.chat_template.is_none();
         let flags = self.as_keys()?;
-        Ok(nothing_else && flags.values().all(|value| value.as_object().is_some_and(Map::is_empty)))
+        Ok(nothing_else
+            && flags
+                .values()
+                .all(|value| value.as_object().is_some_and(Map::is_empty)))
     }
 
     /// Resolves the configuration: defaults, then the keys of `--config`, then flags.
     pub(crate) fn resolve(&self, threads: u32) -> Result<TrainingConfig, Failure> {
-        let defaults = to_object(&TrainingConfig { threads, ..TrainingConfig::default() })?;
+        let defaults = to_object(&TrainingConfig {
+            threads,
+            ..TrainingConfig::default()
+        })?;
         let mut keys = match &self.config {
             Some(path) => read_keys(path, &defaults)?,
             None => Map::new(),

@@ -1,5 +1,7 @@
 use std::{fmt, process::ExitCode};
 
+use llmopt_dataset::ValidationReport;
+use llmopt_domain::Severity;
 use llmopt_service::ServiceError;
 
 /// Why a command did not succeed, as the user reads it, and the exit code that says so.
@@ -11,7 +13,8 @@ pub(crate) enum Failure {
     Input(Explanation),
     /// The user stopped it: exit code 130.
     Interrupted(Explanation),
-    /// Another process has already said why on standard error; only its exit code is passed on.
+    /// The output, or another process on standard error, has already said why: only the exit code is
+    /// passed on.
     Reported(u8),
 }
 
@@ -40,6 +43,11 @@ impl Failure {
     /// The end of a command that the user stopped.
     pub(crate) fn interrupted(message: impl Into<String>) -> Self {
         Self::Interrupted(Explanation::new(message))
+    }
+
+    /// A failure of input that the command's own output has explained.
+    pub(crate) fn reported_input() -> Self {
+        Self::Reported(INPUT)
     }
 
     /// Adds what to do next.
@@ -97,6 +105,9 @@ impl fmt::Display for Failure {
 
 impl From<ServiceError> for Failure {
     fn from(error: ServiceError) -> Self {
+        if let ServiceError::Findings { report } = &error {
+            return findings(report);
+        }
         let failure = if error.is_input() {
             Self::input_from(&error)
         } else {
@@ -107,6 +118,25 @@ impl From<ServiceError> for Failure {
             None => failure,
         }
     }
+}
+
+/// Says every error of a dataset, so that all can be mended at once.
+fn findings(report: &ValidationReport) -> Failure {
+    let errors = report
+        .findings
+        .iter()
+        .filter(|it| it.severity == Severity::Error);
+    let lines: Vec<String> = errors.map(|finding| format!("\n  {finding}")).collect();
+    let message = format!(
+        "`{}` is not fit to train on:{}",
+        report.file,
+        lines.concat()
+    );
+    let next = format!(
+        "mend these rows; `llmopt dataset validate {}` shows everything",
+        report.file
+    );
+    Failure::input(message).next(next)
 }
 
 /// Joins what an error and its sources say.

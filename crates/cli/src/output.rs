@@ -62,7 +62,11 @@ impl Output {
         let written = writeln!(self.writer, "{line}").and_then(|()| self.writer.flush());
         match written {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => self.closed = true,
-            Err(error) => return Err(Failure::failed(format!("failed to write the output: {error}"))),
+            Err(error) => {
+                return Err(Failure::failed(format!(
+                    "failed to write the output: {error}"
+                )));
+            }
             Ok(()) => {}
         }
         Ok(())
@@ -70,8 +74,9 @@ impl Output {
 
     /// Writes `value` as one line of JSON.
     pub(crate) fn json(&mut self, value: &impl Serialize) -> Result<(), Failure> {
-        let json = serde_json::to_string(value)
-            .map_err(|error| Failure::failed(format!("failed to write the output as JSON: {error}")))?;
+        let json = serde_json::to_string(value).map_err(|error| {
+            Failure::failed(format!("failed to write the output as JSON: {error}"))
+        })?;
         self.line(json)
     }
 

@@ -67,8 +67,10 @@ impl Trainer {
         spec: &Path,
         listener: &mut dyn Listener,
     ) -> Result<Ended, Failure> {
+        // Before the trainer exists: a signal in between would leave it behind.
+        let mut signals = Signals::listen().map_err(broken)?;
         let mut child = self.spawn(arguments, spec)?;
-        let status = converse(&mut child, listener).await?;
+        let status = converse(&mut child, &mut signals, listener).await?;
         outcome(status)
     }
 
@@ -85,26 +87,54 @@ impl Trainer {
             .kill_on_drop(true)
             .spawn()
             .map_err(|error| {
-                Failure::failed(format!("failed to start `{}`: {error}", self.program.display()))
+                Failure::failed(format!(
+                    "failed to start `{}`: {error}",
+                    self.program.display()
+                ))
             })
     }
 }
 
 fn beside_this_program() -> Result<PathBuf, Failure> {
-    let here = std::env::current_exe()
-        .map_err(|error| Failure::failed(format!("failed to find this program's own path: {error}")))?;
+    let here = std::env::current_exe().map_err(|error| {
+        Failure::failed(format!("failed to find this program's own path: {error}"))
+    })?;
     Ok(here.with_file_name(format!("{PROGRAM}{EXE_SUFFIX}")))
 }
 
+/// The signals that ask this process to stop.
+struct Signals {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+}
+
+fn broken(error: std::io::Error) -> Failure {
+    Failure::failed(format!("failed to hear from the trainer: {error}"))
+}
+
 /// Reads both streams to their ends, passes signals on, and waits for the end.
-async fn converse(child: &mut Child, listener: &mut dyn Listener) -> Result<ExitStatus, Failure> {
-    let broken = |error: std::io::Error| Failure::failed(format!("failed to hear from the trainer: {error}"));
-    let mut events: Option<Lines<BufReader<ChildStdout>>> =
-        child.stdout.take().map(|stream| BufReader::new(stream).lines());
-    let mut logs: Option<Lines<BufReader<ChildStderr>>> =
-        child.stderr.take().map(|stream| BufReader::new(stream).lines());
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(broken)?;
-    let mut terminate = signal(SignalKind::terminate()).map_err(broken)?;
+async fn converse(
+    child: &mut Child,
+    signals: &mut Signals,
+    listener: &mut dyn Listener,
+) -> Result<ExitStatus, Failure> {
+    let mut events: Option<Lines<BufReader<ChildStdout>>> = child
+        .stdout
+        .take()
+        .map(|stream| BufReader::new(stream).lines());
+    let mut logs: Option<Lines<BufReader<ChildStderr>>> = child
+        .stderr
+        .take()
+        .map(|stream| BufReader::new(stream).lines());
     while events.is_some() || logs.is_some() {
         tokio::select! {
             line = next(&mut events) => match line.map_err(broken)? {
@@ -115,8 +145,8 @@ async fn converse(child: &mut Child, listener: &mut dyn Listener) -> Result<Exit
                 Some(line) => listener.log(&line),
                 None => logs = None,
             },
-            Some(()) = interrupt.recv() => send(child, Signal::INT),
-            Some(()) = terminate.recv() => send(child, Signal::TERM),
+            Some(()) = signals.interrupt.recv() => send(child, Signal::INT),
+            Some(()) = signals.terminate.recv() => send(child, Signal::TERM),
         }
     }
     child.wait().await.map_err(broken)
@@ -136,8 +166,10 @@ where
 fn hear(line: &str, listener: &mut dyn Listener) -> Result<(), Failure> {
     match serde_json::from_str(line) {
         Ok(event) => listener.event(event, line),
-        Err(error) => Err(Failure::failed(format!("the trainer said `{line}`, which is no event: {error}"))
-            .next("use the `llmopt-trainer` that was built with this `llmopt`")),
+        Err(error) => Err(Failure::failed(format!(
+            "the trainer said `{line}`, which is no event: {error}"
+        ))
+        .next("use the `llmopt-trainer` that was built with this `llmopt`")),
     }
 }
 
@@ -155,12 +187,15 @@ fn outcome(status: ExitStatus) -> Result<Ended, Failure> {
         (Some(0), _) => Ok(Ended::Done),
         (Some(INTERRUPTED), _) => Ok(Ended::Interrupted),
         // 130 is a second Ctrl-C, and a signal one that came before the trainer could save anything.
-        (Some(130), _) | (None, Some(2 | 15)) => {
-            Err(Failure::interrupted("the trainer was stopped before it could save a checkpoint"))
-        }
+        (Some(130), _) | (None, Some(2 | 15)) => Err(Failure::interrupted(
+            "the trainer was stopped before it could save a checkpoint",
+        )),
         (Some(code), _) => Err(Failure::Reported(u8::try_from(code).unwrap_or(1))),
         (None, signal) => {
-            let signal = signal.map_or_else(|| "a signal".to_owned(), |signal| format!("signal {signal}"));
+            let signal = signal.map_or_else(
+                || "a signal".to_owned(),
+                |signal| format!("signal {signal}"),
+            );
             let failure = Failure::failed(format!("the trainer was ended by {signal}"));
             Err(failure.next("signal 9 often means too little memory: lower `--micro-batch-size`, then add `--resume`"))
         }

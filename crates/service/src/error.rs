@@ -1,14 +1,13 @@
-use std::{io, path::PathBuf};
+use std::{error::Error, io, path::PathBuf};
 
 use llmopt_artifact::ArtifactError;
 use llmopt_dataset::{DatasetError, ValidationReport};
 use llmopt_domain::{ConfigProblem, IdentityError, ModelId};
 use llmopt_storage::StorageError;
 use llmopt_tokenization::TokenizationError;
-use thiserror::Error;
 
 /// Why a use case could not do what it was asked for.
-#[derive(Debug, Error)]
+#[derive(Debug, thiserror::Error)]
 pub enum ServiceError {
     /// A text names a model in none of the known ways.
     #[error(
@@ -141,6 +140,12 @@ pub enum ServiceError {
         /// What is the matter with it.
         problem: String,
     },
+    /// A Hub does not have the model, or does not give it.
+    #[error(transparent)]
+    HubRefused(Box<dyn Error + Send + Sync>),
+    /// A Hub did not answer as it should.
+    #[error(transparent)]
+    HubFailed(Box<dyn Error + Send + Sync>),
     /// A dataset cannot be read.
     #[error(transparent)]
     Dataset(#[from] DatasetError),
@@ -186,10 +191,13 @@ impl ServiceError {
             | Self::NothingToResume
             | Self::JobChanged { .. }
             | Self::Unsuitable { .. }
+            | Self::HubRefused(_)
             | Self::Dataset(_)
             | Self::Artifact(_)
             | Self::Tokenization(_) => true,
-            Self::JobRunning { .. } | Self::Storage(_) | Self::File { .. } => false,
+            Self::JobRunning { .. } | Self::HubFailed(_) | Self::Storage(_) | Self::File { .. } => {
+                false
+            }
         }
     }
 
@@ -197,7 +205,7 @@ impl ServiceError {
     pub fn next_step(&self) -> Option<String> {
         let step = match self {
             Self::UnknownModel { .. } | Self::UnknownVersion { .. } => {
-                "see what there is with `llmopt models list`"
+                "see what there is with `llmopt models list`; a base model can be a folder, OWNER/NAME on a Hub, or a well-known name such as `gpt2`"
             }
             Self::Ambiguous { .. } => "give the whole id",
             Self::Overlong { .. } => {
@@ -222,7 +230,11 @@ impl ServiceError {
         path: impl Into<PathBuf>,
     ) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
-        move |source| Self::File { operation, path, source }
+        move |source| Self::File {
+            operation,
+            path,
+            source,
+        }
     }
 }
 
@@ -254,6 +266,9 @@ mod tests {
         assert_eq!(rows_text(&[7]), "row 7");
         assert_eq!(rows_text(&[1, 2]), "rows 1, 2");
         let many: Vec<u64> = (1..=12).collect();
-        assert_eq!(rows_text(&many), "rows 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 2 more");
+        assert_eq!(
+            rows_text(&many),
+            "rows 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 2 more"
+        );
     }
 }

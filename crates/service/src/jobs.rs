@@ -81,9 +81,9 @@ impl<'a> Jobs<'a> {
         let file = open().map_err(ServiceError::file("write", &path))?;
         match file.try_lock() {
             Ok(()) => Ok(JobLock { _file: file }),
-            Err(TryLockError::WouldBlock) => {
-                Err(ServiceError::JobRunning { job: job.short().to_owned() })
-            }
+            Err(TryLockError::WouldBlock) => Err(ServiceError::JobRunning {
+                job: job.short().to_owned(),
+            }),
             Err(TryLockError::Error(source)) => Err(ServiceError::file("lock", path)(source)),
         }
     }
@@ -113,14 +113,19 @@ impl<'a> Jobs<'a> {
     /// # Errors
     /// [`ServiceError::File`] or [`ServiceError::Storage`].
     pub async fn unfinished(&self) -> Result<Vec<Job>, ServiceError> {
-        let models = Models::new(self.store);
+        let models = Models::new(self.store, self.data_dir);
         let mut jobs = Vec::new();
         for (path, started) in self.records()? {
             let spec = read_record(&path)?;
             let id = identity(&spec)?;
             if models.published_by(&spec.model, &id).await?.is_none() {
                 let checkpoint = self.checkpoint(&id).await?;
-                jobs.push(Job { id, spec, started, checkpoint });
+                jobs.push(Job {
+                    id,
+                    spec,
+                    started,
+                    checkpoint,
+                });
             }
         }
         jobs.sort_by_key(|job| std::cmp::Reverse(job.started));
@@ -139,6 +144,15 @@ impl<'a> Jobs<'a> {
                 .find(|job| job.id.short() == id)
                 .ok_or_else(|| ServiceError::UnknownJob(id.to_owned())),
         }
+    }
+
+    /// Returns what the job was asked to do, if it was begun here.
+    ///
+    /// # Errors
+    /// [`ServiceError::File`].
+    pub fn record(&self, job: &Digest) -> Result<Option<JobSpec>, ServiceError> {
+        let path = self.folder(job).join(RECORD);
+        path.exists().then(|| read_record(&path)).transpose()
     }
 
     fn folder(&self, job: &Digest) -> PathBuf {

@@ -6,6 +6,8 @@
 
 mod error;
 mod evaluation;
+mod hub;
+mod init;
 mod jobs;
 mod model;
 mod models;
@@ -15,11 +17,13 @@ mod tokens;
 mod training;
 
 pub use error::ServiceError;
-pub use evaluation::{EvaluationRequest, prepare_evaluation};
+pub use evaluation::{EvaluationRequest, Weights, prepare_evaluation};
+pub use hub::{HubFailure, ModelHub};
+pub use init::{InitRequest, ModelSizes, NewModel, init_model};
 pub use jobs::{Job, JobLock, Jobs};
 pub use model::{ModelSummary, ResolvedModel};
-pub use models::{Models, Resolution};
-pub use preview::{Preview, PreviewToken, preview};
+pub use models::Models;
+pub use preview::{Preview, PreviewToken, model_context, open_encoder, preview};
 pub use reference::{HubRepository, ModelReference};
 pub use tokens::{HistogramBar, TokenStatistics, token_statistics};
 pub use training::{PreparedJob, TrainingRequest, check_unchanged, prepare_training};

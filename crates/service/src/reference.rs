@@ -78,7 +78,10 @@ impl ModelReference {
         }
         let with_version = text.rsplit_once(':').and_then(|(id, version)| {
             let version = Some(version.parse().ok()?);
-            Some(Self::FineTuned { id: id.parse().ok()?, version })
+            Some(Self::FineTuned {
+                id: id.parse().ok()?,
+                version,
+            })
         });
         with_version.ok_or_else(|| ServiceError::Reference(text.to_owned()))
     }
@@ -103,7 +106,10 @@ fn repository(text: &str) -> Option<HubRepository> {
         None => plain(repository),
     };
     let revision_is_given = revision.as_deref() != Some("");
-    (known && revision_is_given).then(|| HubRepository { repository: repository.to_owned(), revision })
+    (known && revision_is_given).then(|| HubRepository {
+        repository: repository.to_owned(),
+        revision,
+    })
 }
 
 #[cfg(test)]
@@ -112,21 +118,30 @@ mod tests {
 
     fn repository(repository: &str, revision: Option<&str>) -> ModelReference {
         let (repository, revision) = (repository.to_owned(), revision.map(str::to_owned));
-        ModelReference::Repository(HubRepository { repository, revision })
+        ModelReference::Repository(HubRepository {
+            repository,
+            revision,
+        })
     }
 
     #[test]
     fn an_existing_folder_is_a_folder() {
         let folder = tempfile::tempdir().unwrap();
         let text = folder.path().to_str().unwrap();
-        assert_eq!(ModelReference::parse(text).unwrap(), ModelReference::Folder(folder.path().to_owned()));
+        assert_eq!(
+            ModelReference::parse(text).unwrap(),
+            ModelReference::Folder(folder.path().to_owned())
+        );
     }
 
     #[test]
     fn a_path_that_does_not_exist_is_not_taken_for_a_repository() {
         for text in ["./no-such-folder", "/no/such/folder", "nothing/"] {
             let error = ModelReference::parse(text).unwrap_err();
-            assert!(matches!(error, ServiceError::NoFolder { .. }), "{text}: {error}");
+            assert!(
+                matches!(error, ServiceError::NoFolder { .. }),
+                "{text}: {error}"
+            );
         }
     }
 
@@ -134,25 +149,57 @@ mod tests {
     fn an_id_may_carry_a_version() {
         let id: ModelId = "ft:base:orders".parse().unwrap();
         let parse = |text| ModelReference::parse(text).unwrap();
-        assert_eq!(parse("ft:base:orders"), ModelReference::FineTuned { id: id.clone(), version: None });
-        assert_eq!(parse("ft:base:orders:7"), ModelReference::FineTuned { id, version: Some(7) });
+        assert_eq!(
+            parse("ft:base:orders"),
+            ModelReference::FineTuned {
+                id: id.clone(),
+                version: None
+            }
+        );
+        assert_eq!(
+            parse("ft:base:orders:7"),
+            ModelReference::FineTuned {
+                id,
+                version: Some(7)
+            }
+        );
     }
 
     #[test]
     fn words_and_repositories_are_told_apart() {
         let parse = |text| ModelReference::parse(text).unwrap();
         let name: ModelName = "orders".parse().unwrap();
-        assert_eq!(parse("orders"), ModelReference::Name { name: name.clone(), version: None });
-        assert_eq!(parse("orders:2"), ModelReference::Name { name, version: Some(2) });
-        assert_eq!(parse("openai-community/gpt2"), repository("openai-community/gpt2", None));
+        assert_eq!(
+            parse("orders"),
+            ModelReference::Name {
+                name: name.clone(),
+                version: None
+            }
+        );
+        assert_eq!(
+            parse("orders:2"),
+            ModelReference::Name {
+                name,
+                version: Some(2)
+            }
+        );
+        assert_eq!(
+            parse("openai-community/gpt2"),
+            repository("openai-community/gpt2", None)
+        );
         assert_eq!(parse("gpt2@v1"), repository("gpt2", Some("v1")));
     }
 
     #[test]
     fn what_names_no_model_is_refused() {
-        for text in ["", "ft:", "ft:a", "ft:a:b:c", "a/b/c", "a b", "gpt2@", "orders:x"] {
+        for text in [
+            "", "ft:", "ft:a", "ft:a:b:c", "a/b/c", "a b", "gpt2@", "orders:x",
+        ] {
             let error = ModelReference::parse(text).unwrap_err();
-            assert!(matches!(error, ServiceError::Reference(_)), "{text}: {error}");
+            assert!(
+                matches!(error, ServiceError::Reference(_)),
+                "{text}: {error}"
+            );
         }
     }
 }

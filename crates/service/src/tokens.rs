@@ -70,7 +70,11 @@ pub fn token_statistics(
         lengths.push(encoded.ids.len());
         trainable_tokens += encoded.trainable_tokens() as u64;
     }
-    Ok(TokenStatistics::of_lengths(lengths, trainable_tokens, max_length))
+    Ok(TokenStatistics::of_lengths(
+        lengths,
+        trainable_tokens,
+        max_length,
+    ))
 }
 
 /// Tokenizes every row and refuses what cannot be trained on, with the numbers of all rows concerned.
@@ -96,15 +100,27 @@ pub(crate) fn check_tokens(
     }
     let path = path.to_owned();
     if !unlabelled.is_empty() {
-        return Err(ServiceError::NothingToLearn { path, rows: unlabelled });
+        return Err(ServiceError::NothingToLearn {
+            path,
+            rows: unlabelled,
+        });
     }
     let dropped = overlong.len() == lengths.len();
     if !overlong.is_empty() && (limits.overlong == Overlong::Error || dropped) {
         let longest = lengths.iter().copied().max().unwrap_or(0);
         let limit = limits.max_length;
-        return Err(ServiceError::Overlong { path, rows: overlong, limit, longest });
+        return Err(ServiceError::Overlong {
+            path,
+            rows: overlong,
+            limit,
+            longest,
+        });
     }
-    Ok(TokenStatistics::of_lengths(lengths, trainable_tokens, limits.max_length))
+    Ok(TokenStatistics::of_lengths(
+        lengths,
+        trainable_tokens,
+        limits.max_length,
+    ))
 }
 
 /// Tokenizes one row; an error names it.
@@ -116,7 +132,11 @@ pub(crate) fn encode(
 ) -> Result<EncodedExample, ServiceError> {
     encoder
         .encode_training(conversation)
-        .map_err(|source| ServiceError::Row { path: path.to_owned(), row, source })
+        .map_err(|source| ServiceError::Row {
+            path: path.to_owned(),
+            row,
+            source,
+        })
 }
 
 fn check_vocabulary(
@@ -126,7 +146,12 @@ fn check_vocabulary(
     vocabulary: usize,
 ) -> Result<(), ServiceError> {
     match encoded.ids.iter().find(|&&id| id as usize >= vocabulary) {
-        Some(&id) => Err(ServiceError::Vocabulary { path: path.to_owned(), row, id, vocabulary }),
+        Some(&id) => Err(ServiceError::Vocabulary {
+            path: path.to_owned(),
+            row,
+            id,
+            vocabulary,
+        }),
         None => Ok(()),
     }
 }
@@ -136,7 +161,10 @@ impl TokenStatistics {
         lengths.sort_unstable();
         let at = |share: f64| {
             let last = lengths.len().saturating_sub(1);
-            lengths.get((last as f64 * share).round() as usize).copied().unwrap_or(0)
+            lengths
+                .get((last as f64 * share).round() as usize)
+                .copied()
+                .unwrap_or(0)
         };
         Self {
             rows: lengths.len() as u64,
@@ -147,7 +175,10 @@ impl TokenStatistics {
             p95: at(0.95),
             max: at(1.0),
             max_length,
-            overlong_rows: lengths.iter().filter(|&&length| length > max_length).count() as u64,
+            overlong_rows: lengths
+                .iter()
+                .filter(|&&length| length > max_length)
+                .count() as u64,
             histogram: histogram(&lengths),
         }
     }
@@ -166,7 +197,11 @@ fn histogram(lengths: &[usize]) -> Vec<HistogramBar> {
             let to = from + width - 1;
             let rows = lengths.partition_point(|&length| length <= to)
                 - lengths.partition_point(|&length| length < from);
-            HistogramBar { from, to, rows: rows as u64 }
+            HistogramBar {
+                from,
+                to,
+                rows: rows as u64,
+            }
         })
         .collect()
 }
@@ -183,14 +218,27 @@ mod tests {
         assert_eq!(bars.iter().map(|bar| bar.rows).sum::<u64>(), 124);
         assert!(bars.len() <= 10);
         assert!(bars.windows(2).all(|pair| pair[0].to + 1 == pair[1].from));
-        assert_eq!((statistics.min, statistics.max, statistics.overlong_rows), (5, 128, 28));
+        assert_eq!(
+            (statistics.min, statistics.max, statistics.overlong_rows),
+            (5, 128, 28)
+        );
     }
 
     #[test]
     fn one_length_gives_one_bar() {
         let statistics = TokenStatistics::of_lengths(vec![7; 3], 9, 7);
-        assert_eq!(statistics.histogram, [HistogramBar { from: 7, to: 7, rows: 3 }]);
-        assert_eq!((statistics.median, statistics.p95, statistics.tokens), (7, 7, 21));
+        assert_eq!(
+            statistics.histogram,
+            [HistogramBar {
+                from: 7,
+                to: 7,
+                rows: 3
+            }]
+        );
+        assert_eq!(
+            (statistics.median, statistics.p95, statistics.tokens),
+            (7, 7, 21)
+        );
         assert_eq!(statistics.overlong_rows, 0);
     }
 

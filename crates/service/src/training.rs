@@ -60,19 +60,31 @@ pub fn prepare_training(request: TrainingRequest) -> Result<PreparedJob, Service
     }
     let spec = JobSpec {
         format: 1,
-        model: ModelId { base: request.base.short_name, name: request.name },
+        model: ModelId {
+            base: request.base.short_name,
+            name: request.name,
+        },
         base: BaseModel {
             name: request.base.name,
             digest: folder.digest()?,
             path: absolute(&request.base.path)?,
         },
         dataset: dataset_file(&request.dataset)?,
-        evaluation: request.evaluation.as_deref().map(dataset_file).transpose()?,
+        evaluation: request
+            .evaluation
+            .as_deref()
+            .map(dataset_file)
+            .transpose()?,
         config,
         code_version: request.code_version,
         data_dir: absolute(&request.data_dir)?,
     };
-    Ok(PreparedJob { id: jobs::identity(&spec)?, spec, report, tokens })
+    Ok(PreparedJob {
+        id: jobs::identity(&spec)?,
+        spec,
+        report,
+        tokens,
+    })
 }
 
 /// Checks that the inputs of a job that was begun are what they were.
@@ -88,7 +100,10 @@ pub fn check_unchanged(spec: &JobSpec, code_version: &str) -> Result<(), Service
         let (then, now) = (&spec.code_version, code_version);
         return changed(format!("the version of llmopt (then {then}, now {now})"));
     }
-    for file in [Some(&spec.dataset), spec.evaluation.as_ref()].into_iter().flatten() {
+    for file in [Some(&spec.dataset), spec.evaluation.as_ref()]
+        .into_iter()
+        .flatten()
+    {
         if digest(&file.path)? != file.digest {
             return changed(format!("dataset `{}`", file.path.display()));
         }
@@ -102,7 +117,9 @@ pub fn check_unchanged(spec: &JobSpec, code_version: &str) -> Result<(), Service
 fn check_rows(path: &Path, options: &ValidationOptions) -> Result<ValidationReport, ServiceError> {
     let report = validate(path, options)?;
     if report.has_errors() {
-        return Err(ServiceError::Findings { report: Box::new(report) });
+        return Err(ServiceError::Findings {
+            report: Box::new(report),
+        });
     }
     Ok(report)
 }
@@ -110,14 +127,19 @@ fn check_rows(path: &Path, options: &ValidationOptions) -> Result<ValidationRepo
 fn limits(config: &TrainingConfig, folder: &ModelFolder) -> TokenLimits {
     let context = folder.config().n_positions;
     TokenLimits {
-        max_length: config.max_length.map_or(context, |length| context.min(length as usize)),
+        max_length: config
+            .max_length
+            .map_or(context, |length| context.min(length as usize)),
         overlong: config.overlong,
         vocabulary: folder.config().vocab_size,
     }
 }
 
 fn dataset_file(path: &Path) -> Result<DatasetFile, ServiceError> {
-    Ok(DatasetFile { digest: digest(path)?, path: absolute(path)? })
+    Ok(DatasetFile {
+        digest: digest(path)?,
+        path: absolute(path)?,
+    })
 }
 
 /// The trainer may run elsewhere: what it is told has to hold from any folder.

@@ -56,10 +56,8 @@ fn an_adapter_is_opened_with_its_factors() {
     let adapter = AdapterFolder::open(folder.path()).unwrap();
     assert_eq!(adapter.modules(), [MODULE]);
     assert_eq!(adapter.factor(MODULE, LoraFactor::A).unwrap().shape, [2, 8]);
-    assert_eq!(
-        adapter.factor(MODULE, LoraFactor::B).unwrap().shape,
-        [24, 2]
-    );
+    let name = adapter_tensor_name(MODULE, LoraFactor::B);
+    assert_eq!(adapter.tensor(&name).unwrap().shape, [24, 2]);
     assert!((adapter.config().scale() - 2.0).abs() < f64::EPSILON);
     let name = "base_model.model.transformer.h.0.attn.c_attn.lora_A.weight";
     assert_eq!(adapter_tensor_name(MODULE, LoraFactor::A), name);
@@ -103,6 +101,46 @@ fn a_name_that_peft_would_not_match_is_refused() {
     let error = AdapterFolder::open(folder.path()).unwrap_err();
     assert!(
         matches!(error, ArtifactError::MissingTensor { .. }),
+        "{error}"
+    );
+}
+
+fn replace_targets(folder: &Path, targets: Value) {
+    let mut json: Value = files::read_json(&folder.join(CONFIG)).unwrap();
+    json["target_modules"] = targets;
+    std::fs::write(folder.join(CONFIG), json.to_string()).unwrap();
+}
+
+#[test]
+fn a_tensor_for_a_layer_that_is_no_target_is_refused() {
+    let folder = folder(&[2, 8], &[24, 2]);
+    for targets in [json!(["c_fc"]), json!(["attn"]), json!(["attn.c_proj"])] {
+        replace_targets(folder.path(), targets);
+        let error = AdapterFolder::open(folder.path()).unwrap_err();
+        assert!(
+            matches!(error, ArtifactError::UnexpectedTensor { .. }),
+            "{error}"
+        );
+    }
+    replace_targets(folder.path(), json!(["attn.c_attn"]));
+    AdapterFolder::open(folder.path()).unwrap();
+}
+
+#[test]
+fn a_pattern_of_targets_becomes_the_layers_that_have_tensors() {
+    let folder = folder(&[2, 8], &[24, 2]);
+    replace_targets(folder.path(), json!(".*c_attn"));
+    let adapter = AdapterFolder::open(folder.path()).unwrap();
+    assert_eq!(adapter.config().target_modules, [MODULE]);
+}
+
+#[test]
+fn a_folder_without_the_adapters_weights_is_refused_by_the_files_name() {
+    let folder = folder(&[2, 8], &[24, 2]);
+    std::fs::remove_file(folder.path().join(WEIGHTS)).unwrap();
+    let error = AdapterFolder::open(folder.path()).unwrap_err().to_string();
+    assert!(
+        error.contains("has no `adapter_model.safetensors`"),
         "{error}"
     );
 }

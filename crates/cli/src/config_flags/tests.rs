@@ -12,7 +12,10 @@ struct Arguments {
 
 fn resolve(arguments: &[&str]) -> Result<TrainingConfig, Failure> {
     let arguments = ["test"].iter().chain(arguments);
-    Arguments::try_parse_from(arguments).unwrap().flags.resolve(5)
+    Arguments::try_parse_from(arguments)
+        .unwrap()
+        .flags
+        .resolve(5)
 }
 
 fn config_file(json: &str) -> tempfile::NamedTempFile {
@@ -34,18 +37,29 @@ fn flags_and_defaults() -> Vec<(String, Value)> {
     for (key, value) in defaults {
         match value {
             Value::Object(lora) => {
-                flags.extend(lora.into_iter().map(|(name, value)| (format!("lora-{name}"), value)));
+                flags.extend(
+                    lora.into_iter()
+                        .map(|(name, value)| (format!("lora-{name}"), value)),
+                );
             }
             value => flags.push((key, value)),
         }
     }
-    flags.iter().map(|(name, value)| (name.replace('_', "-"), value.clone())).collect()
+    flags
+        .iter()
+        .map(|(name, value)| (name.replace('_', "-"), value.clone()))
+        .collect()
 }
 
 fn help(command: &Command, flag: &str) -> String {
-    let argument = command.get_arguments().find(|argument| argument.get_long() == Some(flag));
+    let argument = command
+        .get_arguments()
+        .find(|argument| argument.get_long() == Some(flag));
     let argument = argument.unwrap_or_else(|| panic!("no flag --{flag}"));
-    argument.get_help().map(ToString::to_string).unwrap_or_default()
+    argument
+        .get_help()
+        .map(ToString::to_string)
+        .unwrap_or_default()
 }
 
 #[test]
@@ -56,9 +70,11 @@ fn every_key_has_a_flag_whose_help_states_its_default() {
         let default = match default {
             Value::Null => continue,
             Value::String(text) => text,
-            Value::Array(items) => {
-                items.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(",")
-            }
+            Value::Array(items) => items
+                .iter()
+                .filter_map(Value::as_str)
+                .collect::<Vec<_>>()
+                .join(","),
             other => other.to_string(),
         };
         // The machine decides how many threads there are.
@@ -71,7 +87,10 @@ fn every_key_has_a_flag_whose_help_states_its_default() {
 
 #[test]
 fn without_flags_the_defaults_hold_with_the_machines_threads() {
-    let expected = TrainingConfig { threads: 5, ..TrainingConfig::default() };
+    let expected = TrainingConfig {
+        threads: 5,
+        ..TrainingConfig::default()
+    };
     assert_eq!(resolve(&[]).unwrap(), expected);
     assert!(ConfigFlags::default().is_empty().unwrap());
 }
@@ -86,13 +105,25 @@ fn every_flag_reaches_its_key() {
          --evaluation-max-new-tokens 12";
     let arguments: Vec<&str> = arguments.split_whitespace().collect();
     let resolved = to_object(&resolve(&arguments).unwrap()).unwrap();
-    let defaults = to_object(&TrainingConfig { threads: 5, ..TrainingConfig::default() }).unwrap();
+    let defaults = to_object(&TrainingConfig {
+        threads: 5,
+        ..TrainingConfig::default()
+    })
+    .unwrap();
     for (key, value) in &resolved {
         let is_default = defaults[key] == *value;
-        assert_eq!(is_default, ["method", "chat_template"].contains(&key.as_str()), "{key}: {value}");
+        assert_eq!(
+            is_default,
+            ["method", "chat_template"].contains(&key.as_str()),
+            "{key}: {value}"
+        );
     }
     let lora = resolved["lora"].as_object().unwrap();
-    assert!(lora.iter().all(|(key, value)| defaults["lora"][key] != *value), "{lora:?}");
+    assert!(
+        lora.iter()
+            .all(|(key, value)| defaults["lora"][key] != *value),
+        "{lora:?}"
+    );
 }
 
 #[test]
@@ -105,20 +136,30 @@ fn a_flag_wins_over_the_file_and_the_file_over_the_default() {
 
 #[test]
 fn an_unknown_key_is_refused_by_name_with_the_nearest_one() {
-    let error = resolve_file(r#"{"learning_rat": 1}"#, &[]).unwrap_err().to_string();
+    let error = resolve_file(r#"{"learning_rat": 1}"#, &[])
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("unknown key `learning_rat`"), "{error}");
     assert!(error.contains("did you mean `learning_rate`?"), "{error}");
-    let error = resolve_file(r#"{"lora": {"r": 1}}"#, &[]).unwrap_err().to_string();
+    let error = resolve_file(r#"{"lora": {"r": 1}}"#, &[])
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("unknown key `lora.r`"), "{error}");
-    let error = resolve_file(r#"{"gradient_accumulation_steps": 1}"#, &[]).unwrap_err().to_string();
+    let error = resolve_file(r#"{"gradient_accumulation_steps": 1}"#, &[])
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("the keys are method, lora,"), "{error}");
 }
 
 #[test]
 fn a_value_of_the_wrong_type_is_refused_by_the_name_of_its_key() {
-    let error = resolve_file(r#"{"seed": 1, "epochs": "three"}"#, &[]).unwrap_err().to_string();
+    let error = resolve_file(r#"{"seed": 1, "epochs": "three"}"#, &[])
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("key `epochs`: invalid type"), "{error}");
-    let error = resolve_file(r#"{"lora": {"alpha": "x"}}"#, &[]).unwrap_err().to_string();
+    let error = resolve_file(r#"{"lora": {"alpha": "x"}}"#, &[])
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("key `lora.alpha`"), "{error}");
     let error = resolve_file("[1]", &[]).unwrap_err().to_string();
     assert!(error.contains("expected one JSON object"), "{error}");
@@ -134,7 +175,9 @@ fn micro_batches_shrink_with_the_batch_unless_they_were_asked_for() {
 
 #[test]
 fn a_flag_that_nothing_would_read_is_refused() {
-    let error = resolve(&["--method", "full", "--lora-rank", "4"]).unwrap_err().to_string();
+    let error = resolve(&["--method", "full", "--lora-rank", "4"])
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("`--lora-rank` has no effect"), "{error}");
 }
 
@@ -148,6 +191,9 @@ fn a_chat_template_is_read_from_its_file() {
 #[test]
 fn what_is_no_number_is_refused() {
     for text in ["nan", "inf", "x"] {
-        assert!(Arguments::try_parse_from(["test", "--learning-rate", text]).is_err(), "{text}");
+        assert!(
+            Arguments::try_parse_from(["test", "--learning-rate", text]).is_err(),
+            "{text}"
+        );
     }
 }

@@ -1,0 +1,46 @@
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+use crate::commands::{
+    dataset::DatasetCommand, evaluate::EvaluateArguments, models::ModelsCommand,
+    train::TrainArguments,
+};
+
+/// Fine-tunes open language models on your own examples, and says what came out.
+#[derive(Parser, Debug)]
+#[command(
+    name = "llmopt",
+    version,
+    max_term_width = 100,
+    arg_required_else_help = true,
+    after_help = "\
+Examples:
+  llmopt dataset validate orders.jsonl
+  llmopt train --base-model distilgpt2 --dataset orders.jsonl --name orders
+  llmopt evaluate orders --dataset heldout.jsonl --max-new-tokens 64
+  llmopt models list
+
+Exit codes: 0 done, 1 failed, 2 the input must change, 130 stopped with Ctrl-C.
+Settings come from LLMOPT_* variables or `.env`; docs/CONFIGURATION.md lists them."
+)]
+pub(crate) struct Arguments {
+    /// Write JSON for machines: one document, or one event a line
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Where models, jobs and downloads are kept [default: LLMOPT_DATA_DIR, or `.llmopt`]
+    #[arg(long, global = true, value_name = "FOLDER")]
+    pub(crate) data_dir: Option<PathBuf>,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum Command {
+    #[command(subcommand)]
+    Dataset(DatasetCommand),
+    Train(Box<TrainArguments>),
+    Evaluate(EvaluateArguments),
+    #[command(subcommand)]
+    Models(ModelsCommand),
+}

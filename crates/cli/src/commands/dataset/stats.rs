@@ -1,0 +1,111 @@
+use std::path::PathBuf;
+
+use clap::Args;
+use llmopt_dataset::{ValidationOptions, ValidationReport, validate};
+use llmopt_service::{TokenStatistics, model_context, open_encoder, token_statistics};
+
+use crate::{
+    context::Context,
+    failure::Failure,
+    output::{Output, count_text},
+};
+
+/// Shows how many rows a dataset has and how long they are, in tokens of a model if one is named.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  llmopt dataset stats orders.jsonl
+  llmopt dataset stats orders.jsonl --base-model distilgpt2 --json")]
+pub(crate) struct StatsArguments {
+    /// The dataset
+    file: PathBuf,
+    /// Whose tokenizer to count with: a folder, a published model, or a Hub name
+    #[arg(long, value_name = "MODEL")]
+    base_model: Option<String>,
+    /// Longest row in tokens [default: the model's context]
+    #[arg(long, value_name = "TOKENS", requires = "base_model")]
+    max_length: Option<usize>,
+}
+
+const WIDEST_BAR: u64 = 40;
+
+pub(super) async fn run(context: &mut Context, arguments: &StatsArguments) -> Result<(), Failure> {
+    let report = validate(&arguments.file, &ValidationOptions::default())
+        .map_err(|error| Failure::input_from(&error))?;
+    if report.has_errors() {
+        return Err(llmopt_service::ServiceError::Findings {
+            report: Box::new(report),
+        }
+        .into());
+    }
+    let tokens = count_tokens(context, arguments).await?;
+    let output = &mut context.output;
+    if output.is_json() {
+        return output.json(&serde_json::json!({"report": report, "tokens": tokens}));
+    }
+    show_characters(output, &report)?;
+    match tokens {
+        Some(tokens) => show_tokens(output, &tokens),
+        None => Ok(()),
+    }
+}
+
+async fn count_tokens(
+    context: &Context,
+    arguments: &StatsArguments,
+) -> Result<Option<TokenStatistics>, Failure> {
+    let Some(name) = &arguments.base_model else {
+        return Ok(None);
+    };
+    let store = context.store()?;
+    let model = context.resolve(&store, name).await?;
+    let encoder = open_encoder(&model, None)?;
+    let longest = model_context(&model)?;
+    let longest = arguments
+        .max_length
+        .map_or(longest, |length| length.min(longest));
+    Ok(Some(token_statistics(&arguments.file, &encoder, longest)?))
+}
+
+fn show_characters(output: &mut Output, report: &ValidationReport) -> Result<(), Failure> {
+    output.line(format!("{} rows", count_text(report.rows)))
+}
+
+fn show_tokens(output: &mut Output, tokens: &TokenStatistics) -> Result<(), Failure> {
+    output.facts(&[
+        ("tokens", count_text(tokens.tokens)),
+        ("trained on", count_text(tokens.trainable_tokens)),
+        (
+            "tokens in a row",
+            format!(
+                "{} to {}, median {}, 95 in 100 at most {}",
+                tokens.min, tokens.max, tokens.median, tokens.p95
+            ),
+        ),
+        (
+            "rows too long",
+            format!(
+                "{} (limit {} tokens)",
+                count_text(tokens.overlong_rows),
+                tokens.max_length
+            ),
+        ),
+    ])?;
+    let most = tokens
+        .histogram
+        .iter()
+        .map(|bar| bar.rows)
+        .max()
+        .unwrap_or(1)
+        .max(1);
+    let rows = tokens.histogram.iter().map(|bar| {
+        let width = (bar.rows * WIDEST_BAR).div_ceil(most) as usize;
+        vec![
+            format!("{}-{}", bar.from, bar.to),
+            count_text(bar.rows),
+            "#".repeat(width),
+        ]
+    });
+    let rows = rows.collect();
+    output.table(&["tokens", "rows", ""], rows)
+}

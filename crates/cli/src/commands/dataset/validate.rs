@@ -1,0 +1,67 @@
+use std::path::PathBuf;
+
+use anstyle::{AnsiColor, Style};
+use clap::Args;
+use llmopt_dataset::{ValidationOptions, ValidationReport, validate};
+use llmopt_domain::{Finding, Severity};
+
+use crate::{
+    context::Context,
+    failure::Failure,
+    output::{Output, count_text},
+};
+
+/// Checks a dataset; every finding has a row and a repair. Exit code 2 if there are errors.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  llmopt dataset validate orders.jsonl
+  llmopt dataset validate orders.csv --json")]
+pub(crate) struct ValidateArguments {
+    /// The dataset
+    file: PathBuf,
+}
+
+pub(super) fn run(context: &mut Context, arguments: &ValidateArguments) -> Result<(), Failure> {
+    let report = validate(&arguments.file, &ValidationOptions::default())
+        .map_err(|error| Failure::input_from(&error))?;
+    let output = &mut context.output;
+    if output.is_json() {
+        output.json(&report)?;
+    } else {
+        show_findings(output, &report)?;
+        output.line(verdict(&report))?;
+    }
+    if report.has_errors() {
+        Err(Failure::reported_input())
+    } else {
+        Ok(())
+    }
+}
+
+fn verdict(report: &ValidationReport) -> String {
+    let rows = count_text(report.rows);
+    if report.has_errors() {
+        format!("`{}`: {rows} rows, not fit to train on", report.file)
+    } else {
+        format!("`{}`: {rows} rows, fit to train on", report.file)
+    }
+}
+
+/// Writes one line for each finding.
+pub(crate) fn show_findings(output: &mut Output, report: &ValidationReport) -> Result<(), Failure> {
+    for finding in &report.findings {
+        let line = finding_text(output, finding);
+        output.line(line)?;
+    }
+    Ok(())
+}
+
+fn finding_text(output: &Output, finding: &Finding) -> String {
+    let (label, style) = match finding.severity {
+        Severity::Error => ("error", AnsiColor::Red.on_default().bold()),
+        Severity::Warning => ("warning", AnsiColor::Yellow.on_default().bold()),
+        Severity::Info => ("info", Style::new().dimmed()),
+    };
+    format!("{}: {finding}", output.paint(style, label))
+}

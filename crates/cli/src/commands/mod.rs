@@ -1,0 +1,18 @@
+//! The commands, one file each.
+
+pub(crate) mod dataset;
+pub(crate) mod evaluate;
+pub(crate) mod models;
+pub(crate) mod train;
+
+use crate::{arguments::Command, context::Context, failure::Failure};
+
+/// Does what the user asked for.
+pub(crate) async fn run(context: &mut Context, command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Dataset(command) => dataset::run(context, command).await,
+        Command::Train(arguments) => train::run(context, *arguments).await,
+        Command::Evaluate(arguments) => evaluate::run(context, arguments).await,
+        Command::Models(command) => models::run(context, command).await,
+    }
+}

@@ -1,0 +1,72 @@
+use std::path::PathBuf;
+
+use llmopt_config::{Settings, telemetry};
+use llmopt_service::{Jobs, Models, ResolvedModel, ServiceError};
+use llmopt_storage_embedded::FileFolderStore;
+
+use crate::{
+    arguments::Arguments,
+    failure::Failure,
+    hub::Hub,
+    output::{Format, Output},
+    trainer::Trainer,
+};
+
+/// What every command works with.
+pub(crate) struct Context {
+    pub(crate) settings: Settings,
+    pub(crate) data_dir: PathBuf,
+    pub(crate) output: Output,
+}
+
+impl Context {
+    /// Reads the settings and sets up the logs.
+    pub(crate) fn open(arguments: &Arguments) -> Result<Self, Failure> {
+        let settings = Settings::load().map_err(|error| Failure::input_from(&error))?;
+        telemetry::init(&settings).map_err(|error| Failure::failed_from(&error))?;
+        let format = if arguments.json {
+            Format::Json
+        } else {
+            Format::People
+        };
+        let data_dir = arguments.data_dir.as_ref().unwrap_or(&settings.data_dir);
+        let data_dir = std::path::absolute(data_dir).map_err(|error| {
+            Failure::input(format!(
+                "`{}` is no folder's path: {error}",
+                data_dir.display()
+            ))
+        })?;
+        Ok(Self {
+            data_dir,
+            settings,
+            output: Output::stdout(format),
+        })
+    }
+
+    /// Opens the store in the data directory, which is made if it is not there.
+    pub(crate) fn store(&self) -> Result<FileFolderStore, Failure> {
+        FileFolderStore::open(&self.data_dir).map_err(|error| ServiceError::from(error).into())
+    }
+
+    pub(crate) fn models<'a>(&'a self, store: &'a FileFolderStore) -> Models<'a> {
+        Models::new(store, &self.data_dir)
+    }
+
+    pub(crate) fn jobs<'a>(&'a self, store: &'a FileFolderStore) -> Jobs<'a> {
+        Jobs::new(store, &self.data_dir)
+    }
+
+    /// Finds the files of the model that the user calls `name`, fetching them if need be.
+    pub(crate) async fn resolve(
+        &self,
+        store: &FileFolderStore,
+        name: &str,
+    ) -> Result<ResolvedModel, Failure> {
+        let hub = Hub::new(&self.settings, self.data_dir.join("hub"));
+        Ok(self.models(store).resolve(name, &hub).await?)
+    }
+
+    pub(crate) fn trainer(&self) -> Result<Trainer, Failure> {
+        Trainer::find(self.settings.trainer.as_deref())
+    }
+}

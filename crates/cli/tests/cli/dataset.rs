@@ -1,0 +1,118 @@
+use crate::support::{Workplace, rows};
+
+#[test]
+fn a_good_dataset_is_fit_to_train_on() {
+    let place = Workplace::new();
+    place
+        .run("dataset validate rows.jsonl")
+        .succeeds(&["12 rows, fit to train on"]);
+}
+
+#[test]
+fn a_broken_line_is_named_by_its_number() {
+    let place = Workplace::new();
+    place.write("rows.jsonl", &(rows(12) + "{\"prompt\": \n"));
+    let said = place.run("dataset validate rows.jsonl");
+    assert_eq!(said.code, Some(2), "{said:#?}");
+    assert!(
+        said.out.contains("error: rows.jsonl") && said.out.contains("13"),
+        "{said:#?}"
+    );
+    assert!(said.out.contains("not fit to train on"), "{said:#?}");
+}
+
+#[test]
+fn an_unknown_column_is_named_beside_what_is_recognised() {
+    let place = Workplace::new();
+    place.write("rows.jsonl", &rows(12).replace("prompt", "promt"));
+    let said = place.run("dataset validate rows.jsonl");
+    assert_eq!(said.code, Some(2), "{said:#?}");
+    assert!(
+        said.out.contains("promt") && said.out.contains("prompt"),
+        "{said:#?}"
+    );
+}
+
+#[test]
+fn an_empty_response_is_named_by_its_row() {
+    let place = Workplace::new();
+    place.write("rows.jsonl", &rows(12).replace("it is 4", " "));
+    let said = place.run("dataset validate rows.jsonl");
+    assert_eq!(said.code, Some(2), "{said:#?}");
+    assert!(
+        said.out.contains("row 5") && said.out.contains("response"),
+        "{said:#?}"
+    );
+}
+
+#[test]
+fn too_few_rows_are_counted() {
+    let place = Workplace::new();
+    place.write("rows.jsonl", &rows(9));
+    let said = place.run("dataset validate rows.jsonl");
+    assert_eq!(said.code, Some(2), "{said:#?}");
+    assert!(
+        said.out.contains("10") && said.out.contains('9'),
+        "{said:#?}"
+    );
+}
+
+#[test]
+fn a_report_is_one_json_document() {
+    let place = Workplace::new();
+    let report = place.run("dataset validate rows.jsonl --json").json();
+    assert_eq!(report["rows"], 12);
+    place.write("rows.jsonl", &rows(3));
+    let said = place.run("--json dataset validate rows.jsonl");
+    assert_eq!(said.code, Some(2), "{said:#?}");
+    assert_eq!(said.json()["findings"][0]["severity"], "error");
+}
+
+#[test]
+fn a_file_that_is_not_there_is_named() {
+    Workplace::new()
+        .run("dataset validate none.jsonl")
+        .fails(2, &["none.jsonl"]);
+}
+
+#[test]
+fn a_preview_shows_which_tokens_are_trained_on() {
+    let place = Workplace::with_base();
+    place
+        .run("dataset preview rows.jsonl --base-model base --row 3")
+        .succeeds(&[
+            "user: count 2",
+            "assistant: it is 2",
+            "trained on",
+            "row 3:",
+        ]);
+    let preview = place
+        .run("dataset preview rows.jsonl --base-model base --json")
+        .json();
+    let tokens = preview["tokens"].as_array().unwrap();
+    assert_eq!(tokens[0]["loss"], false);
+    assert_eq!(tokens.last().unwrap()["loss"], true);
+    assert_eq!(tokens.last().unwrap()["text"], "<|endoftext|>");
+}
+
+#[test]
+fn a_preview_of_a_row_that_is_not_there_says_how_many_there_are() {
+    let place = Workplace::with_base();
+    let said = place.run("dataset preview rows.jsonl --base-model base --row 13");
+    said.fails(2, &["has no row 13", "expected 1 to 12"]);
+}
+
+#[test]
+fn statistics_count_tokens_of_the_base_model() {
+    let place = Workplace::with_base();
+    place.run("dataset stats rows.jsonl").succeeds(&["12"]);
+    let stats = place
+        .run("dataset stats rows.jsonl --base-model base --json")
+        .json();
+    assert_eq!(stats["tokens"]["rows"], 12);
+    assert_eq!(stats["tokens"]["max_length"], 64);
+    assert!(stats["tokens"]["trainable_tokens"].as_u64().unwrap() > 12);
+    place
+        .run("dataset stats rows.jsonl --base-model base")
+        .succeeds(&["rows too long", "#"]);
+}
