@@ -38,36 +38,21 @@ def json_lines(path):
         raise Missing(f"`{path.name}` is not JSON: {error}") from error
 
 
-def find(value, key):
-    """Returns the value of a key at any depth, the outermost first; None where there is none."""
-    level = [value]
-    while level:
-        objects = [item for item in level if isinstance(item, dict)]
-        for item in objects:
-            if item.get(key) is not None:
-                return item[key]
-        lists = [item for item in level if isinstance(item, list)]
-        level = [child for item in objects for child in item.values()] + [child for item in lists for child in item]
-    return None
-
-
-def required(sources, key):
-    """Returns the value of a key from the first of the named sources that has it."""
-    for value in sources.values():
-        found = find(value, key)
-        if found is not None:
-            return found
-    raise Missing(f"no `{key}` in {' or '.join(f'`{name}`' for name in sources)}")
+def required(value, name, *keys):
+    """Returns the values of an object's keys."""
+    for key in keys:
+        if not isinstance(value, dict) or value.get(key) is None:
+            raise Missing(f"no `{key}` in `{name}`")
+    return [value[key] for key in keys]
 
 
 def metrics(path):
-    """Returns the metrics of the last `evaluated` event of a file."""
+    """Returns exact match, loss and number of rows from the last `evaluated` event of a file."""
     found = [line for line in json_lines(path) if isinstance(line, dict) and line.get("event") == "evaluated"]
     if not found:
         raise Missing(f"no `evaluated` event in `{path.name}`")
-    for key in ("rows", "loss", "exact_match"):
-        required({path.name: found[-1]}, key)
-    return found[-1]["metrics"]
+    (measured,) = required(found[-1], path.name, "metrics")
+    return required(measured, path.name, "exact_match", "loss", "rows")
 
 
 def rows(name):
@@ -97,20 +82,16 @@ def table(header, lines):
 
 def report(results):
     """Returns the text."""
-    before, after = metrics(results / "before.json"), metrics(results / "after.json")
-    shown = json_lines(results / "model.json")
-    folder = Path(str(required({"model.json": shown}, "path"))).absolute()
-    sources = {"model.json": shown}
-    metadata = folder / "training_metadata.json"
-    if metadata.is_file():
-        sources["training_metadata.json"] = json_lines(metadata)
-    seconds, speed, memory = (required(sources, key) for key in ("seconds", "tokens_per_second", "peak_memory_bytes"))
+    match_before, loss_before, _ = metrics(results / "before.json")
+    match, loss, count = metrics(results / "after.json")
+    keys = ("path", "seconds", "tokens_per_second", "peak_memory_bytes")
+    folder, seconds, speed, memory = required(json_lines(results / "model.json")[-1], "model.json", *keys)
     overlap, edits = nearest_row.exact_match(rows("train.jsonl"), rows("heldout.jsonl"))
     outcome = table(
-        [f"{after['rows']} held-out rows", "before", "after", "nearest training row"],
+        [f"{count} held-out rows", "before", "after", "nearest training row"],
         [
-            ["exact match", f"{before['exact_match']:.3f}", f"{after['exact_match']:.3f}", f"{max(overlap, edits):.3f}"],
-            ["loss (nats per token)", f"{before['loss']:.4f}", f"{after['loss']:.4f}", "-"],
+            ["exact match", f"{match_before:.3f}", f"{match:.3f}", f"{max(overlap, edits):.3f}"],
+            ["loss (nats per token)", f"{loss_before:.4f}", f"{loss:.4f}", "-"],
         ],
     )
     return f"""
@@ -119,7 +100,7 @@ def report(results):
 speed         {speed:,.0f} tokens/s
 peak memory   {memory / 2**20:,.0f} MiB
 time          {duration(seconds)} for the fine-tuning
-artifacts     {folder}
+artifacts     {Path(folder).absolute()}
 
 No held-out message and no combination of its slot values occurs in training (scripts/generate-sample-data --check).
 "Nearest training row" answers with what stands beside the most similar training message.

@@ -1,6 +1,14 @@
 //! A trainer without libtorch for the tests of the command line: it says and publishes what the real
 //! one does, and computes nothing. `FAKE_TRAINER` chooses how it ends.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "part of a test, which fails by panicking"
+)]
+
 use std::{
     collections::BTreeMap,
     fs,

@@ -26,10 +26,15 @@ Settings come from LLMOPT_* variables or `.env`; docs/CONFIGURATION.md lists the
 )]
 pub(crate) struct Arguments {
     /// Write JSON for machines: one document, or one event a line
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = "Everywhere")]
     pub(crate) json: bool,
     /// Where models, jobs and downloads are kept [default: LLMOPT_DATA_DIR, or `.llmopt`]
-    #[arg(long, global = true, value_name = "FOLDER")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FOLDER",
+        help_heading = "Everywhere"
+    )]
     pub(crate) data_dir: Option<PathBuf>,
     #[command(subcommand)]
     pub(crate) command: Command,

@@ -10,6 +10,9 @@ use serde::Serialize;
 
 use crate::failure::Failure;
 
+/// The least width of a terminal, in letters, that a framed table is drawn for.
+const NARROWEST: u16 = 40;
+
 /// Whom a command writes for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Format {
@@ -113,7 +116,9 @@ impl Output {
 
     fn empty_table(&self) -> Table {
         let mut table = Table::new();
-        if self.terminal {
+        // Some terminals do not know how wide they are; a frame for them would be of one letter.
+        let fits = table.width().is_some_and(|width| width >= NARROWEST);
+        if self.terminal && fits {
             table
                 .load_style(presets::UTF8_FULL_CONDENSED)
                 .set_content_arrangement(ContentArrangement::Dynamic);

@@ -1,10 +1,7 @@
 use std::{fs, io, path::Path, time::Duration};
 
 use futures_util::StreamExt;
-use hf_hub::{
-    HFError,
-    repository::{HFRepository, RepoTypeModel},
-};
+use hf_hub::{HFError, HFRepository, RepoTypeModel};
 use llmopt_domain::Digest;
 use tokio::{fs::File, io::AsyncWriteExt, time::timeout};
 

@@ -6,11 +6,7 @@ use std::{
 };
 
 use futures_util::{StreamExt, pin_mut};
-use hf_hub::{
-    HFClient, HFError,
-    repository::{HFRepository, RepoTreeEntry, RepoTypeModel},
-    split_id,
-};
+use hf_hub::{HFClient, HFError, HFRepository, RepoTypeModel, repository::RepoTreeEntry, split_id};
 use tokio::time::timeout;
 
 use crate::{

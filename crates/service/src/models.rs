@@ -199,3 +199,6 @@ async fn fetch(
     })?;
     ResolvedModel::of_repository(repository, path)
 }
+
+#[cfg(test)]
+mod tests;

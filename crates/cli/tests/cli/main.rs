@@ -1,5 +1,11 @@
 //! The command line as a user runs it, with a trainer that computes nothing.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
 mod dataset;
 mod evaluate;
 mod help;
