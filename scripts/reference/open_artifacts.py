@@ -90,6 +90,19 @@ def check_tokenizer(checks, name, folder, predictions):
     return tokenizer.eos_token_id
 
 
+def check_lock(checks, folder):
+    """Checks that the recorded conversations, each with its answer, render and encode the same here."""
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    golden = json.loads((folder / "template_lock.json").read_text())["golden"]
+    texts = [tokenizer.apply_chat_template(example["messages"], tokenize=False) for example in golden]
+    same = texts == [example["text"] for example in golden]
+    checks.that(golden and same, "template lock: apply_chat_template gives the recorded texts", f"{len(golden)} conversations")
+    decoded = [tokenizer.decode(example["ids"]) for example in golden]
+    # What the template writes after the last end token is not trained on.
+    same = all(text and example["text"].startswith(text) for text, example in zip(decoded, golden))
+    checks.that(golden and same, "template lock: the ids decode to the recorded texts")
+
+
 def check_greedy(checks, name, model, predictions, end_id):
     """Checks that both generate the same tokens for every prompt."""
     found = [greedy(model, line["prompt_ids"], end_id) for line in predictions]
@@ -147,6 +160,8 @@ def main(folder):
         tokenizer_home = home if (home / "tokenizer.json").is_file() else merged_folder
         end_id = check_tokenizer(checks, name, tokenizer_home, lines)
         check_greedy(checks, name, model, lines, end_id)
+
+    check_lock(checks, merged_folder)
 
     prompts = [line["prompt_ids"] for line in predictions["lora"]]
     base = logits(open_model(folder / "base"), prompts)

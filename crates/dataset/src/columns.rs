@@ -95,9 +95,7 @@ impl Shape {
             });
         }
         let has = |needed: &&str| columns.iter().any(|column| column == needed);
-        let found = SHAPES
-            .iter()
-            .find(|(_, needed)| needed.iter().all(|name| has(name)));
+        let found = SHAPES.iter().find(|(_, needed)| needed.iter().all(&has));
         found
             .map(|(shape, _)| *shape)
             .ok_or_else(|| unknown(columns))

@@ -10,6 +10,8 @@ mod json_array;
 mod reader;
 mod report;
 mod rules;
+#[cfg(test)]
+mod testing;
 mod validate;
 
 pub use columns::Shape;

@@ -56,6 +56,7 @@ pub fn prepare_training(request: TrainingRequest) -> Result<PreparedJob, Service
     let limits = limits(&config, &folder);
     let tokens = check_tokens(&request.dataset, &encoder, limits)?;
     if let Some(evaluation) = &request.evaluation {
+        check_rows(evaluation, &ValidationOptions::held_out())?;
         check_tokens(evaluation, &encoder, limits)?;
     }
     let spec = JobSpec {
@@ -114,7 +115,11 @@ pub fn check_unchanged(spec: &JobSpec, code_version: &str) -> Result<(), Service
     Ok(())
 }
 
-fn check_rows(path: &Path, options: &ValidationOptions) -> Result<ValidationReport, ServiceError> {
+/// Refuses a dataset that has errors, with all of them.
+pub(crate) fn check_rows(
+    path: &Path,
+    options: &ValidationOptions,
+) -> Result<ValidationReport, ServiceError> {
     let report = validate(path, options)?;
     if report.has_errors() {
         return Err(ServiceError::Findings {

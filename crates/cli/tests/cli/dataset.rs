@@ -5,7 +5,7 @@ fn a_good_dataset_is_fit_to_train_on() {
     let place = Workplace::new();
     place
         .run("dataset validate rows.jsonl")
-        .succeeds(&["12 rows, fit to train on"]);
+        .succeeds(&["12 rows of `prompt` and `response`, fit to train on"]);
 }
 
 #[test]
@@ -105,7 +105,9 @@ fn a_preview_of_a_row_that_is_not_there_says_how_many_there_are() {
 #[test]
 fn statistics_count_tokens_of_the_base_model() {
     let place = Workplace::with_base();
-    place.run("dataset stats rows.jsonl").succeeds(&["12"]);
+    place
+        .run("dataset stats rows.jsonl")
+        .succeeds(&["12 rows", "prompt      7", "response    7"]);
     let stats = place
         .run("dataset stats rows.jsonl --base-model base --json")
         .json();
@@ -115,4 +117,16 @@ fn statistics_count_tokens_of_the_base_model() {
     place
         .run("dataset stats rows.jsonl --base-model base")
         .succeeds(&["rows too long", "#"]);
+}
+
+#[test]
+fn findings_beyond_the_first_few_are_counted() {
+    let place = Workplace::new();
+    place.write(
+        "rows.jsonl",
+        &"{\"prompt\": \"a\", \"response\": \"\"}\n".repeat(40),
+    );
+    let said = place.run("dataset validate rows.jsonl");
+    assert_eq!(said.code, Some(2), "{said:#?}");
+    assert!(said.out.contains("20 more of ["), "{said:#?}");
 }

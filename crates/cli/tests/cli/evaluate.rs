@@ -1,6 +1,6 @@
 use std::fs;
 
-use crate::support::Workplace;
+use crate::support::{Workplace, rows};
 
 const TRAIN: &str = "train --base-model base --dataset rows.jsonl --name orders";
 
@@ -55,4 +55,17 @@ fn what_names_no_model_is_refused_without_asking_a_hub() {
     place
         .run("evaluate ./nothing --dataset rows.jsonl")
         .fails(2, &["`./nothing` is no folder"]);
+}
+
+#[test]
+fn a_held_out_row_without_an_answer_is_named() {
+    let place = Workplace::with_base();
+    place.write("heldout.jsonl", &rows(3));
+    place
+        .run("evaluate base --dataset heldout.jsonl")
+        .succeeds(&["loss"]);
+    place.write("heldout.jsonl", &rows(3).replace("it is 1", ""));
+    place
+        .run("evaluate base --dataset heldout.jsonl")
+        .fails(2, &["row 2", "response"]);
 }

@@ -1,15 +1,6 @@
-use std::{env, io::Write, path::PathBuf};
-
-use llmopt_domain::Role;
-use tempfile::{Builder, NamedTempFile};
-
 use super::*;
-
-fn file(extension: &str, text: &str) -> NamedTempFile {
-    let mut file = Builder::new().suffix(extension).tempfile().unwrap();
-    file.write_all(text.as_bytes()).unwrap();
-    file
-}
+use crate::testing::{data, file};
+use llmopt_domain::Role;
 
 fn report(extension: &str, text: &str) -> ValidationReport {
     validate(file(extension, text).path(), &ValidationOptions::default()).unwrap()
@@ -123,7 +114,7 @@ fn too_few_rows_and_constant_responses_are_errors_of_the_file() {
         constant.totals.keys().collect::<Vec<_>>(),
         ["same_response"]
     );
-    let held_out = file(".jsonl", &good_rows(1));
+    let held_out = file(".jsonl", good_rows(1));
     assert!(
         !validate(held_out.path(), &ValidationOptions::held_out())
             .unwrap()
@@ -254,15 +245,6 @@ fn turns_that_cannot_be_trained_on_are_refused_by_place() {
         let error = first(&format!("{{\"messages\":{turns}}}")).unwrap_err();
         assert!(error.contains(part), "{error}");
     }
-}
-
-/// Outside data, or `None` with a line that says so.
-fn data(name: &str) -> Option<PathBuf> {
-    let root = env::var_os("LLMOPT_TEST_DATA");
-    if root.is_none() {
-        eprintln!("skipped: LLMOPT_TEST_DATA is not set");
-    }
-    root.map(|root| PathBuf::from(root).join(name))
 }
 
 #[test]

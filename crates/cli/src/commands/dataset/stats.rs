@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use llmopt_dataset::{ValidationOptions, ValidationReport, validate};
+use llmopt_dataset::{Lengths, ValidationOptions, ValidationReport, validate};
 use llmopt_service::{TokenStatistics, model_context, open_encoder, token_statistics};
 
 use crate::{
@@ -68,7 +68,27 @@ async fn count_tokens(
 }
 
 fn show_characters(output: &mut Output, report: &ValidationReport) -> Result<(), Failure> {
-    output.line(format!("{} rows", count_text(report.rows)))
+    let statistics = &report.statistics;
+    output.line(format!("{} rows", count_text(report.rows)))?;
+    let row = |name: &str, lengths: &Lengths| {
+        let numbers = [lengths.min, lengths.median, lengths.p95, lengths.max];
+        let numbers = numbers.map(|number| count_text(number.into()));
+        std::iter::once(name.to_owned()).chain(numbers).collect()
+    };
+    let rows = vec![
+        row("prompt", &statistics.prompt_characters),
+        row("response", &statistics.response_characters),
+    ];
+    output.table(
+        &[
+            "characters",
+            "shortest",
+            "median",
+            "95 in 100 at most",
+            "longest",
+        ],
+        rows,
+    )
 }
 
 fn show_tokens(output: &mut Output, tokens: &TokenStatistics) -> Result<(), Failure> {

@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use anstyle::{AnsiColor, Style};
 use clap::Args;
-use llmopt_dataset::{ValidationOptions, ValidationReport, validate};
+use llmopt_dataset::{Shape, ValidationOptions, ValidationReport, validate};
 use llmopt_domain::{Finding, Severity};
 
 use crate::{
@@ -41,18 +41,42 @@ pub(super) fn run(context: &mut Context, arguments: &ValidateArguments) -> Resul
 
 fn verdict(report: &ValidationReport) -> String {
     let rows = count_text(report.rows);
-    if report.has_errors() {
-        format!("`{}`: {rows} rows, not fit to train on", report.file)
+    let fit = if report.has_errors() {
+        "not fit"
     } else {
-        format!("`{}`: {rows} rows, fit to train on", report.file)
+        "fit"
+    };
+    let columns = report
+        .shape
+        .map_or_else(String::new, |shape| format!(" of {}", shape_text(shape)));
+    format!("`{}`: {rows} rows{columns}, {fit} to train on", report.file)
+}
+
+/// Names the columns that were recognised.
+fn shape_text(shape: Shape) -> String {
+    match shape {
+        Shape::Pair { prompt, response } => format!("`{prompt}` and `{response}`"),
+        Shape::Instruction { response } => format!("`instruction` and `{response}`"),
+        Shape::Messages => "`messages`".to_owned(),
+        Shape::Conversations => "`conversations`".to_owned(),
     }
 }
 
-/// Writes one line for each finding.
+/// Writes one line for each finding, and how many there are of a kind where not all are shown.
 pub(crate) fn show_findings(output: &mut Output, report: &ValidationReport) -> Result<(), Failure> {
     for finding in &report.findings {
         let line = finding_text(output, finding);
         output.line(line)?;
+    }
+    for (code, total) in &report.totals {
+        let shown = report
+            .findings
+            .iter()
+            .filter(|finding| finding.code == *code)
+            .count() as u64;
+        if *total > shown {
+            output.line(format!("{} more of [{code}]", count_text(total - shown)))?;
+        }
     }
     Ok(())
 }
