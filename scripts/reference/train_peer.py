@@ -17,6 +17,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 from torch.utils.data import SequentialSampler
 from transformers import AutoModelForCausalLM, Trainer, TrainerCallback, TrainingArguments, set_seed
+from transformers.trainer_callback import PrinterCallback
 from transformers.utils import logging
 
 IGNORED = -100
@@ -141,7 +142,7 @@ def main():
         data_collator=collator,
         callbacks=[clock],
     )
-    trainer.pop_callback("PrinterCallback")
+    trainer.remove_callback(PrinterCallback)
     trainer.train()
     # The loader fetches a batch ahead; only what was trained on counts.
     used = collator.real_tokens[: options.steps * options.gradient_accumulation]

@@ -1,247 +1,135 @@
-//! Turns rows into conversations.
+use std::{collections::BTreeSet, iter::Chain, path::Path, vec};
 
-use llmopt_domain::{Conversation, Message, Role};
-use serde_json::{Map, Value};
+use llmopt_domain::{Conversation, Place};
 
-use crate::{Shape, error::Defect};
-
-impl Shape {
-    /// Reads a row's conversation.
-    pub(crate) fn conversation(self, fields: &Map<String, Value>) -> Result<Conversation, Defect> {
-        let messages = match self {
-            Self::Messages => turns(fields, "messages", &OPENAI)?,
-            Self::Conversations => turns(fields, "conversations", &SHAREGPT)?,
-            Self::Pair { prompt, response } => pair(fields, text(fields, prompt)?, response)?,
-            Self::Instruction { response } => pair(fields, instruction(fields)?, response)?,
-        };
-        Ok(Conversation { messages })
-    }
-
-    /// Returns the field that holds the turn at `index` of `conversation`.
-    pub(crate) fn field(self, conversation: &Conversation, index: usize) -> String {
-        let role = conversation.messages.get(index).map(|message| message.role);
-        match (self, role) {
-            (Self::Messages, _) => format!("messages[{index}].content"),
-            (Self::Conversations, _) => format!("conversations[{index}].value"),
-            (_, Some(Role::System)) => "system".to_owned(),
-            (
-                Self::Pair { response, .. } | Self::Instruction { response },
-                Some(Role::Assistant),
-            ) => response.to_owned(),
-            (Self::Pair { prompt, .. }, _) => prompt.to_owned(),
-            (Self::Instruction { .. }, _) => "instruction".to_owned(),
-        }
-    }
-}
-
-fn pair(
-    fields: &Map<String, Value>,
-    prompt: String,
-    response: &str,
-) -> Result<Vec<Message>, Defect> {
-    let system = optional_text(fields, "system")?.map(|content| Message {
-        role: Role::System,
-        content,
-    });
-    let mut messages: Vec<Message> = system.into_iter().collect();
-    messages.push(Message {
-        role: Role::User,
-        content: prompt,
-    });
-    messages.push(Message {
-        role: Role::Assistant,
-        content: text(fields, response)?,
-    });
-    Ok(messages)
-}
-
-/// Joins `instruction` and `input` as Alpaca's users do: a blank line between them.
-fn instruction(fields: &Map<String, Value>) -> Result<String, Defect> {
-    let instruction = text(fields, "instruction")?;
-    Ok(match optional_text(fields, "input")? {
-        Some(input) => format!("{instruction}\n\n{input}"),
-        None => instruction,
-    })
-}
-
-fn text(fields: &Map<String, Value>, name: &str) -> Result<String, Defect> {
-    match fields.get(name) {
-        Some(Value::String(text)) => Ok(text.clone()),
-        Some(other) => Err(wrong_type(name.to_owned(), "a string", other)),
-        None => Err(missing(name.to_owned())),
-    }
-}
-
-/// Returns a text that may be absent, null or empty.
-fn optional_text(fields: &Map<String, Value>, name: &str) -> Result<Option<String>, Defect> {
-    match fields.get(name) {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::String(text)) => Ok((!text.is_empty()).then(|| text.clone())),
-        Some(other) => Err(wrong_type(name.to_owned(), "a string", other)),
-    }
-}
-
-/// How a list of turns spells its keys and roles.
-struct Dialect {
-    role: &'static str,
-    content: &'static str,
-    roles: &'static [(&'static str, Role)],
-}
-
-const OPENAI: Dialect = Dialect {
-    role: "role",
-    content: "content",
-    roles: &[
-        ("system", Role::System),
-        ("developer", Role::System),
-        ("user", Role::User),
-        ("assistant", Role::Assistant),
-    ],
+use crate::{
+    Columns, DatasetError, Example, Reader, Row, Rule, columns::recognise, open, problem::Problem,
+    rules::EmptyText,
 };
 
-const SHAREGPT: Dialect = Dialect {
-    role: "from",
-    content: "value",
-    roles: &[
-        ("system", Role::System),
-        ("human", Role::User),
-        ("user", Role::User),
-        ("gpt", Role::Assistant),
-        ("assistant", Role::Assistant),
-    ],
-};
+/// How many rows are looked at to tell the columns. More than one, so that a first row which lacks a
+/// field is an error of that row and not of the file.
+const LOOK_AHEAD: usize = 20;
 
-fn turns(
-    fields: &Map<String, Value>,
-    column: &str,
-    dialect: &Dialect,
-) -> Result<Vec<Message>, Defect> {
-    let list = match fields.get(column) {
-        Some(Value::Array(list)) => list,
-        Some(other) => return Err(wrong_type(column.to_owned(), "a list of turns", other)),
-        None => return Err(missing(column.to_owned())),
-    };
-    let turns = list
-        .iter()
-        .enumerate()
-        .map(|(index, turn)| dialect.turn(&format!("{column}[{index}]"), turn));
-    let messages: Vec<Message> = turns.collect::<Result<_, _>>()?;
-    check_order(&messages, column, dialect)?;
-    Ok(messages)
+/// All rows of a file, and what their columns were recognised as.
+pub(crate) struct Rows {
+    /// Absent where there are no rows to tell by.
+    pub(crate) columns: Option<Result<Columns, Problem>>,
+    pub(crate) rows: Chain<vec::IntoIter<Result<Row, DatasetError>>, Reader>,
 }
 
-impl Dialect {
-    fn turn(&self, place: &str, turn: &Value) -> Result<Message, Defect> {
-        let Value::Object(turn) = turn else {
-            return Err(wrong_type(place.to_owned(), "an object", turn));
-        };
-        let known = |key: &str| key == self.role || key == self.content;
-        if let Some((key, _)) = turn
-            .iter()
-            .find(|(key, value)| !known(key) && !value.is_null())
-        {
-            return Err(Defect {
-                code: "unknown_turn_key",
-                field: Some(format!("{place}.{key}")),
-                expected: format!("`{}` and `{}` only", self.role, self.content),
-                found: format!("`{key}`, which would be left out of training"),
-                fix: "remove the key; weights and tool calls cannot be trained on yet",
-            });
-        }
-        let string = |key: &str| match turn.get(key) {
-            Some(Value::String(text)) => Ok(text.clone()),
-            Some(other) => Err(wrong_type(format!("{place}.{key}"), "a string", other)),
-            None => Err(missing(format!("{place}.{key}"))),
-        };
-        let (name, content) = (string(self.role)?, string(self.content)?);
-        let role = self.roles.iter().find(|(known, _)| *known == name);
-        let role = role.map(|(_, role)| *role).ok_or_else(|| Defect {
-            code: "unknown_role",
-            field: Some(format!("{place}.{}", self.role)),
-            expected: self
-                .roles
-                .iter()
-                .map(|(name, _)| format!("`{name}`"))
-                .collect::<Vec<_>>()
-                .join(", "),
-            found: format!("`{name}`"),
-            fix: "rename the role, or remove the row",
+/// Recognises the columns of what `reader` reads.
+pub(crate) fn with_columns(mut reader: Reader) -> Rows {
+    let ahead: Vec<_> = reader.by_ref().take(LOOK_AHEAD).collect();
+    let rows = ahead.iter().flatten();
+    let names: BTreeSet<&str> = rows
+        .flat_map(|row| row.fields.keys().map(String::as_str))
+        .collect();
+    let columns = ahead.iter().any(Result::is_ok).then(|| recognise(&names));
+    Rows {
+        columns,
+        rows: ahead.into_iter().chain(reader),
+    }
+}
+
+/// Reads every row of the dataset at `path` as a conversation, with the row's number counted from 1.
+///
+/// # Errors
+/// The first row that is broken, or of which prompt or response is missing or empty; or
+/// [`DatasetError::Read`] or [`DatasetError::Unsupported`].
+pub fn read_conversations(path: &Path) -> Result<Vec<(u64, Conversation)>, DatasetError> {
+    let file = path.display().to_string();
+    let Rows { columns, rows } = with_columns(open(path)?);
+    let mut conversations = Vec::new();
+    for row in rows {
+        let row = row?;
+        // Where a row was read, there are columns or a problem with them.
+        let Some(columns) = &columns else { continue };
+        let columns = columns.as_ref().map_err(|problem| {
+            let file = file.clone();
+            content(
+                problem.clone(),
+                Place {
+                    file,
+                    ..Place::default()
+                },
+            )
         })?;
-        Ok(Message { role, content })
+        conversations.push((row.number, read_row(&file, columns, &row)?));
     }
+    Ok(conversations)
 }
 
-/// Requires an optional system turn, then prompts and responses by turns, a response last.
-fn check_order(messages: &[Message], column: &str, dialect: &Dialect) -> Result<(), Defect> {
-    let defect = |index: Option<usize>, expected: &str, found: String| Defect {
-        code: "turn_order",
-        field: Some(index.map_or_else(
-            || column.to_owned(),
-            |index| format!("{column}[{index}].{}", dialect.role),
-        )),
-        expected: expected.to_owned(),
-        found,
-        fix: "an optional system turn comes first, then prompts and responses by turns, a response last",
-    };
-    let start = usize::from(
-        messages
-            .first()
-            .is_some_and(|first| first.role == Role::System),
+fn read_row(file: &str, columns: &Columns, row: &Row) -> Result<Conversation, DatasetError> {
+    let place = row.place(file);
+    let conversation = columns.conversation(&row.fields);
+    let conversation = conversation.map_err(|problem| content(problem, place))?;
+    let mut findings = Vec::new();
+    EmptyText.check(
+        &Example {
+            file,
+            columns,
+            row,
+            conversation: &conversation,
+        },
+        &mut findings,
     );
-    for (index, message) in messages.iter().enumerate().skip(start) {
-        let expected = if (index - start).is_multiple_of(2) {
-            Role::User
-        } else {
-            Role::Assistant
-        };
-        if message.role != expected {
-            let expected = format!("the {}'s turn", expected.as_str());
-            return Err(defect(
-                Some(index),
-                &expected,
-                format!("the {}'s", message.role.as_str()),
-            ));
-        }
-    }
-    match messages.last() {
-        Some(last) if last.role == Role::Assistant => Ok(()),
-        Some(last) => Err(defect(
-            Some(messages.len() - 1),
-            "the assistant's turn at the end",
-            format!("the {}'s", last.role.as_str()),
-        )),
-        None => Err(defect(
-            None,
-            "at least a prompt and a response",
-            "no turns".to_owned(),
-        )),
+    match findings.into_iter().next() {
+        Some(finding) => Err(DatasetError::Content(Box::new(finding))),
+        None => Ok(conversation),
     }
 }
 
-fn missing(field: String) -> Defect {
-    Defect {
-        code: "missing_field",
-        expected: format!("a value for `{field}`"),
-        field: Some(field),
-        found: "nothing".to_owned(),
-        fix: "add it, or remove the row",
-    }
+fn content(problem: Problem, place: Place) -> DatasetError {
+    DatasetError::Content(Box::new(problem.at(place)))
 }
 
-fn wrong_type(field: String, expected: &str, found: &Value) -> Defect {
-    let kind = match found {
-        Value::Null => "null",
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a string",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "an object",
-    };
-    Defect {
-        code: "wrong_type",
-        field: Some(field),
-        expected: expected.to_owned(),
-        found: kind.to_owned(),
-        fix: "write it as the expected type; JSON that is to be trained on goes into a string",
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::File;
+
+    fn refusal(file: &File) -> String {
+        let error = read_conversations(&file.path).unwrap_err();
+        let said = error.to_string();
+        said.replace(&file.path.display().to_string(), "FILE")
+    }
+
+    #[test]
+    fn rows_keep_their_numbers_and_texts() {
+        let rows = read_conversations(&File::with_rows(3, "").path).unwrap();
+        let expected = Conversation::from_pair("count 2", "it is 2");
+        assert_eq!(rows[2], (3, expected));
+        assert_eq!(rows.len(), 3);
+    }
+
+    #[test]
+    fn the_first_error_stops_and_names_its_row() {
+        let said = refusal(&File::with_rows(30, "{\"prompt\": \"x\"}\n{"));
+        let expected = "FILE, row 31 (line 31), field `response`: expected text, found only `prompt` \
+                        [missing_field]; fill it in, or delete the row";
+        assert_eq!(said, expected);
+    }
+
+    #[test]
+    fn a_broken_row_and_an_empty_response_stop_too() {
+        assert!(refusal(&File::with_rows(2, "{")).starts_with("FILE, row 3 (line 3)"));
+        let empty = "{\"prompt\": \"x\", \"response\": \" \"}";
+        assert!(refusal(&File::with_rows(2, empty)).contains("[empty_text]"));
+        assert!(refusal(&File::new("a.jsonl", b"{")).contains("[unparsable_row]"));
+    }
+
+    #[test]
+    fn unknown_columns_stop_before_any_row() {
+        let said = refusal(&File::new("a.jsonl", b"{\"a\": 1}"));
+        assert!(said.starts_with("FILE: expected `messages`"), "{said}");
+    }
+
+    #[test]
+    fn no_rows_give_no_conversations() {
+        assert_eq!(
+            read_conversations(&File::new("a.jsonl", b"\n").path).unwrap(),
+            []
+        );
     }
 }

@@ -1,22 +1,36 @@
-//! Datasets: files of rows, what the rows mean, and what is wrong with them.
+//! Datasets: reads JSONL, JSON and CSV files as streams of rows, recognises their columns, makes each
+//! row a conversation, and finds what would make training on them wrong.
 //!
-//! Knows JSONL, JSON and CSV as streams of rows, the column names that people use, and the rules that
-//! rows must keep. Does not know tokens, models or where a dataset is stored.
+//! Reading takes constant memory whatever the file's size; validation adds some bytes for each row. The
+//! crate knows nothing of tokens, models or where files are kept.
 
+mod chat;
 mod columns;
 mod conversations;
+mod csv;
 mod error;
-mod json_array;
+mod format;
+mod json;
+mod jsonl;
+mod pair;
+mod problem;
 mod reader;
 mod report;
 mod rules;
-#[cfg(test)]
-mod testing;
+mod source;
+mod statistics;
+mod strict;
 mod validate;
 
-pub use columns::Shape;
+#[cfg(test)]
+mod testing;
+
+pub use columns::Columns;
+pub use conversations::read_conversations;
 pub use error::DatasetError;
-pub use reader::{Format, Reader, Row, open};
-pub use report::{Lengths, Statistics, ValidationReport};
-pub use rules::{About, Example, Problem, Rule, rules};
-pub use validate::{ValidationOptions, digest, read_conversations, validate};
+pub use format::Format;
+pub use reader::{Reader, Row, digest, open};
+pub use report::ValidationReport;
+pub use rules::{Example, Rule, Totals, rules};
+pub use statistics::{Lengths, Statistics};
+pub use validate::{ValidationOptions, validate};

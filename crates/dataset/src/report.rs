@@ -1,87 +1,70 @@
-use std::collections::BTreeMap;
+use std::{cmp::Reverse, collections::BTreeMap};
 
 use llmopt_domain::{Digest, Finding, Severity};
 use serde::Serialize;
 
-use crate::{Format, Shape};
+use crate::{Columns, Format, Statistics};
 
-/// Everything that was found out about a dataset.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+/// What validation came to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ValidationReport {
     /// The file, as the user named it.
     pub file: String,
-    /// The digest of its bytes.
-    pub digest: Digest,
-    /// How it holds its rows.
+    /// How it lays out its rows.
     pub format: Format,
-    /// What its columns mean, where they were recognised.
-    pub shape: Option<Shape>,
-    /// Rows, broken ones included.
+    /// What its columns were recognised as, if they were.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub columns: Option<Columns>,
+    /// All rows, broken ones included.
     pub rows: u64,
-    /// Rows that could be read as conversations.
-    pub readable_rows: u64,
-    /// What was found, in the order of the rows; of each code only the first few.
+    /// The rows without an error.
+    pub valid_rows: u64,
+    /// What was found: errors first, then warnings; of each code only the first few.
     pub findings: Vec<Finding>,
-    /// How often each code was found.
+    /// How many findings there are of each code, those left out included.
     pub totals: BTreeMap<String, u64>,
-    /// How long the texts are.
+    /// How long the rows without an error are.
     pub statistics: Statistics,
+    /// The digest of the file's bytes.
+    pub digest: Digest,
 }
 
 impl ValidationReport {
-    /// Returns whether training on the dataset would be wrong.
+    /// Tells whether training on this would be wrong.
     pub fn has_errors(&self) -> bool {
-        self.findings
-            .iter()
-            .any(|finding| finding.severity == Severity::Error)
+        let mut findings = self.findings.iter();
+        findings.any(|finding| finding.severity == Severity::Error)
+    }
+}
+
+/// Keeps the first findings of each code, and counts all.
+#[derive(Debug)]
+pub(crate) struct Findings {
+    per_code: u64,
+    pub(crate) kept: Vec<Finding>,
+    pub(crate) totals: BTreeMap<String, u64>,
+}
+
+impl Findings {
+    /// Keeps `per_code` of each code, or one where that is 0: an error is never left out altogether.
+    pub(crate) fn new(per_code: u64) -> Self {
+        Self {
+            per_code: per_code.max(1),
+            kept: Vec::new(),
+            totals: BTreeMap::new(),
+        }
     }
 
-    /// Keeps a finding, or only counts it where `most` of its code are kept already.
-    pub(crate) fn add(&mut self, finding: Finding, most: u64) {
+    pub(crate) fn push(&mut self, finding: Finding) {
         let total = self.totals.entry(finding.code.clone()).or_default();
         *total += 1;
-        if *total <= most {
-            self.findings.push(finding);
+        if *total <= self.per_code {
+            self.kept.push(finding);
         }
     }
-}
 
-/// How long the texts of a dataset are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Statistics {
-    /// All turns before the last response.
-    pub prompt_characters: Lengths,
-    /// The last response.
-    pub response_characters: Lengths,
-}
-
-/// The spread of some lengths.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Lengths {
-    /// The shortest.
-    pub min: u32,
-    /// The one in the middle.
-    pub median: u32,
-    /// 95 of 100 are at most so long.
-    pub p95: u32,
-    /// The longest.
-    pub max: u32,
-}
-
-impl Lengths {
-    pub(crate) fn of(mut lengths: Vec<u32>) -> Self {
-        lengths.sort_unstable();
-        let at = |share: usize| {
-            lengths
-                .get((lengths.len().saturating_sub(1)) * share / 100)
-                .copied()
-                .unwrap_or(0)
-        };
-        Self {
-            min: at(0),
-            median: at(50),
-            p95: at(95),
-            max: at(100),
-        }
+    /// Puts errors before warnings, and else keeps the order.
+    pub(crate) fn sort(&mut self) {
+        self.kept.sort_by_key(|finding| Reverse(finding.severity));
     }
 }

@@ -1,23 +1,75 @@
-use std::{env, io::Write, path::PathBuf};
+//! What several tests of this crate need.
 
-use tempfile::{Builder, NamedTempFile};
+use std::{fs, path::PathBuf};
 
-/// Makes a file that holds `bytes`.
-pub(crate) fn file(extension: &str, bytes: impl AsRef<[u8]>) -> NamedTempFile {
-    let mut file = Builder::new().suffix(extension).tempfile().unwrap();
-    file.write_all(bytes.as_ref()).unwrap();
-    file
+use llmopt_domain::Finding;
+
+use crate::{DatasetError, Row, ValidationReport, open};
+
+/// A file in a folder of its own, gone with the value.
+pub(crate) struct File {
+    _folder: tempfile::TempDir,
+    pub(crate) path: PathBuf,
 }
 
-/// Returns where outside data lies, or `None` with a line that says so.
+impl File {
+    pub(crate) fn new(name: &str, bytes: &[u8]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(name);
+        fs::write(&path, bytes).unwrap();
+        Self {
+            _folder: folder,
+            path,
+        }
+    }
+
+    /// JSONL of different rows, `count` of them, and then `more`.
+    pub(crate) fn with_rows(count: usize, more: &str) -> Self {
+        let row = |i| format!("{{\"prompt\": \"count {i}\", \"response\": \"it is {i}\"}}\n");
+        let rows: String = (0..count).map(row).collect();
+        Self::new("rows.jsonl", (rows + more).as_bytes())
+    }
+
+    pub(crate) fn validate(&self) -> ValidationReport {
+        crate::validate(&self.path, &crate::ValidationOptions::default()).unwrap()
+    }
+}
+
+/// Reads everything.
+pub(crate) fn rows_and_errors(file: &File) -> (Vec<Row>, Vec<Finding>) {
+    let (mut rows, mut errors) = (Vec::new(), Vec::new());
+    for row in open(&file.path).unwrap() {
+        match row {
+            Ok(row) => rows.push(row),
+            Err(DatasetError::Content(finding)) => errors.push(*finding),
+            Err(error) => panic!("{error}"),
+        }
+    }
+    (rows, errors)
+}
+
+/// Reads everything, of which nothing may be broken.
+pub(crate) fn numbers_and_lines(file: &File) -> Vec<(u64, u64)> {
+    let (rows, errors) = rows_and_errors(file);
+    assert!(errors.is_empty(), "{errors:?}");
+    rows.iter().map(|row| (row.number, row.line)).collect()
+}
+
+/// The findings with `code`.
+pub(crate) fn with_code<'a>(report: &'a ValidationReport, code: &str) -> Vec<&'a Finding> {
+    let findings = report.findings.iter();
+    findings.filter(|finding| finding.code == code).collect()
+}
+
+/// Returns the folder of outside data, or says that the test is skipped.
 #[expect(
     clippy::disallowed_methods,
-    reason = "outside data is found through this one variable, in tests only"
+    reason = "tests find outside data through this one variable"
 )]
-pub(crate) fn data(name: &str) -> Option<PathBuf> {
-    let root = env::var_os("LLMOPT_TEST_DATA");
-    if root.is_none() {
-        eprintln!("skipped: LLMOPT_TEST_DATA is not set");
+pub(crate) fn test_data() -> Option<PathBuf> {
+    let folder = std::env::var_os("LLMOPT_TEST_DATA");
+    if folder.is_none() {
+        println!("skipped: LLMOPT_TEST_DATA is not set");
     }
-    root.map(|root| PathBuf::from(root).join(name))
+    folder.map(PathBuf::from)
 }

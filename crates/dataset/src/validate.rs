@@ -1,233 +1,330 @@
-use std::{collections::BTreeMap, fs::File, path::Path};
+use std::path::Path;
 
-use llmopt_domain::{Conversation, Digest, Finding, Place, Severity};
+use llmopt_domain::{Finding, Place, Severity};
 
 use crate::{
-    DatasetError, Lengths, Row, Shape, Statistics, ValidationReport,
-    error::io_at,
-    open,
-    rules::{About, Example, Problem, Rule, rules},
+    Columns, DatasetError, Example, Row, Rule, Totals, ValidationReport,
+    conversations::{Rows, with_columns},
+    digest, open,
+    report::Findings,
+    rules::rules,
+    statistics::Measurements,
 };
 
-/// What is asked of a dataset.
+/// What validation goes by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ValidationOptions {
-    /// Rows at least.
-    pub min_rows: u64,
-    /// Findings kept of each code; the rest are counted.
+    /// Fewer rows are an error.
+    pub minimum_rows: u64,
+    /// How many findings of one code a report holds at most.
     pub findings_per_code: u64,
 }
 
 impl Default for ValidationOptions {
-    /// What training needs.
     fn default() -> Self {
         Self {
-            min_rows: 10,
+            minimum_rows: 10,
             findings_per_code: 20,
         }
     }
 }
 
-impl ValidationOptions {
-    /// What evaluating needs: any row will do.
-    pub fn held_out() -> Self {
-        Self {
-            min_rows: 1,
-            ..Self::default()
-        }
-    }
-}
-
-/// Returns the digest of a file's bytes.
+/// Checks every row of the dataset at `path`; what is wrong with them is in the report.
 ///
 /// # Errors
-/// [`DatasetError::Io`].
-pub fn digest(path: &Path) -> Result<Digest, DatasetError> {
-    File::open(path)
-        .and_then(Digest::of_reader)
-        .map_err(io_at(path))
-}
-
-/// Reads all rows as conversations, each with its number.
-///
-/// # Errors
-/// The first that is wrong: [`DatasetError`].
-pub fn read_conversations(path: &Path) -> Result<Vec<(u64, Conversation)>, DatasetError> {
-    let mut shape = None;
-    let row = |row: Result<Row, DatasetError>| {
-        let row = row?;
-        let shape = recognise(&mut shape, path, &row)?;
-        Ok((row.number, conversation(shape, path, &row)?))
-    };
-    open(path)?.map(row).collect()
-}
-
-/// Checks every row against every rule.
-///
-/// # Errors
-/// Only if the file cannot be read, or is of no known format. What is wrong with rows is in the report.
+/// [`DatasetError::Read`] or [`DatasetError::Unsupported`].
 pub fn validate(
     path: &Path,
     options: &ValidationOptions,
 ) -> Result<ValidationReport, DatasetError> {
-    let digest = digest(path)?;
     let reader = open(path)?;
-    let report = ValidationReport {
-        file: path.display().to_string(),
-        digest,
-        format: reader.format(),
-        shape: None,
-        rows: 0,
-        readable_rows: 0,
-        findings: Vec::new(),
-        totals: BTreeMap::new(),
-        statistics: Statistics::default(),
-    };
-    let rules = rules(options.min_rows);
-    let mut validation = Validation {
-        path,
-        options,
-        report,
-        rules,
-        prompts: Vec::new(),
-        responses: Vec::new(),
-    };
-    for row in reader {
-        if !validation.row(row)? {
-            break;
+    let format = reader.format();
+    let Rows { columns, rows } = with_columns(reader);
+    let file = path.display().to_string();
+    let mut validation = Validation::new(file.clone(), options);
+    let columns = match columns.transpose() {
+        Ok(columns) => columns,
+        Err(problem) => {
+            let file = file.clone();
+            validation.findings.push(problem.at(Place {
+                file,
+                ..Place::default()
+            }));
+            None
         }
+    };
+    for row in rows {
+        validation.add(row, columns.as_ref())?;
     }
-    Ok(validation.finish())
+    validation.finish();
+    let duplicates = validation.findings.totals.get("duplicate_row");
+    Ok(ValidationReport {
+        file,
+        format,
+        columns,
+        rows: validation.rows,
+        valid_rows: validation.valid_rows,
+        statistics: validation
+            .measurements
+            .finish(duplicates.copied().unwrap_or(0)),
+        findings: validation.findings.kept,
+        totals: validation.findings.totals,
+        digest: digest(path)?,
+    })
 }
 
-struct Validation<'a> {
-    path: &'a Path,
-    options: &'a ValidationOptions,
-    report: ValidationReport,
+struct Validation {
+    file: String,
     rules: Vec<Box<dyn Rule>>,
-    prompts: Vec<u32>,
-    responses: Vec<u32>,
+    findings: Findings,
+    measurements: Measurements,
+    rows: u64,
+    valid_rows: u64,
 }
 
-impl Validation<'_> {
-    /// Takes in the next row; returns whether it makes sense to go on.
-    fn row(&mut self, row: Result<Row, DatasetError>) -> Result<bool, DatasetError> {
-        self.report.rows += 1;
-        let shape_known = self.report.shape.is_some();
-        match row.and_then(|row| self.readable(row)) {
-            Ok(()) => Ok(true),
-            Err(DatasetError::Finding(finding)) => {
-                // Without a shape every further row would only repeat it.
-                let hopeless = !shape_known
-                    && self.report.shape.is_none()
-                    && finding.code.ends_with("columns");
-                self.report.add(*finding, self.options.findings_per_code);
-                Ok(!hopeless)
-            }
-            Err(error) => Err(error),
+impl Validation {
+    fn new(file: String, options: &ValidationOptions) -> Self {
+        Self {
+            file,
+            rules: rules(options),
+            findings: Findings::new(options.findings_per_code),
+            measurements: Measurements::default(),
+            rows: 0,
+            valid_rows: 0,
         }
     }
 
-    fn readable(&mut self, row: Row) -> Result<(), DatasetError> {
-        let first = self.report.shape.is_none();
-        let shape = recognise(&mut self.report.shape, self.path, &row)?;
-        if first {
-            self.extra_columns(shape, &row);
-        }
-        let conversation = conversation(shape, self.path, &row)?;
-        self.report.readable_rows += 1;
-        if let Some((prompt, response)) = conversation.split_response() {
-            let characters = |text: &str| u32::try_from(text.chars().count()).unwrap_or(u32::MAX);
-            self.prompts
-                .push(prompt.iter().map(|turn| characters(&turn.content)).sum());
-            self.responses.push(characters(response));
-        }
-        let example = Example {
-            row: row.number,
-            shape,
-            conversation: &conversation,
-        };
-        for rule in &mut self.rules {
-            if let Some(problem) = rule.check(&example) {
-                let finding = finding(self.path, rule.about(), problem, Some(&row));
-                self.report.add(finding, self.options.findings_per_code);
+    fn add(
+        &mut self,
+        row: Result<Row, DatasetError>,
+        columns: Option<&Columns>,
+    ) -> Result<(), DatasetError> {
+        match row {
+            Ok(row) => {
+                self.rows += 1;
+                if let Some(columns) = columns {
+                    self.check(&row, columns);
+                }
             }
+            Err(DatasetError::Content(finding)) => {
+                self.rows += u64::from(finding.place.row.is_some());
+                self.findings.push(*finding);
+            }
+            Err(error) => return Err(error),
         }
         Ok(())
     }
 
-    fn extra_columns(&mut self, shape: Shape, row: &Row) {
-        let used = shape.columns();
-        let extra = row
-            .fields
-            .keys()
-            .filter(|name| !used.contains(&name.as_str()));
-        let extra: Vec<String> = extra.map(|name| format!("`{name}`")).collect();
-        if !extra.is_empty() {
-            let about = About {
-                code: "extra_columns",
-                severity: Severity::Info,
-                expected: "only columns that are trained on",
-                fix: "nothing needs to be done: they are left out",
-            };
-            let problem = Problem {
-                field: None,
-                found: extra.join(", "),
-            };
-            self.report.add(
-                finding(self.path, about, problem, None),
-                self.options.findings_per_code,
-            );
-        }
-    }
-
-    fn finish(mut self) -> ValidationReport {
-        for rule in &mut self.rules {
-            if let Some(problem) = rule.finish(self.report.rows) {
-                let finding = finding(self.path, rule.about(), problem, None);
-                self.report.add(finding, self.options.findings_per_code);
-            }
-        }
-        self.report.statistics = Statistics {
-            prompt_characters: Lengths::of(self.prompts),
-            response_characters: Lengths::of(self.responses),
+    fn check(&mut self, row: &Row, columns: &Columns) {
+        let conversation = match columns.conversation(&row.fields) {
+            Ok(conversation) => conversation,
+            Err(problem) => return self.findings.push(problem.at(row.place(&self.file))),
         };
-        self.report
+        let mut findings = Vec::new();
+        let example = Example {
+            file: &self.file,
+            columns,
+            row,
+            conversation: &conversation,
+        };
+        for rule in &mut self.rules {
+            rule.check(&example, &mut findings);
+        }
+        if !findings.iter().any(is_error) {
+            self.valid_rows += 1;
+            self.measurements.add(&conversation);
+        }
+        findings.into_iter().for_each(|it| self.findings.push(it));
+    }
+
+    fn finish(&mut self) {
+        let mut findings = Vec::new();
+        let totals = Totals {
+            file: &self.file,
+            rows: self.rows,
+        };
+        for rule in &mut self.rules {
+            rule.finish(&totals, &mut findings);
+        }
+        findings.into_iter().for_each(|it| self.findings.push(it));
+        self.findings.sort();
     }
 }
 
-/// Returns the shape, recognised by the first row that is seen.
-fn recognise(shape: &mut Option<Shape>, path: &Path, row: &Row) -> Result<Shape, DatasetError> {
-    if let Some(shape) = *shape {
-        return Ok(shape);
-    }
-    let columns: Vec<String> = row.fields.keys().cloned().collect();
-    let found = Shape::recognise(&columns)
-        .map_err(|defect| defect.at(path, Some(row.number), Some(row.line)))?;
-    Ok(*shape.insert(found))
-}
-
-fn conversation(shape: Shape, path: &Path, row: &Row) -> Result<Conversation, DatasetError> {
-    shape
-        .conversation(&row.fields)
-        .map_err(|defect| defect.at(path, Some(row.number), Some(row.line)))
-}
-
-fn finding(path: &Path, about: About, problem: Problem, row: Option<&Row>) -> Finding {
-    Finding {
-        code: about.code.to_owned(),
-        severity: about.severity,
-        place: Place {
-            file: path.display().to_string(),
-            row: row.map(|row| row.number),
-            line: row.map(|row| row.line),
-            field: problem.field,
-        },
-        expected: about.expected.to_owned(),
-        found: problem.found,
-        fix: about.fix.to_owned(),
-    }
+fn is_error(finding: &Finding) -> bool {
+    finding.severity == Severity::Error
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::testing::{File, test_data, with_code};
+
+    #[test]
+    fn a_good_file_has_no_findings() {
+        let report = File::with_rows(12, "").validate();
+        assert!(report.findings.is_empty() && !report.has_errors());
+        assert_eq!((report.rows, report.valid_rows), (12, 12));
+        assert_eq!(
+            report.columns.unwrap().to_string(),
+            "`prompt` and `response`"
+        );
+        assert_eq!(
+            (report.statistics.prompt.min, report.statistics.prompt.max),
+            (7, 8)
+        );
+    }
+
+    #[test]
+    fn the_same_rows_give_the_same_numbers_in_every_format() {
+        let rows: Vec<_> = (0..12)
+            .map(|i| json!({"question": format!("q,{i}"), "answer": i.to_string()}))
+            .collect();
+        let lines: String = rows.iter().map(|row| format!("{row}\r\n")).collect();
+        let table: String = (0..12).map(|i| format!("\"q,{i}\",{i}\n")).collect();
+        let files = [
+            File::new("a.jsonl", lines.as_bytes()),
+            File::new(
+                "a.json",
+                serde_json::to_string_pretty(&rows).unwrap().as_bytes(),
+            ),
+            File::new(
+                "a.csv",
+                format!("\u{feff}question,answer\n{table}").as_bytes(),
+            ),
+        ];
+        for report in files.map(|file| file.validate()) {
+            assert!(report.findings.is_empty(), "{report:?}");
+            assert_eq!((report.rows, report.statistics.prompt.max), (12, 4));
+        }
+    }
+
+    #[test]
+    fn broken_rows_are_reported_with_the_good_ones_counted() {
+        let more =
+            "{\"prompt\": \n{\"prompt\": \"x\"}\n{\"prompt\": \"x\", \"response\": 1}\n{\"a\": \"";
+        let report = File::with_rows(10, more).validate();
+        assert_eq!((report.rows, report.valid_rows), (14, 10));
+        let said: Vec<_> = report
+            .findings
+            .iter()
+            .map(|it| (it.code.as_str(), it.place.row))
+            .collect();
+        let expected = [
+            ("unparsable_row", Some(11)),
+            ("missing_field", Some(12)),
+            ("wrong_type", Some(13)),
+            ("unparsable_row", Some(14)),
+        ];
+        assert_eq!(said, expected);
+    }
+
+    #[test]
+    fn a_first_row_that_lacks_a_field_is_an_error_of_that_row_only() {
+        let rows = "{\"prompt\": \"x\"}\n".to_owned()
+            + &"{\"prompt\": \"x\", \"response\": \"y\"}\n".repeat(2);
+        let report = File::new("a.jsonl", rows.as_bytes()).validate();
+        assert_eq!(with_code(&report, "missing_field")[0].place.row, Some(1));
+        assert!(with_code(&report, "unknown_columns").is_empty());
+        assert_eq!(report.valid_rows, 2);
+    }
+
+    #[test]
+    fn unknown_columns_are_one_error_of_the_file() {
+        let rows = "{\"promt\": \"x\", \"response\": \"y\"}\n".repeat(12);
+        let report = File::new("a.jsonl", rows.as_bytes()).validate();
+        let [finding] = &report.findings[..] else {
+            panic!("{report:?}")
+        };
+        assert_eq!(
+            (finding.code.as_str(), finding.place.row),
+            ("unknown_columns", None)
+        );
+        assert_eq!(finding.fix, "rename `promt` to `prompt`");
+        assert_eq!((report.rows, report.valid_rows), (12, 0));
+    }
+
+    #[test]
+    fn findings_of_one_code_are_capped_and_counted() {
+        let report = File::with_rows(10, &"{\"prompt\": \"x\"}\n".repeat(50)).validate();
+        assert_eq!(with_code(&report, "missing_field").len(), 20);
+        assert_eq!(report.totals["missing_field"], 50);
+    }
+
+    #[test]
+    fn errors_stand_before_warnings() {
+        let more = "{\"prompt\": \"count 1\", \"response\": \"it is 1\"}\n{}\n";
+        let report = File::with_rows(2, more).validate();
+        let severities: Vec<_> = report.findings.iter().map(|it| it.severity).collect();
+        assert_eq!(
+            severities,
+            [Severity::Error, Severity::Error, Severity::Warning]
+        );
+    }
+
+    #[test]
+    fn an_empty_file_has_too_few_rows() {
+        for name in ["a.jsonl", "a.csv"] {
+            let report = File::new(name, b"").validate();
+            assert_eq!(with_code(&report, "too_few_rows").len(), 1);
+        }
+    }
+
+    #[test]
+    fn a_report_is_json_for_machines() {
+        let report = serde_json::to_value(File::with_rows(9, "").validate()).unwrap();
+        assert_eq!(report["format"], "jsonl");
+        let columns = json!({"shape": "pair", "prompt": "prompt", "response": "response"});
+        assert_eq!(report["columns"], columns);
+        assert_eq!(report["totals"], json!({"too_few_rows": 1}));
+        assert_eq!(report["findings"][0]["severity"], "error");
+        assert!(report["digest"].as_str().unwrap().starts_with("sha256:"));
+    }
+
+    #[test]
+    fn a_file_that_is_not_there_is_an_error_that_names_it() {
+        let error = validate(Path::new("none.jsonl"), &ValidationOptions::default()).unwrap_err();
+        assert_eq!(error.to_string(), "failed to read dataset `none.jsonl`");
+    }
+
+    fn validate_data(name: &str) -> Option<ValidationReport> {
+        let path = test_data()?.join(name);
+        Some(validate(&path, &ValidationOptions::default()).unwrap())
+    }
+
+    #[test]
+    fn gsm8k_is_fit_to_train_on() {
+        let Some(report) = validate_data("gsm8k/train.jsonl") else {
+            return;
+        };
+        assert!(!report.has_errors(), "{:?}", report.findings);
+        assert_eq!((report.rows, report.valid_rows), (7_473, 7_473));
+        assert_eq!(
+            report.columns.unwrap().to_string(),
+            "`question` and `answer`"
+        );
+    }
+
+    #[test]
+    fn sharegpt_is_read_as_conversations() {
+        let Some(report) = validate_data("sharegpt.json") else {
+            return;
+        };
+        assert_eq!(
+            (report.rows, report.columns),
+            (500, Some(Columns::Conversations))
+        );
+        assert!(!report.has_errors(), "{:?}", report.findings);
+    }
+
+    #[test]
+    fn wikisql_is_refused_as_plain_text() {
+        let Some(report) = validate_data("wikisql/train.jsonl") else {
+            return;
+        };
+        assert_eq!(report.rows, 1_000);
+        assert_eq!(report.totals.keys().collect::<Vec<_>>(), ["plain_text"]);
+    }
+}

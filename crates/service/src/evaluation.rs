@@ -1,14 +1,13 @@
 use std::path::{Path, PathBuf};
 
 use llmopt_artifact::{AdapterFolder, ModelFolder, TrainingMetadata};
-use llmopt_dataset::ValidationOptions;
 use llmopt_domain::{EvaluationSpec, Overlong};
 use llmopt_tokenization::Encoder;
 
 use crate::{
     Jobs, ResolvedModel, ServiceError,
     tokens::{TokenLimits, check_tokens},
-    training::check_rows,
+    training::{check_rows, held_out},
 };
 
 /// What a user asks for who wants a model evaluated.
@@ -67,7 +66,7 @@ pub fn prepare_evaluation(
         overlong: Overlong::Error,
         vocabulary: folder.config().vocab_size,
     };
-    check_rows(&request.dataset, &ValidationOptions::held_out())?;
+    check_rows(&request.dataset, &held_out())?;
     // The published folder's own tokenizer and template: those it was trained with.
     check_tokens(&request.dataset, &Encoder::open(published, None)?, limits)?;
     Ok(EvaluationSpec {

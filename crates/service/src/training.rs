@@ -56,7 +56,7 @@ pub fn prepare_training(request: TrainingRequest) -> Result<PreparedJob, Service
     let limits = limits(&config, &folder);
     let tokens = check_tokens(&request.dataset, &encoder, limits)?;
     if let Some(evaluation) = &request.evaluation {
-        check_rows(evaluation, &ValidationOptions::held_out())?;
+        check_rows(evaluation, &held_out())?;
         check_tokens(evaluation, &encoder, limits)?;
     }
     let spec = JobSpec {
@@ -113,6 +113,14 @@ pub fn check_unchanged(spec: &JobSpec, code_version: &str) -> Result<(), Service
         return changed(format!("base model `{}`", spec.base.path.display()));
     }
     Ok(())
+}
+
+/// What rows that are only measured on must keep to: however few will do.
+pub(crate) fn held_out() -> ValidationOptions {
+    ValidationOptions {
+        minimum_rows: 1,
+        ..ValidationOptions::default()
+    }
 }
 
 /// Refuses a dataset that has errors, with all of them.

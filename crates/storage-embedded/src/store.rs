@@ -169,20 +169,24 @@ impl Folders {
 
     fn open(&self, key: &ObjectKey) -> Result<PathBuf, StorageError> {
         let missing = || StorageError::NotFound { key: key.clone() };
-        if !self.is_published(key) {
+        let is_published = || {
+            let published = self.is_published(key);
+            published.map_err(io_error("open", key.as_str()))
+        };
+        if !is_published()? {
             return Err(missing());
         }
         let path = self.path(key);
         match Record::check(&path) {
             Ok(()) => Ok(path),
             // Deleted since, which is no damage.
-            Err(_) if !self.is_published(key) => Err(missing()),
+            Err(_) if !is_published()? => Err(missing()),
             Err(failure) => Err(failure.at("open", key)),
         }
     }
 
     fn list(&self, parent: &ObjectKey) -> io::Result<Vec<ObjectKey>> {
-        if self.is_within_published(parent) {
+        if self.is_within_published(parent)? {
             return Ok(Vec::new());
         }
         let entries = match fs::read_dir(self.path(parent)) {
@@ -192,23 +196,23 @@ impl Folders {
         let mut keys = Vec::new();
         for entry in entries {
             let entry = entry?;
-            let child = entry
-                .file_name()
-                .to_str()
-                .and_then(|name| parent.child(name));
-            keys.extend(child.filter(|_| has_record(&entry.path())));
+            let name = entry.file_name();
+            let child = name.to_str().and_then(|name| parent.child(name));
+            if has_record(&entry.path())? {
+                keys.extend(child);
+            }
         }
         keys.sort();
         Ok(keys)
     }
 
     fn delete(&self, key: &ObjectKey) -> io::Result<()> {
-        if !self.is_published(key) {
+        if !self.is_published(key)? {
             return Ok(());
         }
         let slot = self.staging.slot()?;
         let guard = self.staging.lock()?;
-        if self.is_published(key) {
+        if self.is_published(key)? {
             let path = self.path(key);
             self.disk.rename(&path, &slot.folder())?;
             self.disk.sync(path.parent().unwrap_or(&self.root))?;
@@ -221,24 +225,27 @@ impl Folders {
         self.root.join(key.as_str())
     }
 
-    fn is_published(&self, key: &ObjectKey) -> bool {
-        has_record(&self.path(key)) && !self.is_below_published(key)
+    fn is_published(&self, key: &ObjectKey) -> io::Result<bool> {
+        Ok(has_record(&self.path(key))? && !self.is_below_published(key)?)
     }
 
-    fn is_within_published(&self, key: &ObjectKey) -> bool {
-        has_record(&self.path(key)) || self.is_below_published(key)
+    fn is_within_published(&self, key: &ObjectKey) -> io::Result<bool> {
+        Ok(has_record(&self.path(key))? || self.is_below_published(key)?)
     }
 
-    fn is_below_published(&self, key: &ObjectKey) -> bool {
+    fn is_below_published(&self, key: &ObjectKey) -> io::Result<bool> {
         let ancestors = Path::new(key.as_str()).ancestors().skip(1);
-        ancestors
-            .filter(|ancestor| !ancestor.as_os_str().is_empty())
-            .any(|ancestor| has_record(&self.root.join(ancestor)))
+        for ancestor in ancestors.filter(|ancestor| !ancestor.as_os_str().is_empty()) {
+            if has_record(&self.root.join(ancestor))? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Returns whether `key` is published, within a published one, or a place that holds files.
     fn is_taken(&self, key: &ObjectKey) -> io::Result<bool> {
-        Ok(self.is_within_published(key) || holds_files(&self.path(key))?)
+        Ok(self.is_within_published(key)? || holds_files(&self.path(key))?)
     }
 
     /// Makes `path` and the folders above it, each one durable.
@@ -289,8 +296,12 @@ impl Folders {
     }
 }
 
-fn has_record(path: &Path) -> bool {
-    path.join(RECORD).is_file()
+fn has_record(path: &Path) -> io::Result<bool> {
+    match fs::symlink_metadata(path.join(RECORD)) {
+        Ok(metadata) => Ok(metadata.is_file()),
+        Err(error) if is_absent(&error) => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 /// Returns whether an error means that there is no such folder.

@@ -38,7 +38,11 @@ pub(crate) fn without_generation_tags(source: &str) -> String {
 fn split_tag(source: &str) -> Option<(&str, &str, &str)> {
     let start = source.find("{%")?;
     let end = start + source.get(start..)?.find("%}")? + 2;
-    Some((source.get(..start)?, source.get(start..end)?, source.get(end..)?))
+    Some((
+        source.get(..start)?,
+        source.get(start..end)?,
+        source.get(end..)?,
+    ))
 }
 
 fn raise_exception(message: String) -> Result<Value, Error> {
@@ -135,10 +139,7 @@ mod tests {
     #[test]
     fn json_is_not_escaped_for_html() {
         let source = r#"{{ {"a": "<b> & 'c' \\u003c é\n"} | tojson }}"#;
-        assert_eq!(
-            render(source).unwrap(),
-            r#"{"a": "<b> & 'c' \\u003c é\n"}"#
-        );
+        assert_eq!(render(source).unwrap(), r#"{"a": "<b> & 'c' \\u003c é\n"}"#);
     }
 
     #[test]
@@ -164,6 +165,9 @@ mod tests {
             without_generation_tags("a {%- generation -%} b {% endgeneration %}{% if x %}"),
             "a {%- if true -%} b {% endif %}{% if x %}"
         );
-        assert_eq!(without_generation_tags("generation {% x"), "generation {% x");
+        assert_eq!(
+            without_generation_tags("generation {% x"),
+            "generation {% x"
+        );
     }
 }

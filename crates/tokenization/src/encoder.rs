@@ -123,7 +123,9 @@ impl Encoder {
     /// # Errors
     /// [`TokenizationError::UnknownId`] if an id is not in the vocabulary.
     pub fn decode(&self, ids: &[u32]) -> Result<String, TokenizationError> {
-        let unknown = ids.iter().find(|&&id| self.tokenizer.id_to_token(id).is_none());
+        let unknown = ids
+            .iter()
+            .find(|&&id| self.tokenizer.id_to_token(id).is_none());
         if let Some(&id) = unknown {
             return Err(TokenizationError::UnknownId {
                 id,
@@ -281,3 +283,6 @@ fn vocabulary_size(tokenizer: &Tokenizer) -> usize {
     let greatest = tokenizer.get_vocab(true).into_values().max();
     greatest.map_or(0, |id| usize::try_from(id).unwrap_or(usize::MAX) + 1)
 }
+
+#[cfg(test)]
+mod tests;

@@ -48,9 +48,12 @@ impl ModelFiles {
         let Some(bytes) = optional(fs::read(&path), &path)? else {
             return self.byte_level_tokenizer();
         };
-        let invalid = |source| TokenizationError::Tokenizer { path, source };
-        let mut tokenizer = Tokenizer::from_bytes(bytes).map_err(&invalid)?;
-        tokenizer.with_truncation(None).map_err(&invalid)?;
+        let invalid = |source| TokenizationError::Tokenizer {
+            path: path.clone(),
+            source,
+        };
+        let mut tokenizer = Tokenizer::from_bytes(bytes).map_err(invalid)?;
+        tokenizer.with_truncation(None).map_err(invalid)?;
         tokenizer.with_padding(None);
         Ok(tokenizer)
     }
@@ -206,3 +209,6 @@ fn optional<T>(read: io::Result<T>, path: &Path) -> Result<Option<T>, Tokenizati
         }),
     }
 }
+
+#[cfg(test)]
+mod tests;

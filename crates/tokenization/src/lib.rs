@@ -6,6 +6,7 @@
 
 mod bpe;
 mod byte_level;
+mod corpus;
 mod dialect;
 mod encoder;
 mod error;
@@ -20,5 +21,5 @@ mod testing;
 pub use bpe::train_bpe;
 pub use encoder::{EncodedExample, Encoder};
 pub use error::TokenizationError;
-pub use lock::{GoldenExample, TemplateLock};
+pub use lock::TemplateLock;
 pub use template::DEFAULT_CHAT_TEMPLATE;

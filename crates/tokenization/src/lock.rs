@@ -12,24 +12,18 @@ const FORMAT: u32 = 1;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TemplateLock {
-    /// The version of this record.
-    pub format: u32,
-    /// The conversations.
-    pub golden: Vec<GoldenExample>,
+    format: u32,
+    golden: Vec<Golden>,
 }
 
 /// One conversation of a [`TemplateLock`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct GoldenExample {
-    /// The turns.
-    pub messages: Vec<Message>,
-    /// What the chat template rendered.
-    pub text: String,
-    /// The tokens that were trained on.
-    pub ids: Vec<u32>,
-    /// Whether the token at the same index carried loss.
-    pub loss_mask: Vec<bool>,
+struct Golden {
+    messages: Vec<Message>,
+    text: String,
+    ids: Vec<u32>,
+    loss_mask: Vec<bool>,
 }
 
 impl TemplateLock {
@@ -68,7 +62,7 @@ impl TemplateLock {
     }
 }
 
-impl GoldenExample {
+impl Golden {
     fn compare(&self, found: &Self, example: usize) -> Result<(), TokenizationError> {
         let broken = |what, position, expected, found| TokenizationError::LockBroken {
             example,
@@ -92,12 +86,9 @@ impl GoldenExample {
     }
 }
 
-fn encode(
-    encoder: &Encoder,
-    conversation: &Conversation,
-) -> Result<GoldenExample, TokenizationError> {
+fn encode(encoder: &Encoder, conversation: &Conversation) -> Result<Golden, TokenizationError> {
     let EncodedExample { ids, loss_mask } = encoder.encode_training(conversation)?;
-    Ok(GoldenExample {
+    Ok(Golden {
         text: encoder.render(&conversation.messages)?,
         messages: conversation.messages.clone(),
         ids,
@@ -112,4 +103,85 @@ fn first_difference<T: PartialEq + ToString>(
     let at = (0..left.len().max(right.len())).find(|&at| left.get(at) != right.get(at))?;
     let show = |side: &[T]| side.get(at).map_or("nothing".to_owned(), T::to_string);
     Some((at, show(left), show(right)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        testing::{TEXTS, conversation, small_tokenizer},
+        train_bpe,
+    };
+
+    fn samples() -> [Conversation; 2] {
+        [
+            conversation(&["Hello", "Hello there!"]),
+            conversation(&["Hi", "Größe, 1234", "And?", "素早い"]),
+        ]
+    }
+
+    fn encoder(template: Option<&str>) -> Encoder {
+        Encoder::open(small_tokenizer().path(), template).unwrap()
+    }
+
+    fn problem(lock: &TemplateLock, encoder: &Encoder) -> String {
+        lock.verify(encoder).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_lock_read_back_holds_for_the_encoder_that_wrote_it() {
+        let lock = encoder(None).template_lock(&samples()).unwrap();
+        let json = serde_json::to_string(&lock).unwrap();
+        let read: TemplateLock = serde_json::from_str(&json).unwrap();
+        assert_eq!(read, lock);
+        assert_eq!(read.golden.len(), 2);
+        read.verify(&encoder(None)).unwrap();
+    }
+
+    #[test]
+    fn a_changed_template_is_caught() {
+        let changed = crate::DEFAULT_CHAT_TEMPLATE.replace("### User:", "### Human:");
+        let lock = encoder(None).template_lock(&samples()).unwrap();
+        assert_eq!(
+            problem(&lock, &encoder(Some(&changed))),
+            "golden conversation 1 of the template lock has another text at position 4: expected `### User:\nHello\n\n### Assista`, found `### Human:\nHello\n\n### Assist`; restore the tokenizer and chat template that the model was trained with"
+        );
+    }
+
+    #[test]
+    fn a_changed_tokenizer_is_caught() {
+        let folder = tempfile::tempdir().unwrap();
+        let fewer = TEXTS.iter().take(3).map(|&text| text.to_owned());
+        train_bpe(fewer, 300, folder.path()).unwrap();
+        let other = Encoder::open(folder.path(), None).unwrap();
+        let lock = encoder(None).template_lock(&samples()).unwrap();
+        let problem = problem(&lock, &other);
+        assert!(
+            problem.contains("has another token id at position"),
+            "{problem}"
+        );
+    }
+
+    #[test]
+    fn a_changed_mask_is_caught() {
+        let mut lock = encoder(None).template_lock(&samples()).unwrap();
+        let mask = &mut lock.golden[1].loss_mask;
+        *mask.last_mut().unwrap() = false;
+        let last = mask.len() - 1;
+        let problem = problem(&lock, &encoder(None));
+        let expected = format!(
+            "golden conversation 2 of the template lock has another loss mask at position {last}: expected `false`, found `true`"
+        );
+        assert!(problem.starts_with(&expected), "{problem}");
+    }
+
+    #[test]
+    fn a_lock_of_another_format_is_refused() {
+        let mut lock = encoder(None).template_lock(&[]).unwrap();
+        lock.format = 2;
+        assert_eq!(
+            problem(&lock, &encoder(None)),
+            "the template lock has format `2`: expected `1`; write it again"
+        );
+    }
 }

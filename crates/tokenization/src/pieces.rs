@@ -162,7 +162,12 @@ mod tests {
 
     #[test]
     fn the_role_header_is_context_and_the_end_token_is_not_repeated() {
-        let turns = [user("Hi"), assistant("Hello"), user("Bye"), assistant("Ciao")];
+        let turns = [
+            user("Hi"),
+            assistant("Hello"),
+            user("Bye"),
+            assistant("Ciao"),
+        ];
         assert_eq!(
             of_conversation(&template(chatml()), "<|im_end|>", &turns).unwrap(),
             [
@@ -216,7 +221,7 @@ mod tests {
         let error = of_conversation(&template(source), "<|im_end|>", &turns).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "the chat template is not prefix-preserving at turn 4: expected the rendering to go on after `i<|im_end|>assistant: <think>x</think>Hello<|im_`, found `i<|im_end|>assistant: Hello<|im_end|>user: Bye`; training would see another prompt than serving, so use a template that renders earlier turns the same whatever follows"
+            "the chat template is not prefix-preserving at turn 4: expected the rendering to go on after ` Hi<|im_end|>assistant: <think>x</think>Hello<|i`, found ` Hi<|im_end|>assistant: Hello<|im_end|>user: Bye`; training would see another prompt than serving, so use a template that renders earlier turns the same whatever follows"
         );
     }
 

@@ -112,8 +112,10 @@ fn syntax() -> Result<SyntaxConfig, minijinja::Error> {
 
 #[cfg(test)]
 mod tests {
+    use serde::Deserialize;
+
     use super::*;
-    use crate::testing::{assistant, chatml, system, user};
+    use crate::testing::{assistant, chatml, read_fixture, system, user};
 
     fn render(source: &str, messages: &[Message]) -> Result<String, TokenizationError> {
         compile(source)?.render_prompt(messages)
@@ -125,7 +127,12 @@ mod tests {
 
     #[test]
     fn the_default_template_renders_every_role() {
-        let turns = [system("Be kind."), user("Hi"), assistant("Hello"), user("Bye")];
+        let turns = [
+            system("Be kind."),
+            user("Hi"),
+            assistant("Hello"),
+            user("Bye"),
+        ];
         assert_eq!(
             render(DEFAULT_CHAT_TEMPLATE, &turns).unwrap(),
             "Be kind.\n\n### User:\nHi\n\n### Assistant:\nHello</s>\n### User:\nBye\n\n### Assistant:\n"
@@ -152,16 +159,16 @@ mod tests {
     #[test]
     fn python_methods_and_slices_work() {
         let source = "{{ messages[0]['content'].strip().upper() }}{{ messages[1:]|length }}{{ messages[-1].content.split(' ')[0] }}";
-        assert_eq!(
-            render(source, &[user(" a "), user("b c")]).unwrap(),
-            "A1b"
-        );
+        assert_eq!(render(source, &[user(" a "), user("b c")]).unwrap(), "A1b");
     }
 
     #[test]
     fn a_template_can_refuse_a_conversation() {
-        let error = render("{{ raise_exception('roles must alternate') }}", &[user("a")])
-            .unwrap_err();
+        let error = render(
+            "{{ raise_exception('roles must alternate') }}",
+            &[user("a")],
+        )
+        .unwrap_err();
         let source = std::error::Error::source(&error).unwrap().to_string();
         assert!(source.contains("roles must alternate"), "{source}");
     }
@@ -201,5 +208,56 @@ mod tests {
             render(chatml(), &[user("Hi")]).unwrap(),
             "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n"
         );
+    }
+
+    /// One rendering by `transformers`' `apply_chat_template`.
+    #[derive(Deserialize)]
+    struct Case {
+        name: String,
+        template: String,
+        bos_token: String,
+        eos_token: String,
+        messages: Vec<Message>,
+        add_generation_prompt: bool,
+        text: Option<String>,
+        error: Option<String>,
+    }
+
+    impl Case {
+        fn render(&self, template: &str) -> Result<String, TokenizationError> {
+            let bos = Some(self.bos_token.clone());
+            ChatTemplate::compile(template.to_owned(), bos, self.eos_token.clone())?
+                .render(&self.messages, self.add_generation_prompt)
+        }
+    }
+
+    #[test]
+    fn templates_render_what_transformers_renders() {
+        let cases: Vec<Case> = read_fixture("chat_template.json");
+        assert!(cases.len() > 40);
+        for case in &cases {
+            match (case.render(&case.template), &case.text, &case.error) {
+                (Ok(found), Some(text), None) => assert_eq!(&found, text, "{}", case.name),
+                (Err(TokenizationError::TemplateRender(found)), None, Some(error)) => {
+                    assert_eq!(found.detail(), Some(error.as_str()), "{}", case.name);
+                }
+                (found, ..) => panic!("{}: {found:?}", case.name),
+            }
+        }
+    }
+
+    #[test]
+    fn the_default_template_is_the_one_that_transformers_rendered() {
+        let cases: Vec<Case> = read_fixture("chat_template.json");
+        let named = cases
+            .iter()
+            .filter(|case| case.name.starts_with("default: "));
+        let mut compared = 0;
+        for case in named {
+            let found = case.render(DEFAULT_CHAT_TEMPLATE).unwrap();
+            assert_eq!(Some(found), case.text, "{}", case.name);
+            compared += 1;
+        }
+        assert_eq!(compared, 7);
     }
 }

@@ -1,8 +1,12 @@
 //! What the tests of this crate share.
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use llmopt_domain::{Conversation, Message, Role};
+use serde::de::DeserializeOwned;
 use tempfile::TempDir;
 
 use crate::train_bpe;
@@ -81,4 +85,22 @@ pub(crate) fn gsm8k_texts(count: usize) -> Option<Vec<String>> {
 pub(crate) fn naughty_strings() -> Option<Vec<String>> {
     let text = fs::read(test_data()?.join("naughty_strings/blns.json")).unwrap();
     Some(serde_json::from_slice(&text).unwrap())
+}
+
+/// Returns a file or folder of the reference numbers that `scripts/reference` writes.
+pub(crate) fn fixture(name: &str) -> PathBuf {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../trainer/tests/fixtures");
+    PathBuf::from(folder).join(name)
+}
+
+/// Reads a fixture in JSON.
+pub(crate) fn read_fixture<T: DeserializeOwned>(name: &str) -> T {
+    serde_json::from_slice(&fs::read(fixture(name)).unwrap()).unwrap()
+}
+
+/// Copies files of one folder to another.
+pub(crate) fn copy(names: &[&str], from: &Path, to: &Path) {
+    for name in names {
+        fs::copy(from.join(name), to.join(name)).unwrap();
+    }
 }

@@ -1,90 +1,122 @@
-//! The rules that rows must keep: one small type each.
+//! The rules that rows must keep which could be read: one type each.
 
-mod contradiction;
-mod duplicate;
-mod empty;
-mod few_rows;
-mod same_response;
+mod duplicate_rows;
+mod empty_text;
+mod extra_columns;
+mod identical_responses;
+mod minimum_rows;
+mod same_prompt;
 
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::{DefaultHasher, Hash, Hasher as _};
 
-use llmopt_domain::{Conversation, Severity};
+use llmopt_domain::{Conversation, Finding, Message, Place, Severity};
 
-use crate::Shape;
+use crate::{Columns, Row, ValidationOptions};
+pub(crate) use empty_text::EmptyText;
 
-/// What a rule is about, for findings and documentation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct About {
-    /// The rule's stable code.
-    pub code: &'static str,
-    /// How bad a finding is.
-    pub severity: Severity,
-    /// What a row must keep to.
-    pub expected: &'static str,
-    /// What the user can do.
-    pub fix: &'static str,
-}
-
-/// A row that was read as a conversation.
+/// A row that could be read as a conversation.
 #[derive(Clone, Copy, Debug)]
 pub struct Example<'a> {
-    /// Counted from 1.
-    pub row: u64,
-    /// What the columns mean.
-    pub shape: Shape,
-    /// What the row says.
+    /// The file, as the user named it.
+    pub file: &'a str,
+    /// What the file's columns were recognised as.
+    pub columns: &'a Columns,
+    /// The row.
+    pub row: &'a Row,
+    /// What it says.
     pub conversation: &'a Conversation,
 }
 
 impl Example<'_> {
-    /// Returns the field that holds the last response.
-    pub fn response_field(&self) -> String {
-        self.shape.field(
-            self.conversation,
-            self.conversation.messages.len().saturating_sub(1),
-        )
+    /// Returns the row's place.
+    pub fn place(&self) -> Place {
+        self.row.place(self.file)
+    }
+
+    /// Returns the turns before the final response, and that response.
+    pub fn prompt_and_response(&self) -> (&[Message], &str) {
+        self.conversation.split_response().unwrap_or_default()
     }
 }
 
-/// What a rule found.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
-    /// The field, if it is in one.
-    pub field: Option<String>,
-    /// What is there.
-    pub found: String,
+/// What is known of a file once all of it was read.
+#[derive(Clone, Copy, Debug)]
+pub struct Totals<'a> {
+    /// The file, as the user named it.
+    pub file: &'a str,
+    /// All rows, broken ones included.
+    pub rows: u64,
 }
 
-/// Something that every row, or the rows together, must keep to.
+impl Totals<'_> {
+    /// Returns the file as a place.
+    pub fn place(&self) -> Place {
+        Place {
+            file: self.file.to_owned(),
+            ..Place::default()
+        }
+    }
+}
+
+/// Something that every dataset must keep to, or had better.
+///
+/// A rule sees the rows in order and keeps at most some bytes of each.
 pub trait Rule {
-    /// Says what the rule is about.
-    fn about(&self) -> About;
+    /// Returns the stable code of its findings.
+    fn code(&self) -> &'static str;
 
-    /// Looks at the next row.
-    fn check(&mut self, example: &Example<'_>) -> Option<Problem>;
+    /// Returns how bad its findings are.
+    fn severity(&self) -> Severity;
 
-    /// Looks at the file after its last row, of `rows` in all.
-    fn finish(&mut self, rows: u64) -> Option<Problem> {
-        let _ = rows;
-        None
+    /// Looks at one row.
+    fn check(&mut self, _example: &Example<'_>, _findings: &mut Vec<Finding>) {}
+
+    /// Says what only shows at the end.
+    fn finish(&mut self, _totals: &Totals<'_>, _findings: &mut Vec<Finding>) {}
+
+    /// Makes a finding of `[expected, found, fix]` with the rule's code and severity.
+    fn finding(&self, place: Place, [expected, found, fix]: [String; 3]) -> Finding {
+        Finding {
+            code: self.code().to_owned(),
+            severity: self.severity(),
+            place,
+            expected,
+            found,
+            fix,
+        }
     }
 }
 
-/// Returns every rule, fresh for one file that needs `min_rows` rows.
-pub fn rules(min_rows: u64) -> Vec<Box<dyn Rule>> {
+/// Returns every rule, ready for the first row.
+pub fn rules(options: &ValidationOptions) -> Vec<Box<dyn Rule>> {
     vec![
-        Box::new(few_rows::FewRows { min_rows }),
-        Box::new(empty::EmptyPrompt),
-        Box::new(empty::EmptyResponse),
-        Box::new(duplicate::Duplicate::default()),
-        Box::new(contradiction::Contradiction::default()),
-        Box::new(same_response::SameResponse::default()),
+        Box::new(minimum_rows::MinimumRows(options.minimum_rows)),
+        Box::new(EmptyText),
+        Box::new(identical_responses::IdenticalResponses::default()),
+        Box::new(duplicate_rows::DuplicateRows::default()),
+        Box::new(same_prompt::SamePrompt::default()),
+        Box::new(extra_columns::ExtraColumns::default()),
     ]
 }
 
-/// 64 bits are enough to warn by: two of a billion different rows share them once in 37 files.
-fn hash(value: &impl Hash) -> u64 {
+/// Stands for a text in a rule's memory. Two texts in a million million million share one, and rules that
+/// go by it only warn, or need all rows to agree.
+fn fingerprint(value: &(impl Hash + ?Sized)) -> u64 {
     let mut hasher = DefaultHasher::new();
     value.hash(&mut hasher);
     hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_rule_has_a_code_of_its_own() {
+        let rules = rules(&ValidationOptions::default());
+        let codes: BTreeSet<_> = rules.iter().map(|rule| rule.code()).collect();
+        assert_eq!(codes.len(), rules.len());
+    }
 }

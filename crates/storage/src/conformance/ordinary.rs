@@ -108,7 +108,7 @@ pub async fn exactly_one_of_a_hundred_concurrent_publishes_wins(subject: Subject
     let root = root();
     let mut tasks = tokio::task::JoinSet::new();
     for number in 0..100 {
-        // Every second one is another opening of the store, as another process would be.
+        // Each opens the store itself, as another process would.
         let store = (subject.open)(root.path());
         tasks.spawn(async move {
             let mark = format!("publisher {number}");

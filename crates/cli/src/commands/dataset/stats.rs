@@ -69,15 +69,19 @@ async fn count_tokens(
 
 fn show_characters(output: &mut Output, report: &ValidationReport) -> Result<(), Failure> {
     let statistics = &report.statistics;
-    output.line(format!("{} rows", count_text(report.rows)))?;
+    output.line(format!(
+        "{} rows, {} of them said before",
+        count_text(report.rows),
+        count_text(statistics.duplicates)
+    ))?;
     let row = |name: &str, lengths: &Lengths| {
         let numbers = [lengths.min, lengths.median, lengths.p95, lengths.max];
-        let numbers = numbers.map(|number| count_text(number.into()));
+        let numbers = numbers.map(|number| count_text(number));
         std::iter::once(name.to_owned()).chain(numbers).collect()
     };
     let rows = vec![
-        row("prompt", &statistics.prompt_characters),
-        row("response", &statistics.response_characters),
+        row("prompt", &statistics.prompt),
+        row("response", &statistics.response),
     ];
     output.table(
         &[

@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use anstyle::{AnsiColor, Style};
 use clap::Args;
-use llmopt_dataset::{Shape, ValidationOptions, ValidationReport, validate};
+use llmopt_dataset::{ValidationOptions, ValidationReport, validate};
 use llmopt_domain::{Finding, Severity};
 
 use crate::{
@@ -46,20 +46,14 @@ fn verdict(report: &ValidationReport) -> String {
     } else {
         "fit"
     };
-    let columns = report
-        .shape
-        .map_or_else(String::new, |shape| format!(" of {}", shape_text(shape)));
+    let columns = report.columns.map_or_else(String::new, |columns| {
+        let names = columns
+            .required()
+            .into_iter()
+            .map(|name| format!("`{name}`"));
+        format!(" of {}", names.collect::<Vec<_>>().join(" and "))
+    });
     format!("`{}`: {rows} rows{columns}, {fit} to train on", report.file)
-}
-
-/// Names the columns that were recognised.
-fn shape_text(shape: Shape) -> String {
-    match shape {
-        Shape::Pair { prompt, response } => format!("`{prompt}` and `{response}`"),
-        Shape::Instruction { response } => format!("`instruction` and `{response}`"),
-        Shape::Messages => "`messages`".to_owned(),
-        Shape::Conversations => "`conversations`".to_owned(),
-    }
 }
 
 /// Writes one line for each finding, and how many there are of a kind where not all are shown.

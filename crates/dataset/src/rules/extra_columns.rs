@@ -1,0 +1,61 @@
+use std::collections::BTreeSet;
+
+use llmopt_domain::{Finding, Severity};
+
+use super::{Example, Rule};
+
+/// A column that is not read may have been meant to be.
+#[derive(Default)]
+pub(super) struct ExtraColumns {
+    said: BTreeSet<String>,
+}
+
+impl Rule for ExtraColumns {
+    fn code(&self) -> &'static str {
+        "extra_column"
+    }
+
+    fn severity(&self) -> Severity {
+        Severity::Info
+    }
+
+    fn check(&mut self, example: &Example<'_>, findings: &mut Vec<Finding>) {
+        for column in example.row.fields.keys() {
+            if example.columns.reads(column) || !self.said.insert(column.clone()) {
+                continue;
+            }
+            let mut place = example.place();
+            place.field = Some(column.clone());
+            let expected = format!("only {}", example.columns);
+            let found = "a column that is not read".to_owned();
+            let fix = "nothing to do, unless it is meant to be learnt".to_owned();
+            findings.push(self.finding(place, [expected, found, fix]));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use llmopt_domain::Severity;
+
+    use crate::testing::{File, with_code};
+
+    #[test]
+    fn a_column_that_is_not_read_is_said_once() {
+        let row = |n| {
+            format!(
+                "{{\"prompt\": \"p{n}\", \"response\": \"r{n}\", \"id\": 1, \"system\": \"s\"}}\n"
+            )
+        };
+        let report = File::with_rows(10, &(row(1) + &row(2))).validate();
+        let [finding] = with_code(&report, "extra_column")[..] else {
+            panic!("{report:?}")
+        };
+        assert_eq!(finding.place.field.as_deref(), Some("id"));
+        assert_eq!(
+            (finding.place.row, finding.severity),
+            (Some(11), Severity::Info)
+        );
+        assert!(!report.has_errors());
+    }
+}

@@ -1,0 +1,192 @@
+use std::{error::Error, fs, path::Path};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::{
+    DEFAULT_CHAT_TEMPLATE, Encoder, TokenizationError,
+    testing::{chatml, copy, fixture, small_tokenizer},
+};
+
+/// A folder with a tokenizer and nothing that says which token ends a response.
+fn bare() -> TempDir {
+    let folder = small_tokenizer();
+    for name in ["tokenizer_config.json", "special_tokens_map.json"] {
+        fs::remove_file(folder.path().join(name)).unwrap();
+    }
+    folder
+}
+
+fn write(folder: &Path, name: &str, content: &Value) {
+    fs::write(folder.join(name), content.to_string()).unwrap();
+}
+
+fn open(folder: &Path) -> Result<Encoder, TokenizationError> {
+    Encoder::open(folder, None)
+}
+
+fn problem(folder: &Path) -> String {
+    let text = open(folder).err().unwrap().to_string();
+    text.replace(&folder.display().to_string(), "DIR")
+}
+
+#[test]
+fn a_folder_without_a_template_gets_the_default_one() {
+    let encoder = open(small_tokenizer().path()).unwrap();
+    assert_eq!(encoder.chat_template(), DEFAULT_CHAT_TEMPLATE);
+}
+
+#[test]
+fn an_override_goes_before_the_file_and_the_file_before_the_configuration() {
+    let folder = small_tokenizer();
+    let path = folder.path();
+    let with = |template| json!({ "eos_token": "<|endoftext|>", "chat_template": template });
+    write(path, "tokenizer_config.json", &with(json!("{{ 1 }}")));
+    assert_eq!(open(path).unwrap().chat_template(), "{{ 1 }}");
+    let named =
+        json!([{ "name": "tools", "template": "" }, { "name": "default", "template": "{{ 2 }}" }]);
+    write(path, "tokenizer_config.json", &with(named));
+    assert_eq!(open(path).unwrap().chat_template(), "{{ 2 }}");
+    fs::write(path.join("chat_template.jinja"), "{{ 3 }}").unwrap();
+    assert_eq!(open(path).unwrap().chat_template(), "{{ 3 }}");
+    let encoder = Encoder::open(path, Some(chatml())).unwrap();
+    assert_eq!(encoder.chat_template(), chatml());
+}
+
+#[test]
+fn a_chat_template_that_is_no_text_is_refused() {
+    let folder = small_tokenizer();
+    write(
+        folder.path(),
+        "tokenizer_config.json",
+        &json!({ "chat_template": 7 }),
+    );
+    assert_eq!(
+        problem(folder.path()),
+        "`chat_template` in `DIR/tokenizer_config.json`: expected a text, or a list with an entry named `default`; write the one to use to `chat_template.jinja`"
+    );
+}
+
+#[test]
+fn the_end_token_is_looked_for_file_after_file() {
+    let folder = bare();
+    let path = folder.path();
+    let end = || open(path).unwrap().end_token().to_owned();
+    assert_eq!(end(), "<|endoftext|>");
+    write(path, "config.json", &json!({ "eos_token_id": 0 }));
+    assert_eq!(end(), "!");
+    write(
+        path,
+        "generation_config.json",
+        &json!({ "eos_token_id": [1, 2] }),
+    );
+    assert_eq!(end(), "\"");
+    write(
+        path,
+        "special_tokens_map.json",
+        &json!({ "eos_token": { "content": "#" } }),
+    );
+    assert_eq!(end(), "#");
+    write(path, "tokenizer_config.json", &json!({ "eos_token": "$" }));
+    assert_eq!(end(), "$");
+    assert_eq!(open(path).unwrap().end_token_id(), 3);
+}
+
+#[test]
+fn an_end_token_outside_the_vocabulary_is_refused() {
+    let folder = bare();
+    write(
+        folder.path(),
+        "config.json",
+        &json!({ "eos_token_id": 9999 }),
+    );
+    assert_eq!(
+        problem(folder.path()),
+        "`config.json` of `DIR` names `9999` as eos_token_id: expected a token of the vocabulary; correct it or add the token"
+    );
+    write(
+        folder.path(),
+        "tokenizer_config.json",
+        &json!({ "eos_token": "</s>" }),
+    );
+    assert_eq!(
+        problem(folder.path()),
+        "`tokenizer_config.json` of `DIR` names `</s>` as eos_token: expected a token of the vocabulary; correct it or add the token"
+    );
+}
+
+#[test]
+fn a_vocabulary_without_any_end_token_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    write(
+        folder.path(),
+        "vocab.json",
+        &json!({ "a": 0, "b": 1, "ab": 2 }),
+    );
+    fs::write(folder.path().join("merges.txt"), "a b\n").unwrap();
+    let found = problem(folder.path());
+    assert!(
+        found.starts_with("`DIR` does not say which token ends a response"),
+        "{found}"
+    );
+}
+
+#[test]
+fn a_folder_without_a_tokenizer_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(
+        problem(folder.path()),
+        "`DIR` has no tokenizer: expected `tokenizer.json`, or `vocab.json` with `merges.txt`; copy them from the base model"
+    );
+}
+
+#[test]
+fn vocabulary_and_merges_of_another_tokenizer_than_gpt2s_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    copy(
+        &["vocab.json", "merges.txt"],
+        &fixture("tiny-gpt2"),
+        folder.path(),
+    );
+    write(
+        folder.path(),
+        "tokenizer_config.json",
+        &json!({ "tokenizer_class": "RobertaTokenizer" }),
+    );
+    let found = problem(folder.path());
+    assert!(
+        found.starts_with("`DIR` has a `RobertaTokenizer` without"),
+        "{found}"
+    );
+}
+
+#[test]
+fn broken_files_are_named() {
+    let folder = small_tokenizer();
+    fs::write(folder.path().join("config.json"), "[]").unwrap();
+    assert_eq!(problem(folder.path()), "failed to parse `DIR/config.json`");
+    fs::remove_file(folder.path().join("config.json")).unwrap();
+    fs::write(folder.path().join("tokenizer.json"), "{}").unwrap();
+    assert_eq!(
+        problem(folder.path()),
+        "failed to load the tokenizer of `DIR/tokenizer.json`"
+    );
+    assert!(open(folder.path()).err().unwrap().source().is_some());
+}
+
+#[test]
+fn truncation_and_padding_of_the_file_are_ignored() {
+    let folder = small_tokenizer();
+    let path = folder.path().join("tokenizer.json");
+    let plain = open(folder.path()).unwrap();
+    let mut file: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    file["truncation"] =
+        json!({ "direction": "Right", "max_length": 2, "strategy": "LongestFirst", "stride": 0 });
+    file["padding"] = json!({ "strategy": { "Fixed": 64 }, "direction": "Right", "pad_to_multiple_of": null, "pad_id": 0, "pad_type_id": 0, "pad_token": "!" });
+    fs::write(&path, file.to_string()).unwrap();
+    let turns = [crate::testing::user("The quick brown fox")];
+    assert_eq!(
+        open(folder.path()).unwrap().encode_prompt(&turns).unwrap(),
+        plain.encode_prompt(&turns).unwrap()
+    );
+}
