@@ -41,7 +41,15 @@ pub(crate) struct RunState {
 
 impl RunState {
     pub(crate) fn new(job: Digest) -> Self {
-        Self { format: 1, job, step: 0, seconds: 0.0, tokens: 0, before: None, losses: Vec::new() }
+        Self {
+            format: 1,
+            job,
+            step: 0,
+            seconds: 0.0,
+            tokens: 0,
+            before: None,
+            losses: Vec::new(),
+        }
     }
 }
 
@@ -60,7 +68,8 @@ impl Checkpoints<'_> {
         let key = ObjectKey::checkpoint(self.job, state.step);
         let staged = self.runtime.block_on(self.store.stage())?;
         write_state(staged.path(), state, optimizer)?;
-        self.runtime.block_on(self.store.publish(staged.path(), &key))?;
+        self.runtime
+            .block_on(self.store.publish(staged.path(), &key))?;
         let keys = self.list()?;
         for old in &keys[..keys.len().saturating_sub(self.keep)] {
             self.runtime.block_on(self.store.delete(old))?;
@@ -82,12 +91,22 @@ impl Checkpoints<'_> {
     }
 
     /// Puts the checkpoint at `key` into the parameters and moments of `optimizer`.
-    pub(crate) fn restore(&self, key: &ObjectKey, optimizer: &mut AdamW) -> Result<RunState, TrainerError> {
+    pub(crate) fn restore(
+        &self,
+        key: &ObjectKey,
+        optimizer: &mut AdamW,
+    ) -> Result<RunState, TrainerError> {
         let folder = self.runtime.block_on(self.store.open(key))?;
-        let unusable = |reason: String| TrainerError::Checkpoint { key: key.clone(), reason };
+        let unusable = |reason: String| TrainerError::Checkpoint {
+            key: key.clone(),
+            reason,
+        };
         let state = read_state(&folder).map_err(&unusable)?;
         if state.job != *self.job {
-            return Err(unusable(format!("it belongs to job `{}`", state.job.short())));
+            return Err(unusable(format!(
+                "it belongs to job `{}`",
+                state.job.short()
+            )));
         }
         let file = TensorFile::open(&folder.join(TENSOR_FILE))?;
         for slot in &mut optimizer.slots {
@@ -104,7 +123,9 @@ impl Checkpoints<'_> {
     }
 
     fn list(&self) -> Result<Vec<ObjectKey>, TrainerError> {
-        Ok(self.runtime.block_on(self.store.list(&ObjectKey::checkpoints(self.job)))?)
+        Ok(self
+            .runtime
+            .block_on(self.store.list(&ObjectKey::checkpoints(self.job)))?)
     }
 }
 
@@ -113,14 +134,19 @@ fn write_state(folder: &Path, state: &RunState, optimizer: &AdamW) -> Result<(),
         .slots
         .iter()
         .flat_map(|slot| {
-            [("parameter", &slot.parameter), ("first_moment", &slot.first_moment), ("second_moment", &slot.second_moment)]
-                .map(|(prefix, tensor)| owned_tensor(format!("{prefix}/{}", slot.name), tensor))
+            [
+                ("parameter", &slot.parameter),
+                ("first_moment", &slot.first_moment),
+                ("second_moment", &slot.second_moment),
+            ]
+            .map(|(prefix, tensor)| owned_tensor(format!("{prefix}/{}", slot.name), tensor))
         })
         .collect::<Result<Vec<OwnedTensor>, _>>()?;
     write_safetensors(&folder.join(TENSOR_FILE), tensors)?;
     let path = folder.join(STATE_FILE);
     let json = serde_json::to_vec(state).map_err(std::io::Error::from);
-    json.and_then(|json| fs::write(&path, json)).map_err(|source| TrainerError::Write { path, source })
+    json.and_then(|json| fs::write(&path, json))
+        .map_err(|source| TrainerError::Write { path, source })
 }
 
 fn read_state(folder: &Path) -> Result<RunState, String> {
@@ -137,7 +163,10 @@ fn fill(tensor: &mut Tensor, file: &TensorFile, name: &str) -> Result<(), String
     let view = file.tensor(name).map_err(|error| error.to_string())?;
     let shape: Vec<i64> = view.shape.iter().map(|&size| size as i64).collect();
     if shape != tensor.size() {
-        return Err(format!("`{name}` has shape {shape:?}: expected {:?}", tensor.size()));
+        return Err(format!(
+            "`{name}` has shape {shape:?}: expected {:?}",
+            tensor.size()
+        ));
     }
     let kind = kind_of(view.dtype).map_err(|error| error.to_string())?;
     let copied = Tensor::f_from_data_size(view.bytes, &shape, kind)

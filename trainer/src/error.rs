@@ -61,7 +61,9 @@ pub enum TrainerError {
         labels: usize,
     },
     /// The tokenizer and the model do not belong together.
-    #[error("token id {id} in row {row} is outside the model's vocabulary of {vocabulary}: the folder's tokenizer and weights do not belong together")]
+    #[error(
+        "token id {id} in row {row} is outside the model's vocabulary of {vocabulary}: the folder's tokenizer and weights do not belong together"
+    )]
     Vocabulary {
         /// The row, counted from 1.
         row: u64,
@@ -71,10 +73,14 @@ pub enum TrainerError {
         vocabulary: usize,
     },
     /// A name in `lora.target_modules` fits no layer.
-    #[error("`lora.target_modules` names `{0}`, which the model does not have: choose from `c_attn`, `c_proj`, `c_fc`, or a path such as `h.0.attn.c_attn`")]
+    #[error(
+        "`lora.target_modules` names `{0}`, which the model does not have: choose from `c_attn`, `c_proj`, `c_fc`, or a path such as `h.0.attn.c_attn`"
+    )]
     TargetModule(String),
     /// An adapter's tensor has the wrong shape.
-    #[error("adapter tensor `{name}` has shape {found:?}: expected {expected:?} for this base model")]
+    #[error(
+        "adapter tensor `{name}` has shape {found:?}: expected {expected:?} for this base model"
+    )]
     AdapterShape {
         /// The tensor.
         name: String,
@@ -87,7 +93,9 @@ pub enum TrainerError {
     #[error("weights of type {0} are not supported: expected F32, F16 or BF16")]
     Dtype(String),
     /// Training diverged.
-    #[error("step {step} gave loss {loss} and gradient norm {gradient_norm}; nothing was published and the last checkpoint is from before: lower `learning_rate` or raise `warmup_ratio`")]
+    #[error(
+        "step {step} gave loss {loss} and gradient norm {gradient_norm}; nothing was published and the last checkpoint is from before: lower `learning_rate` or raise `warmup_ratio`"
+    )]
     NotFinite {
         /// The step.
         step: u64,
@@ -167,13 +175,21 @@ impl TrainerError {
 }
 
 fn join(problems: &[ConfigProblem]) -> String {
-    problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+    problems
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join("; ")
 }
 
 /// Names up to ten rows and counts the rest.
 fn rows_text(rows: &[u64]) -> String {
     let named: Vec<String> = rows.iter().take(10).map(u64::to_string).collect();
     let rest = rows.len().saturating_sub(10);
-    let more = if rest > 0 { format!(" and {rest} more") } else { String::new() };
+    let more = if rest > 0 {
+        format!(" and {rest} more")
+    } else {
+        String::new()
+    };
     format!("rows {}{more}", named.join(", "))
 }

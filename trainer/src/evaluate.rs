@@ -61,7 +61,14 @@ pub fn run_evaluation(
     let device = pick_device();
     let encoder = Encoder::open(spec.adapter.as_deref().unwrap_or(&spec.model), None)?;
     let folder: &'static ModelFolder = Box::leak(Box::new(ModelFolder::open(&spec.model)?));
-    let mut model = load_gpt2(folder, LoadOptions { trainable: false, kind: Kind::Float, device })?;
+    let mut model = load_gpt2(
+        folder,
+        LoadOptions {
+            trainable: false,
+            kind: Kind::Float,
+            device,
+        },
+    )?;
     if let Some(adapter) = &spec.adapter {
         model.attach_adapter(&AdapterFolder::open(adapter)?, device)?;
     }
@@ -94,22 +101,38 @@ impl Evaluation<'_> {
         let measured = self.loss_only(model, rows)?;
         let mut exact_match = None;
         if self.max_new_tokens > 0 {
-            let Some(matches) = self.generate(model, rows, predictions, events)? else { return Ok(None) };
+            let Some(matches) = self.generate(model, rows, predictions, events)? else {
+                return Ok(None);
+            };
             exact_match = Some(matches as f64 / rows.len().max(1) as f64);
         }
-        Ok(Some(EvaluationMetrics { exact_match, ..measured }))
+        Ok(Some(EvaluationMetrics {
+            exact_match,
+            ..measured
+        }))
     }
 
     /// Measures the loss of `rows`.
-    pub(crate) fn loss_only(&self, model: &Gpt2, rows: &[Row]) -> Result<EvaluationMetrics, TrainerError> {
+    pub(crate) fn loss_only(
+        &self,
+        model: &Gpt2,
+        rows: &[Row],
+    ) -> Result<EvaluationMetrics, TrainerError> {
         let loss = self.loss(model, rows)?;
-        Ok(EvaluationMetrics { rows: rows.len() as u64, loss, perplexity: loss.exp(), exact_match: None })
+        Ok(EvaluationMetrics {
+            rows: rows.len() as u64,
+            loss,
+            perplexity: loss.exp(),
+            exact_match: None,
+        })
     }
 
     fn loss(&self, model: &Gpt2, rows: &[Row]) -> Result<f64, TrainerError> {
         let (mut sum, mut labels) = (0.0, 0);
         for chunk in rows.chunks(ROWS_AT_ONCE) {
-            let encoded = chunk.iter().map(|row| (&row.encoded.ids[..], &row.encoded.loss_mask[..]));
+            let encoded = chunk
+                .iter()
+                .map(|row| (&row.encoded.ids[..], &row.encoded.loss_mask[..]));
             let batch = PackedBatch::pack(encoded, self.device)?;
             let part = no_grad(|| batch.loss_sum(&model.label_logits(&batch, &self.compute)?))?;
             sum += part.f_double_value(&[])?;
@@ -133,7 +156,10 @@ impl Evaluation<'_> {
             device: self.device,
         };
         // Rows of like length waste little on padding; the file keeps the dataset's order.
-        let mut prompts = rows.iter().map(|row| self.prompt(row)).collect::<Result<Vec<_>, _>>()?;
+        let mut prompts = rows
+            .iter()
+            .map(|row| self.prompt(row))
+            .collect::<Result<Vec<_>, _>>()?;
         let mut order: Vec<usize> = (0..rows.len()).collect();
         order.sort_by_key(|&index| prompts[index].len());
         let mut answers = vec![Vec::new(); rows.len()];
@@ -146,7 +172,10 @@ impl Evaluation<'_> {
                 answers[index] = answer;
             }
             let done = (done * DECODED_AT_ONCE + chunk.len()) as u64;
-            events.send(&TrainingEvent::Progress { done, total: rows.len() as u64 })?;
+            events.send(&TrainingEvent::Progress {
+                done,
+                total: rows.len() as u64,
+            })?;
         }
         let mut matches = 0;
         for ((row, prompt_ids), generated_ids) in rows.iter().zip(prompts.drain(..)).zip(&answers) {
@@ -164,10 +193,17 @@ impl Evaluation<'_> {
 
     fn prompt(&self, row: &Row) -> Result<Vec<u32>, TrainerError> {
         let turns = &row.conversation.messages;
-        Ok(self.encoder.encode_prompt(&turns[..turns.len().saturating_sub(1)])?)
+        Ok(self
+            .encoder
+            .encode_prompt(&turns[..turns.len().saturating_sub(1)])?)
     }
 
-    fn judge<'a>(&self, row: &'a Row, prompt_ids: &'a [u32], generated_ids: &'a [u32]) -> Result<Prediction<'a>, TrainerError> {
+    fn judge<'a>(
+        &self,
+        row: &'a Row,
+        prompt_ids: &'a [u32],
+        generated_ids: &'a [u32],
+    ) -> Result<Prediction<'a>, TrainerError> {
         let (turns, expected) = row.conversation.split_response().unwrap_or((&[], ""));
         let generated = self.encoder.decode(generated_ids)?;
         let stopped = generated_ids.last() == Some(&self.encoder.end_token_id());
@@ -197,17 +233,34 @@ impl<'a> PredictionWriter<'a> {
         name.push(path.file_name().unwrap_or_default());
         name.push(".partial");
         let staged = path.with_file_name(name);
-        let file = File::create(&staged).map_err(|source| TrainerError::Write { path: staged.clone(), source })?;
-        Ok(Self { path, staged, out: BufWriter::new(file) })
+        let file = File::create(&staged).map_err(|source| TrainerError::Write {
+            path: staged.clone(),
+            source,
+        })?;
+        Ok(Self {
+            path,
+            staged,
+            out: BufWriter::new(file),
+        })
     }
 
     fn write(&mut self, prediction: &Prediction<'_>) -> Result<(), TrainerError> {
-        let line = serde_json::to_string(prediction).map_err(|source| TrainerError::Event(source.into()))?;
-        writeln!(self.out, "{line}").map_err(|source| TrainerError::Write { path: self.staged.clone(), source })
+        let line = serde_json::to_string(prediction)
+            .map_err(|source| TrainerError::Event(source.into()))?;
+        writeln!(self.out, "{line}").map_err(|source| TrainerError::Write {
+            path: self.staged.clone(),
+            source,
+        })
     }
 
     fn finish(mut self) -> Result<(), TrainerError> {
-        let done = self.out.flush().and_then(|()| std::fs::rename(&self.staged, self.path));
-        done.map_err(|source| TrainerError::Write { path: self.path.to_owned(), source })
+        let done = self
+            .out
+            .flush()
+            .and_then(|()| std::fs::rename(&self.staged, self.path));
+        done.map_err(|source| TrainerError::Write {
+            path: self.path.to_owned(),
+            source,
+        })
     }
 }

@@ -20,7 +20,10 @@ impl<'a> Events<'a> {
     /// # Errors
     /// If nobody reads any more: a run whose parent is gone stops, and can be resumed.
     pub fn send(&mut self, event: &TrainingEvent) -> Result<(), TrainerError> {
-        let line = serde_json::to_string(event).map_err(|source| TrainerError::Event(source.into()))?;
-        writeln!(self.out, "{line}").and_then(|()| self.out.flush()).map_err(TrainerError::Event)
+        let line =
+            serde_json::to_string(event).map_err(|source| TrainerError::Event(source.into()))?;
+        writeln!(self.out, "{line}")
+            .and_then(|()| self.out.flush())
+            .map_err(TrainerError::Event)
     }
 }

@@ -25,5 +25,5 @@ pub use device::pick_device;
 pub use error::TrainerError;
 pub use evaluate::run_evaluation;
 pub use event::Events;
-pub use recipe::{Outcome, run_job};
+pub use recipe::{Outcome, Worker, run_job};
 pub use stop::StopSignal;

@@ -1,10 +1,14 @@
 //! `llmopt-trainer`: runs one training or evaluation job and reports events on its standard output.
 
-use std::{fs, io, path::{Path, PathBuf}, process::ExitCode};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use clap::{Parser, Subcommand};
 use llmopt_storage_embedded::FileFolderStore;
-use llmopt_trainer::{Events, Outcome, StopSignal, TrainerError, run_evaluation, run_job};
+use llmopt_trainer::{Events, Outcome, StopSignal, TrainerError, Worker, run_evaluation, run_job};
 use serde::de::DeserializeOwned;
 
 /// Fine-tunes and evaluates models; `llmopt` starts it.
@@ -69,7 +73,12 @@ fn run(command: &Command) -> Result<bool, TrainerError> {
             let spec: llmopt_domain::JobSpec = read_spec(spec)?;
             let runtime = tokio::runtime::Runtime::new().map_err(TrainerError::Event)?;
             let store = FileFolderStore::open(&spec.data_dir)?;
-            let outcome = run_job(&spec, *resume, &store, &runtime, &stop, &mut events)?;
+            let worker = Worker {
+                store: &store,
+                runtime: &runtime,
+                stop: &stop,
+            };
+            let outcome = run_job(&spec, *resume, &worker, &mut events)?;
             Ok(outcome == Outcome::Published)
         }
         Command::Evaluate { spec } => {
@@ -83,8 +92,12 @@ fn run(command: &Command) -> Result<bool, TrainerError> {
 }
 
 fn read_spec<T: DeserializeOwned>(path: &Path) -> Result<T, TrainerError> {
-    let parsed = fs::read(path).and_then(|json| serde_json::from_slice(&json).map_err(io::Error::from));
-    parsed.map_err(|source| TrainerError::Spec { path: path.to_owned(), source })
+    let parsed =
+        fs::read(path).and_then(|json| serde_json::from_slice(&json).map_err(io::Error::from));
+    parsed.map_err(|source| TrainerError::Spec {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 fn fail(error: &dyn std::error::Error, code: u8) -> ExitCode {

@@ -49,10 +49,19 @@ impl AdamW {
             .map(|(name, parameter)| {
                 let moment = || parameter.f_detach()?.f_zeros_like();
                 let (first_moment, second_moment) = (moment()?, moment()?);
-                Ok(Slot { name, parameter, first_moment, second_moment })
+                Ok(Slot {
+                    name,
+                    parameter,
+                    first_moment,
+                    second_moment,
+                })
             })
             .collect::<Result<_, TchError>>()?;
-        Ok(Self { config, slots, step: 0 })
+        Ok(Self {
+            config,
+            slots,
+            step: 0,
+        })
     }
 
     /// Forgets all gradients.
@@ -81,7 +90,12 @@ impl AdamW {
     /// If a parameter has no gradient.
     pub fn step(&mut self, learning_rate: f64, gradient_scale: f64) -> Result<(), TchError> {
         self.step += 1;
-        let AdamWConfig { beta1, beta2, epsilon, weight_decay } = self.config;
+        let AdamWConfig {
+            beta1,
+            beta2,
+            epsilon,
+            weight_decay,
+        } = self.config;
         let taken = i32::try_from(self.step).unwrap_or(i32::MAX);
         let correction1 = 1.0 - beta1.powi(taken);
         let correction2 = (1.0 - beta2.powi(taken)).sqrt();
@@ -92,13 +106,18 @@ impl AdamW {
                     gradient = gradient.f_mul_scalar(gradient_scale)?;
                 }
                 if weight_decay != 0.0 && slot.parameter.dim() >= 2 {
-                    let _ = slot.parameter.f_mul_scalar_(1.0 - learning_rate * weight_decay)?;
+                    let _ = slot
+                        .parameter
+                        .f_mul_scalar_(1.0 - learning_rate * weight_decay)?;
                 }
                 let _ = slot.first_moment.f_lerp_(&gradient, 1.0 - beta1)?;
                 let square = gradient.f_square()?.f_mul_scalar_(1.0 - beta2)?;
                 let _ = slot.second_moment.f_mul_scalar_(beta2)?.f_add_(&square)?;
-                let denominator =
-                    slot.second_moment.f_sqrt()?.f_div_scalar_(correction2)?.f_add_scalar_(epsilon)?;
+                let denominator = slot
+                    .second_moment
+                    .f_sqrt()?
+                    .f_div_scalar_(correction2)?
+                    .f_add_scalar_(epsilon)?;
                 let mut update = slot.first_moment.f_div(&denominator)?;
                 let _ = update.f_mul_scalar_(-learning_rate / correction1)?;
                 let _ = slot.parameter.f_add_(&update)?;

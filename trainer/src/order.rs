@@ -41,7 +41,13 @@ pub(crate) struct Order {
 
 impl Order {
     pub(crate) fn new(rows: usize, batch_size: usize, seed: u64) -> Self {
-        Self { rows, batch_size, seed, epoch: 0, permutation: permutation(rows, seed, 0) }
+        Self {
+            rows,
+            batch_size,
+            seed,
+            epoch: 0,
+            permutation: permutation(rows, seed, 0),
+        }
     }
 
     /// Returns the optimizer steps in one pass; the last of them may hold fewer rows.
@@ -51,7 +57,10 @@ impl Order {
 
     /// Returns the rows of the step after `taken` steps.
     pub(crate) fn batch(&mut self, taken: u64) -> &[usize] {
-        let (epoch, step) = (taken / self.steps_per_epoch(), taken % self.steps_per_epoch());
+        let (epoch, step) = (
+            taken / self.steps_per_epoch(),
+            taken % self.steps_per_epoch(),
+        );
         if epoch != self.epoch {
             self.permutation = permutation(self.rows, self.seed, epoch);
             self.epoch = epoch;
@@ -79,7 +88,11 @@ mod tests {
     #[test]
     fn every_epoch_visits_every_row_once_in_another_order() {
         let mut order = Order::new(10, 4, 7);
-        let mut epoch = |first: u64| -> Vec<usize> { (first..first + 3).flat_map(|step| order.batch(step).to_vec()).collect() };
+        let mut epoch = |first: u64| -> Vec<usize> {
+            (first..first + 3)
+                .flat_map(|step| order.batch(step).to_vec())
+                .collect()
+        };
         let (one, two) = (epoch(0), epoch(3));
         assert_ne!(one, two);
         assert_eq!(one, epoch(0), "going back gives the same rows");

@@ -6,10 +6,13 @@ use std::{
 };
 
 use llmopt_artifact::{
-    AdapterConfig, AdapterFolder, EvaluationResults, Lineage, Manifest, ModelCard, ModelFolder, Resources, RowCounts,
-    SafetensorsWriter, TensorSpec, TrainingMetadata, without_folders, write_safetensors,
+    AdapterConfig, AdapterFolder, EvaluationResults, Lineage, Manifest, ModelCard, ModelFolder,
+    Resources, RowCounts, SafetensorsWriter, TensorSpec, TrainingMetadata, without_folders,
+    write_safetensors,
 };
-use llmopt_domain::{Digest, EvaluationMetrics, JobSpec, Method, ObjectKey, Precision, TrainingEvent};
+use llmopt_domain::{
+    Digest, EvaluationMetrics, JobSpec, Method, ObjectKey, Precision, TrainingEvent,
+};
 use llmopt_storage::{FolderStore, StorageError};
 use llmopt_tokenization::{Encoder, TemplateLock};
 use serde::Serialize;
@@ -82,10 +85,21 @@ impl Publication<'_> {
         }
         // Another job may take a version at any moment.
         let version = loop {
-            let version = 1 + versions(self.spec, store, runtime)?.last().map_or(0, |(version, _)| *version);
-            ModelCard { version, metadata: &metadata, evaluation: evaluation.as_ref(), license: None }.write(folder)?;
-            Manifest::of_folder(folder, Lineage::of_job(self.job, self.spec, version))?.write(folder)?;
-            match runtime.block_on(store.publish(folder, &ObjectKey::model(&self.spec.model, version))) {
+            let version = 1 + versions(self.spec, store, runtime)?
+                .last()
+                .map_or(0, |(version, _)| *version);
+            ModelCard {
+                version,
+                metadata: &metadata,
+                evaluation: evaluation.as_ref(),
+                license: None,
+            }
+            .write(folder)?;
+            Manifest::of_folder(folder, Lineage::of_job(self.job, self.spec, version))?
+                .write(folder)?;
+            match runtime
+                .block_on(store.publish(folder, &ObjectKey::model(&self.spec.model, version)))
+            {
                 Ok(()) => break version,
                 Err(StorageError::AlreadyExists { .. }) => {}
                 Err(error) => return Err(error.into()),
@@ -107,18 +121,29 @@ impl Publication<'_> {
         let kind = if precise { Kind::Float } else { Kind::BFloat16 };
         let expected = self.probe(&live, kind)?;
         drop(live);
-        let options = LoadOptions { trainable: false, kind: Kind::Float, device: self.device };
+        let options = LoadOptions {
+            trainable: false,
+            kind: Kind::Float,
+            device: self.device,
+        };
         let mut exported = load_gpt2(self.folder, options)?;
         exported.attach_adapter(&AdapterFolder::open(&adapter)?, self.device)?;
         let found = self.probe(&exported, Kind::Float)?;
-        agree("the adapter's", &found, &expected, if precise { F32_BOUND } else { BF16_BOUND })?;
+        agree(
+            "the adapter's",
+            &found,
+            &expected,
+            if precise { F32_BOUND } else { BF16_BOUND },
+        )?;
         Ok(exported)
     }
 
     fn write_adapter(&self, model: &Gpt2, folder: &Path) -> Result<(), TrainerError> {
         create_folder(folder)?;
         let parameters = model.adapter_parameters();
-        let tensors = parameters.into_iter().map(|(name, tensor)| owned_tensor(name, &tensor));
+        let tensors = parameters
+            .into_iter()
+            .map(|(name, tensor)| owned_tensor(name, &tensor));
         let tensors = tensors.collect::<Result<Vec<_>, _>>()?;
         write_safetensors(&folder.join("adapter_model.safetensors"), tensors)?;
         Ok(AdapterConfig::for_gpt2(&self.spec.base.name, &self.spec.config.lora).write(folder)?)
@@ -128,11 +153,14 @@ impl Publication<'_> {
     fn write_merged(&self, model: &Gpt2, folder: &Path) -> Result<(), TrainerError> {
         let kind = half_kind(model)?;
         let dtype = dtype_of(kind)?;
-        let specs = model.named_weights().into_iter().map(|(name, tensor)| TensorSpec {
-            name,
-            dtype,
-            shape: tensor.size().iter().map(|&size| size as usize).collect(),
-        });
+        let specs = model
+            .named_weights()
+            .into_iter()
+            .map(|(name, tensor)| TensorSpec {
+                name,
+                dtype,
+                shape: tensor.size().iter().map(|&size| size as usize).collect(),
+            });
         let mut writer = SafetensorsWriter::create(&folder.join("model.safetensors"), specs)?;
         for merged in model.merged_weights() {
             let (name, weight) = merged?;
@@ -142,7 +170,15 @@ impl Publication<'_> {
         writer.finish()?;
         let mut config = self.folder.config_json().clone();
         config.remove("torch_dtype");
-        config.insert("dtype".into(), if kind == Kind::Half { "float16" } else { "bfloat16" }.into());
+        config.insert(
+            "dtype".into(),
+            if kind == Kind::Half {
+                "float16"
+            } else {
+                "bfloat16"
+            }
+            .into(),
+        );
         config.insert("eos_token_id".into(), self.encoder.end_token_id().into());
         write_json(&folder.join("config.json"), &config)
     }
@@ -152,7 +188,10 @@ impl Publication<'_> {
         const FILE: &str = "generation_config.json";
         let path = self.spec.base.path.join(FILE);
         let mut config: Map<String, Value> = match fs::read(&path) {
-            Ok(json) => serde_json::from_slice(&json).map_err(|source| TrainerError::Spec { path, source: source.into() })?,
+            Ok(json) => serde_json::from_slice(&json).map_err(|source| TrainerError::Spec {
+                path,
+                source: source.into(),
+            })?,
             Err(_) => Map::new(),
         };
         config.insert("eos_token_id".into(), self.encoder.end_token_id().into());
@@ -162,7 +201,13 @@ impl Publication<'_> {
     /// Writes tokenizer, template and lock, and checks that the files give the ids that were trained.
     fn write_tokenizer(&self, folder: &Path) -> Result<(), TrainerError> {
         self.encoder.save(folder)?;
-        let samples: Vec<_> = self.rows.rows.iter().take(GOLDEN).map(|row| row.conversation.clone()).collect();
+        let samples: Vec<_> = self
+            .rows
+            .rows
+            .iter()
+            .take(GOLDEN)
+            .map(|row| row.conversation.clone())
+            .collect();
         let lock = self.encoder.template_lock(&samples)?;
         lock.verify(&Encoder::open(folder, None)?)?;
         write_json(&folder.join(TemplateLock::FILE_NAME), &lock)
@@ -172,7 +217,11 @@ impl Publication<'_> {
     fn check_merged(&self, model: &Gpt2, folder: &Path) -> Result<(), TrainerError> {
         let expected = self.probe(model, Kind::Float)?;
         let merged: &'static ModelFolder = Box::leak(Box::new(ModelFolder::open(folder)?));
-        let options = LoadOptions { trainable: false, kind: Kind::Float, device: self.device };
+        let options = LoadOptions {
+            trainable: false,
+            kind: Kind::Float,
+            device: self.device,
+        };
         let found = self.probe(&load_gpt2(merged, options)?, Kind::Float)?;
         agree("the merged weights'", &found, &expected, MERGED_BOUND)
     }
@@ -184,7 +233,10 @@ impl Publication<'_> {
             &row.encoded.ids[..length]
         });
         let rows: Vec<(&[u32], Vec<bool>)> = rows.map(|ids| (ids, vec![true; ids.len()])).collect();
-        let batch = PackedBatch::pack(rows.iter().map(|(ids, mask)| (*ids, &mask[..])), self.device)?;
+        let batch = PackedBatch::pack(
+            rows.iter().map(|(ids, mask)| (*ids, &mask[..])),
+            self.device,
+        )?;
         let logits = no_grad(|| model.label_logits(&batch, &Compute::inference(kind)))?;
         Ok(logits.f_to_kind(Kind::Float)?)
     }
@@ -228,10 +280,16 @@ impl Publication<'_> {
 }
 
 /// Returns the published versions of the job's model, in order.
-fn versions(spec: &JobSpec, store: &dyn FolderStore, runtime: &Runtime) -> Result<Vec<(u32, ObjectKey)>, TrainerError> {
+fn versions(
+    spec: &JobSpec,
+    store: &dyn FolderStore,
+    runtime: &Runtime,
+) -> Result<Vec<(u32, ObjectKey)>, TrainerError> {
     let keys = runtime.block_on(store.list(&ObjectKey::model_versions(&spec.model)))?;
-    let mut versions: Vec<(u32, ObjectKey)> =
-        keys.into_iter().filter_map(|key| Some((key.name().parse().ok()?, key))).collect();
+    let mut versions: Vec<(u32, ObjectKey)> = keys
+        .into_iter()
+        .filter_map(|key| Some((key.name().parse().ok()?, key)))
+        .collect();
     versions.sort_unstable();
     Ok(versions)
 }
@@ -253,20 +311,36 @@ pub(crate) fn already_published(
 }
 
 fn published(spec: &JobSpec, version: u32, seconds: f64) -> TrainingEvent {
-    TrainingEvent::Published { key: ObjectKey::model(&spec.model, version).to_string(), version, seconds }
+    TrainingEvent::Published {
+        key: ObjectKey::model(&spec.model, version).to_string(),
+        version,
+        seconds,
+    }
 }
 
 /// Refuses adapters that hold something not finite, or whose B is zero throughout: nothing was learnt.
 fn check_moved(model: &Gpt2) -> Result<(), TrainerError> {
     let mut moved = false;
     for (name, parameter) in model.adapter_parameters() {
-        let largest = parameter.f_detach()?.f_abs()?.f_max()?.f_double_value(&[])?;
+        let largest = parameter
+            .f_detach()?
+            .f_abs()?
+            .f_max()?
+            .f_double_value(&[])?;
         if !largest.is_finite() {
-            return Err(TrainerError::Unpublishable(format!("`{name}` holds a value that is not finite")));
+            return Err(TrainerError::Unpublishable(format!(
+                "`{name}` holds a value that is not finite"
+            )));
         }
         moved |= name.contains("lora_B") && largest > 0.0;
     }
-    if moved { Ok(()) } else { Err(TrainerError::Unpublishable("training moved no adapter".into())) }
+    if moved {
+        Ok(())
+    } else {
+        Err(TrainerError::Unpublishable(
+            "training moved no adapter".into(),
+        ))
+    }
 }
 
 /// Returns f16, which keeps more digits, or bf16 where a weight is too large for it. Refuses weights
@@ -278,7 +352,9 @@ fn half_kind(model: &Gpt2) -> Result<Kind, TrainerError> {
         let (name, weight) = merged?;
         let largest = weight.f_abs()?.f_max()?.f_double_value(&[])?;
         if !largest.is_finite() {
-            return Err(TrainerError::Unpublishable(format!("`{name}` holds a value that is not finite")));
+            return Err(TrainerError::Unpublishable(format!(
+                "`{name}` holds a value that is not finite"
+            )));
         }
         if largest > LARGEST_HALF {
             kind = Kind::BFloat16;
@@ -289,23 +365,38 @@ fn half_kind(model: &Gpt2) -> Result<Kind, TrainerError> {
 
 fn agree(what: &str, found: &Tensor, expected: &Tensor, bound: f64) -> Result<(), TrainerError> {
     let largest = expected.f_abs()?.f_max()?.f_double_value(&[])?;
-    let distance = found.f_sub(expected)?.f_abs()?.f_max()?.f_double_value(&[])? / largest.max(f64::MIN_POSITIVE);
+    let distance = found
+        .f_sub(expected)?
+        .f_abs()?
+        .f_max()?
+        .f_double_value(&[])?
+        / largest.max(f64::MIN_POSITIVE);
     // Written so that NaN is refused too.
     if distance <= bound {
         return Ok(());
     }
-    let reason = format!("{what} logits are off by {distance:.1e} of their range: expected at most {bound:.0e}");
+    let reason = format!(
+        "{what} logits are off by {distance:.1e} of their range: expected at most {bound:.0e}"
+    );
     Err(TrainerError::Unpublishable(reason))
 }
 
 fn create_folder(path: &Path) -> Result<(), TrainerError> {
-    fs::create_dir_all(path).map_err(|source| TrainerError::Write { path: path.to_owned(), source })
+    fs::create_dir_all(path).map_err(|source| TrainerError::Write {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 fn write_json(path: &PathBuf, value: &impl Serialize) -> Result<(), TrainerError> {
-    let written = serde_json::to_vec_pretty(value).map_err(std::io::Error::from).and_then(|mut json| {
-        json.push(b'\n');
-        fs::write(path, json)
-    });
-    written.map_err(|source| TrainerError::Write { path: path.clone(), source })
+    let written = serde_json::to_vec_pretty(value)
+        .map_err(std::io::Error::from)
+        .and_then(|mut json| {
+            json.push(b'\n');
+            fs::write(path, json)
+        });
+    written.map_err(|source| TrainerError::Write {
+        path: path.clone(),
+        source,
+    })
 }

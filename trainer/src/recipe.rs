@@ -36,6 +36,17 @@ pub enum Outcome {
     Interrupted,
 }
 
+/// What a run works with, whatever the job.
+#[derive(Clone, Copy)]
+pub struct Worker<'a> {
+    /// Where checkpoints and models are kept.
+    pub store: &'a dyn FolderStore,
+    /// What drives the store.
+    pub runtime: &'a Runtime,
+    /// Asks the run to end after the step it is at.
+    pub stop: &'a StopSignal,
+}
+
 /// Trains what `spec` says, from its last checkpoint if `resume`, and publishes the result.
 ///
 /// # Errors
@@ -44,20 +55,30 @@ pub enum Outcome {
 pub fn run_job(
     spec: &JobSpec,
     resume: bool,
-    store: &dyn FolderStore,
-    runtime: &Runtime,
-    stop: &StopSignal,
+    worker: &Worker<'_>,
     events: &mut Events<'_>,
 ) -> Result<Outcome, TrainerError> {
+    let &Worker {
+        store,
+        runtime,
+        stop,
+    } = worker;
     // Set-up: everything that can be wrong with the input is found before the first step.
     let config = &spec.config;
     config.validate().map_err(TrainerError::Config)?;
-    let job = spec.identity().map_err(|source| TrainerError::Event(source.into()))?;
+    let job = spec
+        .identity()
+        .map_err(|source| TrainerError::Event(source.into()))?;
     if let Some(event) = already_published(spec, &job, store, runtime)? {
         events.send(&event)?;
         return Ok(Outcome::Published);
     }
-    let checkpoints = Checkpoints { store, runtime, job: &job, keep: config.keep_checkpoints as usize };
+    let checkpoints = Checkpoints {
+        store,
+        runtime,
+        job: &job,
+        keep: config.keep_checkpoints as usize,
+    };
     let latest = checkpoints.latest()?;
     if let (Some(key), false) = (&latest, resume) {
         return Err(TrainerError::AlreadyStarted { key: key.clone() });
@@ -65,14 +86,22 @@ pub fn run_job(
     tch::set_num_threads(config.threads as i32);
     let device = pick_device();
 
-    events.send(&TrainingEvent::Preparing { what: "tokenizing".into() })?;
+    events.send(&TrainingEvent::Preparing {
+        what: "tokenizing".into(),
+    })?;
     let folder: &'static ModelFolder = Box::leak(Box::new(ModelFolder::open(&spec.base.path)?));
     let encoder = Encoder::open(&spec.base.path, config.chat_template.as_deref())?;
     let limits = limits(config, folder);
     let rows = Rows::load(&spec.dataset.path, &encoder, limits)?;
-    let held_out = spec.evaluation.as_ref().map(|file| Rows::load(&file.path, &encoder, limits)).transpose()?;
+    let held_out = spec
+        .evaluation
+        .as_ref()
+        .map(|file| Rows::load(&file.path, &encoder, limits))
+        .transpose()?;
 
-    events.send(&TrainingEvent::Preparing { what: "loading the base model".into() })?;
+    events.send(&TrainingEvent::Preparing {
+        what: "loading the base model".into(),
+    })?;
     let model = prepare_model(config, folder, device)?;
     let mut optimizer = AdamW::new(trainable(config, &model), adamw(config))?;
     let mut state = match &latest {
@@ -86,7 +115,10 @@ pub fn run_job(
     events.send(&started(&state, total_steps, &rows, parameters, device))?;
     let evaluation = Evaluation {
         encoder: &encoder,
-        compute: Compute { training: false, ..compute(config) },
+        compute: Compute {
+            training: false,
+            ..compute(config)
+        },
         device,
         max_new_tokens: config.evaluation_max_new_tokens,
         stop,
@@ -101,12 +133,22 @@ pub fn run_job(
     let clock = Clock::start(&state);
     let mut last_checkpoint = Instant::now();
     while state.step < total_steps {
-        let batch: Vec<&EncodedExample> = order.batch(state.step).iter().map(|&row| &rows.rows[row].encoded).collect();
+        let batch: Vec<&EncodedExample> = order
+            .batch(state.step)
+            .iter()
+            .map(|&row| &rows.rows[row].encoded)
+            .collect();
         let settings = StepSettings {
             micro_batch_size: config.micro_batch_size as usize,
             compute: compute(config),
             device,
-            learning_rate: learning_rate(config.schedule, config.learning_rate, state.step, warmup, total_steps),
+            learning_rate: learning_rate(
+                config.schedule,
+                config.learning_rate,
+                state.step,
+                warmup,
+                total_steps,
+            ),
             max_gradient_norm: config.max_gradient_norm,
         };
         tch::manual_seed(Stream::Step(state.step).open(config.seed).next_u64() as i64);
@@ -117,7 +159,8 @@ pub fn run_job(
         events.send(&clock.step_event(&state, tokens, total_steps))?;
 
         let stopping = stop.requested();
-        if state.step < total_steps && (stopping || checkpoint_due(config, &state, last_checkpoint)) {
+        if state.step < total_steps && (stopping || checkpoint_due(config, &state, last_checkpoint))
+        {
             checkpoints.save(&state, &optimizer)?;
             last_checkpoint = Instant::now();
             events.send(&TrainingEvent::Checkpoint { step: state.step })?;
@@ -141,12 +184,27 @@ pub fn run_job(
             events.send(&TrainingEvent::Interrupted { step: state.step })?;
             return Ok(Outcome::Interrupted);
         };
-        events.send(&TrainingEvent::Evaluated { step: state.step, metrics })?;
+        events.send(&TrainingEvent::Evaluated {
+            step: state.step,
+            metrics,
+        })?;
     }
 
     // Publish, then forget the checkpoints: the artifacts hold the result.
-    events.send(&TrainingEvent::Preparing { what: "publishing".into() })?;
-    let publication = Publication { spec, job: &job, state: &state, rows: &rows, metrics, parameters, folder, encoder: &encoder, device };
+    events.send(&TrainingEvent::Preparing {
+        what: "publishing".into(),
+    })?;
+    let publication = Publication {
+        spec,
+        job: &job,
+        state: &state,
+        rows: &rows,
+        metrics,
+        parameters,
+        folder,
+        encoder: &encoder,
+        device,
+    };
     events.send(&publication.publish(model, store, runtime)?)?;
     checkpoints.clear()?;
     Ok(Outcome::Published)
@@ -155,13 +213,19 @@ pub fn run_job(
 fn limits(config: &TrainingConfig, folder: &ModelFolder) -> Limits {
     let context = folder.config().n_positions;
     Limits {
-        max_length: config.max_length.map_or(context, |length| context.min(length as usize)),
+        max_length: config
+            .max_length
+            .map_or(context, |length| context.min(length as usize)),
         overlong: config.overlong,
         vocabulary: folder.config().vocab_size,
     }
 }
 
-fn prepare_model(config: &TrainingConfig, folder: &'static ModelFolder, device: Device) -> Result<Gpt2, TrainerError> {
+fn prepare_model(
+    config: &TrainingConfig,
+    folder: &'static ModelFolder,
+    device: Device,
+) -> Result<Gpt2, TrainerError> {
     let options = LoadOptions {
         trainable: config.method == Method::Full,
         kind: compute(config).kind,
@@ -169,7 +233,11 @@ fn prepare_model(config: &TrainingConfig, folder: &'static ModelFolder, device: 
     };
     let mut model = load_gpt2(folder, options)?;
     if config.method == Method::Lora {
-        model.attach_fresh_adapters(&config.lora, &mut Stream::Adapters.open(config.seed), device)?;
+        model.attach_fresh_adapters(
+            &config.lora,
+            &mut Stream::Adapters.open(config.seed),
+            device,
+        )?;
     }
     Ok(model)
 }
@@ -207,28 +275,56 @@ fn total_steps(config: &TrainingConfig, order: &Order) -> u64 {
     config.max_steps.map_or(all, |limit| limit.min(all))
 }
 
-fn record(state: &mut RunState, outcome: StepOutcome, learning_rate: f64, tokens: u64) -> Result<(), TrainerError> {
-    let StepOutcome { loss, gradient_norm } = outcome;
+fn record(
+    state: &mut RunState,
+    outcome: StepOutcome,
+    learning_rate: f64,
+    tokens: u64,
+) -> Result<(), TrainerError> {
+    let StepOutcome {
+        loss,
+        gradient_norm,
+    } = outcome;
     let step = state.step + 1;
     if !(loss.is_finite() && gradient_norm.is_finite()) {
-        return Err(TrainerError::NotFinite { step, loss, gradient_norm });
+        return Err(TrainerError::NotFinite {
+            step,
+            loss,
+            gradient_norm,
+        });
     }
     state.step = step;
     state.tokens += tokens;
-    state.losses.push(LossPoint { step, loss, learning_rate, gradient_norm, tokens_per_second: None });
+    state.losses.push(LossPoint {
+        step,
+        loss,
+        learning_rate,
+        gradient_norm,
+        tokens_per_second: None,
+    });
     Ok(())
 }
 
 fn checkpoint_due(config: &TrainingConfig, state: &RunState, last: Instant) -> bool {
-    let by_steps = config.checkpoint_steps.is_some_and(|every| state.step.is_multiple_of(every));
+    let by_steps = config
+        .checkpoint_steps
+        .is_some_and(|every| state.step.is_multiple_of(every));
     by_steps || last.elapsed().as_secs() >= config.checkpoint_seconds
 }
 
 /// Returns how many parameters are trained, and how many there are.
 fn count_parameters(model: &Gpt2, optimizer: &AdamW) -> (u64, u64) {
-    let trained: usize = optimizer.slots.iter().map(|slot| slot.parameter.numel()).sum();
+    let trained: usize = optimizer
+        .slots
+        .iter()
+        .map(|slot| slot.parameter.numel())
+        .sum();
     let (weights, adapters) = (model.named_weights(), model.adapter_parameters());
-    let all: usize = weights.iter().chain(&adapters).map(|(_, tensor)| tensor.numel()).sum();
+    let all: usize = weights
+        .iter()
+        .chain(&adapters)
+        .map(|(_, tensor)| tensor.numel())
+        .sum();
     (trained as u64, all as u64)
 }
 

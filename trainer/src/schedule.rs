@@ -29,7 +29,10 @@ mod tests {
     #[test]
     fn the_rate_rises_from_zero_and_falls_to_zero() {
         let rate = |taken| learning_rate(Schedule::Linear, 1.0, taken, 10, 110);
-        assert_eq!((rate(0), rate(5), rate(10), rate(60), rate(110)), (0.0, 0.5, 1.0, 0.5, 0.0));
+        assert_eq!(
+            (rate(0), rate(5), rate(10), rate(60), rate(110)),
+            (0.0, 0.5, 1.0, 0.5, 0.0)
+        );
         let rate = |taken| learning_rate(Schedule::Cosine, 2.0, taken, 0, 100);
         assert_eq!(rate(0), 2.0);
         assert!((rate(50) - 1.0).abs() < 1e-12 && rate(100).abs() < 1e-12);

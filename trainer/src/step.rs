@@ -26,7 +26,10 @@ pub fn accumulate_gradients(
     let labels: usize = rows.iter().map(|row| row.trainable_tokens()).sum();
     let mut loss = 0.0;
     for chunk in rows.chunks(micro_batch_size) {
-        let batch = PackedBatch::pack(chunk.iter().map(|row| (&row.ids[..], &row.loss_mask[..])), device)?;
+        let batch = PackedBatch::pack(
+            chunk.iter().map(|row| (&row.ids[..], &row.loss_mask[..])),
+            device,
+        )?;
         if batch.labels() == 0 {
             continue;
         }
@@ -41,7 +44,11 @@ pub fn accumulate_gradients(
 /// Returns the factor that scales a gradient of norm `norm` down to `limit`; 0 means no limit.
 pub fn clip_scale(norm: f64, limit: f64) -> f64 {
     // The 1e-6 is torch.nn.utils.clip_grad_norm_'s.
-    if limit > 0.0 { (limit / (norm + 1e-6)).min(1.0) } else { 1.0 }
+    if limit > 0.0 {
+        (limit / (norm + 1e-6)).min(1.0)
+    } else {
+        1.0
+    }
 }
 
 /// Takes one optimizer step on `rows`; returns the loss and the gradient's norm before clipping.
@@ -55,12 +62,24 @@ pub fn train_step(
     settings: &StepSettings,
 ) -> Result<StepOutcome, TchError> {
     optimizer.zero_gradients();
-    let loss = accumulate_gradients(model, rows, settings.micro_batch_size, &settings.compute, settings.device)?;
+    let loss = accumulate_gradients(
+        model,
+        rows,
+        settings.micro_batch_size,
+        &settings.compute,
+        settings.device,
+    )?;
     let gradient_norm = optimizer.gradient_norm()?;
     if loss.is_finite() && gradient_norm.is_finite() {
-        optimizer.step(settings.learning_rate, clip_scale(gradient_norm, settings.max_gradient_norm))?;
+        optimizer.step(
+            settings.learning_rate,
+            clip_scale(gradient_norm, settings.max_gradient_norm),
+        )?;
     }
-    Ok(StepOutcome { loss, gradient_norm })
+    Ok(StepOutcome {
+        loss,
+        gradient_norm,
+    })
 }
 
 /// What one step depends on beside the rows.

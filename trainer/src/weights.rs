@@ -2,18 +2,20 @@
 
 use std::collections::BTreeMap;
 
-use llmopt_artifact::{AdapterFolder, LoraFactor, ModelFolder, OwnedTensor, TensorView, adapter_tensor_name};
+use llmopt_artifact::{
+    AdapterFolder, LoraFactor, ModelFolder, OwnedTensor, TensorView, adapter_tensor_name,
+};
 use llmopt_domain::LoraConfig;
 use llmopt_torch_runtime::tensor_over;
 use rand_chacha::{ChaCha8Rng, rand_core::Rng};
 use safetensors::Dtype;
 use tch::{Device, Kind, TchError, Tensor};
 
+use crate::model::Norm;
 use crate::{
     TrainerError,
     model::{Gpt2, Layers, Linear, Lora},
 };
-use crate::model::Norm;
 
 /// How a base model is loaded.
 #[derive(Clone, Copy, Debug)]
@@ -81,11 +83,16 @@ impl Loader {
 
     fn tensor(&self, name: &str, frozen_kind: Kind) -> Result<Tensor, TrainerError> {
         let stored = stored_tensor(&self.folder.tensor(name)?)?;
-        let LoadOptions { trainable, device, .. } = self.options;
+        let LoadOptions {
+            trainable, device, ..
+        } = self.options;
         if !trainable {
             return Ok(stored.f_to_device(device)?.f_to_kind(frozen_kind)?);
         }
-        let own = stored.f_to_device(device)?.f_to_kind(Kind::Float)?.f_detach_copy()?;
+        let own = stored
+            .f_to_device(device)?
+            .f_to_kind(Kind::Float)?
+            .f_detach_copy()?;
         Ok(own.f_set_requires_grad(true)?)
     }
 }
@@ -125,11 +132,19 @@ pub(crate) fn dtype_of(kind: Kind) -> Result<Dtype, TrainerError> {
 pub fn owned_tensor(name: String, tensor: &Tensor) -> Result<OwnedTensor, TrainerError> {
     let kind = tensor.f_kind()?;
     let dtype = dtype_of(kind)?;
-    let host = tensor.f_detach()?.f_to_device(Device::Cpu)?.f_contiguous()?;
+    let host = tensor
+        .f_detach()?
+        .f_to_device(Device::Cpu)?
+        .f_contiguous()?;
     let mut bytes = vec![0_u8; host.numel() * kind.elt_size_in_bytes()];
     host.f_copy_data_u8(&mut bytes, host.numel())?;
     let shape = host.size().iter().map(|&size| size as usize).collect();
-    Ok(OwnedTensor { name, dtype, shape, bytes })
+    Ok(OwnedTensor {
+        name,
+        dtype,
+        shape,
+        bytes,
+    })
 }
 
 impl Gpt2 {
@@ -167,10 +182,19 @@ impl Gpt2 {
     ///
     /// # Errors
     /// If a target names no layer of this model.
-    pub fn attach_fresh_adapters(&mut self, config: &LoraConfig, random: &mut ChaCha8Rng, device: Device) -> Result<(), TrainerError> {
+    pub fn attach_fresh_adapters(
+        &mut self,
+        config: &LoraConfig,
+        random: &mut ChaCha8Rng,
+        device: Device,
+    ) -> Result<(), TrainerError> {
         self.require_targets(&config.target_modules)?;
         let rank = i64::from(config.rank);
-        for (_, linear) in self.linears_mut().into_iter().filter(|(path, _)| targets(&config.target_modules, path)) {
+        for (_, linear) in self
+            .linears_mut()
+            .into_iter()
+            .filter(|(path, _)| targets(&config.target_modules, path))
+        {
             let (inputs, outputs) = linear.weight.size2()?;
             let bound = 1.0 / (inputs as f32).sqrt();
             let uniform = |random: &mut ChaCha8Rng| {
@@ -178,7 +202,9 @@ impl Gpt2 {
                 (2.0 * unit - 1.0) * bound
             };
             let values: Vec<f32> = (0..rank * inputs).map(|_| uniform(random)).collect();
-            let a = Tensor::f_from_slice(&values)?.f_reshape([rank, inputs])?.f_to_device(device)?;
+            let a = Tensor::f_from_slice(&values)?
+                .f_reshape([rank, inputs])?
+                .f_to_device(device)?;
             let b = Tensor::f_zeros([outputs, rank], (Kind::Float, device))?;
             linear.lora = Some(Lora {
                 a: a.f_set_requires_grad(true)?,
@@ -193,21 +219,36 @@ impl Gpt2 {
     ///
     /// # Errors
     /// If the adapter lacks a tensor or has one that fits no layer.
-    pub fn attach_adapter(&mut self, folder: &AdapterFolder, device: Device) -> Result<(), TrainerError> {
+    pub fn attach_adapter(
+        &mut self,
+        folder: &AdapterFolder,
+        device: Device,
+    ) -> Result<(), TrainerError> {
         let config = folder.config();
         self.require_targets(&config.target_modules)?;
-        for (path, linear) in self.linears_mut().into_iter().filter(|(path, _)| targets(&config.target_modules, path)) {
+        for (path, linear) in self
+            .linears_mut()
+            .into_iter()
+            .filter(|(path, _)| targets(&config.target_modules, path))
+        {
             let (inputs, outputs) = linear.weight.size2()?;
             let rank = config.r as usize;
             let load = |factor: LoraFactor, shape: [usize; 2]| -> Result<Tensor, TrainerError> {
                 let view = folder.factor(&path, factor)?;
                 if view.shape != shape {
                     let name = adapter_tensor_name(&path, factor);
-                    return Err(TrainerError::AdapterShape { name, expected: shape.to_vec(), found: view.shape.to_vec() });
+                    return Err(TrainerError::AdapterShape {
+                        name,
+                        expected: shape.to_vec(),
+                        found: view.shape.to_vec(),
+                    });
                 }
                 let dims = [shape[0] as i64, shape[1] as i64];
                 let own = Tensor::f_from_data_size(view.bytes, &dims, kind_of(view.dtype)?)?;
-                Ok(own.f_to_kind(Kind::Float)?.f_to_device(device)?.f_set_requires_grad(true)?)
+                Ok(own
+                    .f_to_kind(Kind::Float)?
+                    .f_to_device(device)?
+                    .f_set_requires_grad(true)?)
             };
             linear.lora = Some(Lora {
                 a: load(LoraFactor::A, [rank, inputs as usize])?,
@@ -220,7 +261,11 @@ impl Gpt2 {
 
     fn require_targets(&self, wanted: &[String]) -> Result<(), TrainerError> {
         let paths: Vec<String> = self.linears().into_iter().map(|(path, _)| path).collect();
-        let matches = |target: &String| paths.iter().any(|path| targets(std::slice::from_ref(target), path));
+        let matches = |target: &String| {
+            paths
+                .iter()
+                .any(|path| targets(std::slice::from_ref(target), path))
+        };
         match wanted.iter().find(|target| !matches(target)) {
             None => Ok(()),
             Some(target) => Err(TrainerError::TargetModule(target.clone())),
@@ -234,8 +279,14 @@ impl Gpt2 {
             .filter_map(|(path, linear)| linear.lora.as_ref().map(|lora| (path, lora)))
             .flat_map(|(path, lora)| {
                 [
-                    (adapter_tensor_name(&path, LoraFactor::A), lora.a.shallow_clone()),
-                    (adapter_tensor_name(&path, LoraFactor::B), lora.b.shallow_clone()),
+                    (
+                        adapter_tensor_name(&path, LoraFactor::A),
+                        lora.a.shallow_clone(),
+                    ),
+                    (
+                        adapter_tensor_name(&path, LoraFactor::B),
+                        lora.b.shallow_clone(),
+                    ),
                 ]
             })
             .collect()
@@ -244,12 +295,24 @@ impl Gpt2 {
     /// Returns every weight under transformers' name, in a fixed order, without adapters.
     pub fn named_weights(&self) -> Vec<(String, Tensor)> {
         let mut weights = vec![
-            ("transformer.wte.weight".to_owned(), self.wte.shallow_clone()),
-            ("transformer.wpe.weight".to_owned(), self.wpe.shallow_clone()),
+            (
+                "transformer.wte.weight".to_owned(),
+                self.wte.shallow_clone(),
+            ),
+            (
+                "transformer.wpe.weight".to_owned(),
+                self.wpe.shallow_clone(),
+            ),
         ];
         let mut norm = |path: String, norm: &Norm| {
-            weights.push((format!("transformer.{path}.weight"), norm.weight.shallow_clone()));
-            weights.push((format!("transformer.{path}.bias"), norm.bias.shallow_clone()));
+            weights.push((
+                format!("transformer.{path}.weight"),
+                norm.weight.shallow_clone(),
+            ));
+            weights.push((
+                format!("transformer.{path}.bias"),
+                norm.bias.shallow_clone(),
+            ));
         };
         for (index, block) in self.blocks.iter().enumerate() {
             norm(format!("h.{index}.ln_1"), &block.ln_1);
@@ -257,8 +320,14 @@ impl Gpt2 {
         }
         norm("ln_f".to_owned(), &self.ln_f);
         for (path, linear) in self.linears() {
-            weights.push((format!("transformer.{path}.weight"), linear.weight.shallow_clone()));
-            weights.push((format!("transformer.{path}.bias"), linear.bias.shallow_clone()));
+            weights.push((
+                format!("transformer.{path}.weight"),
+                linear.weight.shallow_clone(),
+            ));
+            weights.push((
+                format!("transformer.{path}.bias"),
+                linear.bias.shallow_clone(),
+            ));
         }
         weights
     }
@@ -266,11 +335,17 @@ impl Gpt2 {
     /// Returns the weights of [`Self::named_weights`] with the adapters' updates added, one at a time:
     /// no more than one merged matrix need be in memory.
     pub fn merged_weights(&self) -> impl Iterator<Item = Result<(String, Tensor), TchError>> + '_ {
-        let adapted = self.linears().into_iter().filter(|(_, linear)| linear.lora.is_some());
-        let adapted: BTreeMap<String, &Linear> =
-            adapted.map(|(path, linear)| (format!("transformer.{path}.weight"), linear)).collect();
+        let adapted = self
+            .linears()
+            .into_iter()
+            .filter(|(_, linear)| linear.lora.is_some());
+        let adapted: BTreeMap<String, &Linear> = adapted
+            .map(|(path, linear)| (format!("transformer.{path}.weight"), linear))
+            .collect();
         self.named_weights().into_iter().map(move |(name, weight)| {
-            let merged = adapted.get(&name).map_or_else(|| weight.f_detach(), |linear| linear.merged_weight())?;
+            let merged = adapted
+                .get(&name)
+                .map_or_else(|| weight.f_detach(), |linear| linear.merged_weight())?;
             Ok((name, merged))
         })
     }
@@ -278,5 +353,7 @@ impl Gpt2 {
 
 /// Whether one of `wanted` names the layer at `path`, as PEFT matches them: the whole path or its end.
 fn targets(wanted: &[String], path: &str) -> bool {
-    wanted.iter().any(|target| path == target || path.ends_with(&format!(".{target}")))
+    wanted
+        .iter()
+        .any(|target| path == target || path.ends_with(&format!(".{target}")))
 }

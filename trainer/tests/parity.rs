@@ -3,6 +3,12 @@
 //! Tolerances: both sides compute in f32 and differ only in the order of sums. The fixtures lie within
 //! 3e-7 of 64-bit arithmetic; a wrong scale, mask, position or schedule shows up at 1e-3 or more.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
 mod support;
 
 use llmopt_domain::Schedule;
@@ -21,7 +27,10 @@ use tch::{Device, Kind, Tensor};
 const TOLERANCE: f64 = 1e-4;
 
 fn compute() -> Compute {
-    Compute { training: true, ..Compute::inference(Kind::Float) }
+    Compute {
+        training: true,
+        ..Compute::inference(Kind::Float)
+    }
 }
 
 /// The logits after every token of `ids`, `[T, V]`.
@@ -71,9 +80,20 @@ fn check_gradients(model: &Gpt2, parameters: &[(String, Tensor)], file: &str) {
     let rows: Vec<&EncodedExample> = rows.iter().collect();
     let loss = accumulate_gradients(model, &rows, 4, &compute(), Device::Cpu).unwrap();
     let expected = reference.tensor("loss").double_value(&[0]);
-    assert!((loss - expected).abs() <= TOLERANCE * expected, "loss {loss}, expected {expected}");
-    let gradients = reference.names().iter().filter(|name| name.ends_with(".weight") || name.ends_with(".bias")).count();
-    assert_eq!(parameters.len(), gradients, "every parameter of the reference is trained");
+    assert!(
+        (loss - expected).abs() <= TOLERANCE * expected,
+        "loss {loss}, expected {expected}"
+    );
+    let gradients = reference
+        .names()
+        .iter()
+        .filter(|name| name.ends_with(".weight") || name.ends_with(".bias"))
+        .count();
+    assert_eq!(
+        parameters.len(),
+        gradients,
+        "every parameter of the reference is trained"
+    );
     for (name, parameter) in parameters {
         let found = distance(&parameter.grad(), &reference.tensor(name));
         assert!(found <= TOLERANCE, "{name}: {found:e}");
@@ -89,7 +109,11 @@ fn every_gradient_of_full_training_is_the_references() {
 #[test]
 fn every_gradient_of_lora_is_the_references() {
     let model = tiny_lora();
-    check_gradients(&model, &model.adapter_parameters(), "gradients_lora.safetensors");
+    check_gradients(
+        &model,
+        &model.adapter_parameters(),
+        "gradients_lora.safetensors",
+    );
 }
 
 #[derive(Deserialize)]
@@ -119,23 +143,50 @@ struct Steps {
 }
 
 fn check_steps(open: impl Fn() -> (Gpt2, Vec<(String, Tensor)>), file: &str) {
-    let Steps { settings, linear, cosine } = fixture_json(file);
+    let Steps {
+        settings,
+        linear,
+        cosine,
+    } = fixture_json(file);
     for (schedule, expected) in [(Schedule::Linear, linear), (Schedule::Cosine, cosine)] {
         let (model, parameters) = open();
         check_series(&model, parameters, &settings, schedule, &expected);
     }
 }
 
-fn check_series(model: &Gpt2, parameters: Vec<(String, Tensor)>, settings: &Settings, schedule: Schedule, expected: &Series) {
+fn check_series(
+    model: &Gpt2,
+    parameters: Vec<(String, Tensor)>,
+    settings: &Settings,
+    schedule: Schedule,
+    expected: &Series,
+) {
     let batches = Reference::open("steps.safetensors");
-    let Settings { beta1, beta2, epsilon, weight_decay, .. } = *settings;
-    let config = AdamWConfig { beta1, beta2, epsilon, weight_decay };
+    let Settings {
+        beta1,
+        beta2,
+        epsilon,
+        weight_decay,
+        ..
+    } = *settings;
+    let config = AdamWConfig {
+        beta1,
+        beta2,
+        epsilon,
+        weight_decay,
+    };
     let mut optimizer = AdamW::new(parameters, config).unwrap();
     assert_eq!((settings.steps, expected.losses.len()), (50, 50));
     for step in 0..settings.steps {
         let rows = batches.rows(&format!("step.{step}.row"));
         let rows: Vec<&EncodedExample> = rows.iter().collect();
-        let rate = learning_rate(schedule, settings.learning_rate, step, settings.warmup_steps, settings.steps);
+        let rate = learning_rate(
+            schedule,
+            settings.learning_rate,
+            step,
+            settings.warmup_steps,
+            settings.steps,
+        );
         let step_settings = StepSettings {
             micro_batch_size: 2,
             compute: compute(),
@@ -147,11 +198,18 @@ fn check_series(model: &Gpt2, parameters: Vec<(String, Tensor)>, settings: &Sett
         let index = step as usize;
         for (what, found, expected) in [
             ("loss", outcome.loss, expected.losses[index]),
-            ("gradient norm", outcome.gradient_norm, expected.gradient_norms[index]),
+            (
+                "gradient norm",
+                outcome.gradient_norm,
+                expected.gradient_norms[index],
+            ),
             ("learning rate", rate, expected.learning_rates[index]),
         ] {
             let close = (found - expected).abs() <= TOLERANCE * expected.abs();
-            assert!(close, "{schedule:?} step {step}: {what} {found}, expected {expected}");
+            assert!(
+                close,
+                "{schedule:?} step {step}: {what} {found}, expected {expected}"
+            );
         }
     }
 }
@@ -185,7 +243,8 @@ fn rows() -> impl Strategy<Value = Vec<EncodedExample>> {
             EncodedExample { ids, loss_mask }
         })
     });
-    let trains_something = |rows: &Vec<EncodedExample>| rows.iter().any(|row| row.trainable_tokens() > 0);
+    let trains_something =
+        |rows: &Vec<EncodedExample>| rows.iter().any(|row| row.trainable_tokens() > 0);
     prop::collection::vec(row, 1..9).prop_filter("a batch has labels", trains_something)
 }
 

@@ -28,7 +28,9 @@ pub fn load_cuda() -> Result<(), String> {
 /// Returns the folder from which the shared object called `name` was mapped into this process.
 fn folder_of_loaded(name: &str) -> Option<PathBuf> {
     let maps = fs::read_to_string("/proc/self/maps").ok()?;
-    let path = maps.lines().filter_map(|line| line.find('/').map(|at| PathBuf::from(&line[at..])));
+    let path = maps
+        .lines()
+        .filter_map(|line| line.find('/').map(|at| PathBuf::from(&line[at..])));
     path.into_iter()
         .find(|path| path.file_name().is_some_and(|file| file == name))
         .and_then(|path| path.parent().map(PathBuf::from))

@@ -10,14 +10,20 @@ use tch::{Device, Kind, TchError, Tensor};
 pub fn tensor_over(bytes: &'static [u8], shape: &[i64], kind: Kind) -> Result<Tensor, TchError> {
     let size = kind.elt_size_in_bytes();
     let count: i64 = shape.iter().product();
-    if usize::try_from(count).ok().and_then(|count| count.checked_mul(size)) != Some(bytes.len()) {
+    if usize::try_from(count)
+        .ok()
+        .and_then(|count| count.checked_mul(size))
+        != Some(bytes.len())
+    {
         return Err(TchError::Shape(format!(
             "a {kind:?} tensor of shape {shape:?} does not fill {} bytes",
             bytes.len()
         )));
     }
     if !(bytes.as_ptr() as usize).is_multiple_of(size) {
-        return Err(TchError::Shape(format!("the bytes are not aligned for {kind:?}")));
+        return Err(TchError::Shape(format!(
+            "the bytes are not aligned for {kind:?}"
+        )));
     }
     let mut strides = vec![1; shape.len()];
     for axis in (1..shape.len()).rev() {

@@ -21,10 +21,15 @@ const VARIABLES: [(&str, &str); 4] = [
     reason = "these variables belong to OpenMP and MKL and are settled before any setting is read"
 )]
 pub fn restart_with_quiet_threads() -> io::Result<()> {
-    let missing: Vec<_> =
-        VARIABLES.into_iter().filter(|(name, _)| env::var_os(name).is_none()).collect();
+    let missing: Vec<_> = VARIABLES
+        .into_iter()
+        .filter(|(name, _)| env::var_os(name).is_none())
+        .collect();
     if missing.is_empty() {
         return Ok(());
     }
-    Err(Command::new(env::current_exe()?).args(env::args_os().skip(1)).envs(missing).exec())
+    Err(Command::new(env::current_exe()?)
+        .args(env::args_os().skip(1))
+        .envs(missing)
+        .exec())
 }

@@ -13,13 +13,24 @@ pub fn packed_attention(
     compute: &Compute,
 ) -> Result<Tensor, TchError> {
     let channels = qkv.size2()?.1 / 3;
-    let sizes: Vec<i64> = batch.groups.iter().map(|(count, length)| count * length).collect();
+    let sizes: Vec<i64> = batch
+        .groups
+        .iter()
+        .map(|(count, length)| count * length)
+        .collect();
     let parts = qkv.f_to_kind(compute.kind)?.f_split_with_sizes(&sizes, 0)?;
     let mut mixed = Vec::with_capacity(parts.len());
     for (part, &(count, length)) in parts.iter().zip(&batch.groups) {
         let [q, k, v] = split_heads(part, [count, length, heads, channels / heads])?;
         let out = Tensor::f_scaled_dot_product_attention::<Tensor>(
-            &q, &k, &v, None, compute.active(compute.dropout), true, None, false,
+            &q,
+            &k,
+            &v,
+            None,
+            compute.active(compute.dropout),
+            true,
+            None,
+            false,
         )?;
         mixed.push(join_heads(&out)?);
     }
@@ -35,7 +46,9 @@ pub struct Cache {
 impl Cache {
     /// Makes an empty cache for a model of `layers` layers.
     pub fn new(layers: usize) -> Self {
-        Self { layers: (0..layers).map(|_| None).collect() }
+        Self {
+            layers: (0..layers).map(|_| None).collect(),
+        }
     }
 
     /// Attends from new tokens to all tokens so far.
@@ -61,7 +74,14 @@ impl Cache {
             v = Tensor::f_cat(&[past_v, v], 2)?;
         }
         let out = Tensor::f_scaled_dot_product_attention(
-            &q, &k, &v, Some(allowed), 0.0, false, None, false,
+            &q,
+            &k,
+            &v,
+            Some(allowed),
+            0.0,
+            false,
+            None,
+            false,
         )?;
         self.layers[layer] = Some((k, v));
         join_heads(&out)
@@ -72,7 +92,11 @@ impl Cache {
 fn split_heads(qkv: &Tensor, shape: [i64; 4]) -> Result<[Tensor; 3], TchError> {
     let [b, t, h, d] = shape;
     let split = qkv.f_reshape([b, t, 3, h, d])?.f_permute([2, 0, 3, 1, 4])?;
-    Ok([split.f_select(0, 0)?, split.f_select(0, 1)?, split.f_select(0, 2)?])
+    Ok([
+        split.f_select(0, 0)?,
+        split.f_select(0, 1)?,
+        split.f_select(0, 2)?,
+    ])
 }
 
 /// `[B, H, T, D]` to `[B T, C]`.

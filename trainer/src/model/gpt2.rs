@@ -19,7 +19,12 @@ pub struct Compute {
 impl Compute {
     /// A pass without dropout.
     pub fn inference(kind: Kind) -> Self {
-        Self { kind, training: false, dropout: 0.0, lora_dropout: 0.0 }
+        Self {
+            kind,
+            training: false,
+            dropout: 0.0,
+            lora_dropout: 0.0,
+        }
     }
 
     /// Returns `probability` in training and 0 otherwise.
@@ -28,7 +33,11 @@ impl Compute {
     }
 
     pub(super) fn drop(&self, x: &Tensor, probability: f64) -> Result<Tensor, TchError> {
-        if self.active(probability) > 0.0 { x.f_dropout(probability, true) } else { Ok(x.shallow_clone()) }
+        if self.active(probability) > 0.0 {
+            x.f_dropout(probability, true)
+        } else {
+            Ok(x.shallow_clone())
+        }
     }
 }
 
@@ -41,8 +50,17 @@ pub struct Norm {
 
 impl Norm {
     fn forward(&self, x: &Tensor, epsilon: f64) -> Result<Tensor, TchError> {
-        let (weight, bias) = (self.weight.f_to_kind(Kind::Float)?, self.bias.f_to_kind(Kind::Float)?);
-        x.f_layer_norm(self.weight.size(), Some(&weight), Some(&bias), epsilon, false)
+        let (weight, bias) = (
+            self.weight.f_to_kind(Kind::Float)?,
+            self.bias.f_to_kind(Kind::Float)?,
+        );
+        x.f_layer_norm(
+            self.weight.size(),
+            Some(&weight),
+            Some(&bias),
+            epsilon,
+            false,
+        )
     }
 }
 
@@ -87,7 +105,12 @@ impl Gpt2 {
     pub fn label_logits(&self, batch: &PackedBatch, compute: &Compute) -> Result<Tensor, TchError> {
         let heads = self.heads();
         let mut attend = |_: usize, qkv: &Tensor| packed_attention(qkv, batch, heads, compute);
-        let x = self.hidden(&batch.ids, &batch.positions, Some(&batch.label_rows), compute, &mut attend)?;
+        let tokens = Tokens {
+            ids: &batch.ids,
+            positions: &batch.positions,
+            read: &batch.label_rows,
+        };
+        let x = self.hidden(&tokens, compute, &mut attend)?;
         self.logits(&x, compute)
     }
 
@@ -106,39 +129,49 @@ impl Gpt2 {
     ) -> Result<Tensor, TchError> {
         let (rows, new) = ids.size2()?;
         let compute = Compute::inference(Kind::Float);
-        let last = Tensor::f_arange_start_step(new - 1, rows * new, new, (Kind::Int64, ids.device()))?;
+        let last =
+            Tensor::f_arange_start_step(new - 1, rows * new, new, (Kind::Int64, ids.device()))?;
         let heads = self.heads();
         let mut attend = |layer: usize, qkv: &Tensor| cache.attend(layer, qkv, allowed, heads);
-        let x = self.hidden(&ids.f_reshape([-1])?, &positions.f_reshape([-1])?, Some(&last), &compute, &mut attend)?;
+        let tokens = Tokens {
+            ids: &ids.f_reshape([-1])?,
+            positions: &positions.f_reshape([-1])?,
+            read: &last,
+        };
+        let x = self.hidden(&tokens, &compute, &mut attend)?;
         self.logits(&x, &compute)
     }
 
-    /// Computes the last block's output for `rows` (or all): `[N, C]`, f32.
+    /// Computes the last block's output for the rows that are read: `[N, C]`, f32.
     ///
-    /// The last block's feed-forward runs only on `rows`: no other row of it is ever read.
+    /// The last block's feed-forward runs on those only.
     fn hidden(
         &self,
-        ids: &Tensor,
-        positions: &Tensor,
-        rows: Option<&Tensor>,
+        tokens: &Tokens<'_>,
         compute: &Compute,
         attend: &mut dyn FnMut(usize, &Tensor) -> Result<Tensor, TchError>,
     ) -> Result<Tensor, TchError> {
         let embedded = |table: &Tensor, index: &Tensor| {
             Tensor::f_embedding(table, index, -1, false, false)?.f_to_kind(Kind::Float)
         };
-        let mut x = embedded(&self.wte, ids)?.f_add(&embedded(&self.wpe, positions)?)?;
+        let mut x =
+            embedded(&self.wte, tokens.ids)?.f_add(&embedded(&self.wpe, tokens.positions)?)?;
         x = compute.drop(&x, compute.dropout)?;
         for (index, block) in self.blocks.iter().enumerate() {
-            let qkv = block.c_attn.forward(&self.norm(&block.ln_1, &x)?, compute)?;
+            let qkv = block
+                .c_attn
+                .forward(&self.norm(&block.ln_1, &x)?, compute)?;
             let mut mixed = attend(index, &qkv)?;
-            if let (Some(rows), true) = (rows, index + 1 == self.blocks.len()) {
-                mixed = mixed.f_index_select(0, rows)?;
-                x = x.f_index_select(0, rows)?;
+            if index + 1 == self.blocks.len() {
+                mixed = mixed.f_index_select(0, tokens.read)?;
+                x = x.f_index_select(0, tokens.read)?;
             }
             let attended = block.attn_c_proj.forward(&mixed, compute)?;
             x = x.f_add(&compute.drop(&attended, compute.dropout)?)?;
-            let inner = block.c_fc.forward(&self.norm(&block.ln_2, &x)?, compute)?.f_gelu("tanh")?;
+            let inner = block
+                .c_fc
+                .forward(&self.norm(&block.ln_2, &x)?, compute)?
+                .f_gelu("tanh")?;
             let fed = block.mlp_c_proj.forward(&inner, compute)?;
             x = x.f_add(&compute.drop(&fed, compute.dropout)?)?;
         }
@@ -157,4 +190,14 @@ impl Gpt2 {
     fn heads(&self) -> i64 {
         self.config.n_head as i64
     }
+}
+
+/// `T` tokens of any number of sequences, one after another.
+struct Tokens<'a> {
+    /// `[T]`.
+    ids: &'a Tensor,
+    /// `[T]`: each token's position in its sequence.
+    positions: &'a Tensor,
+    /// `[N]`: the rows whose outputs are read.
+    read: &'a Tensor,
 }

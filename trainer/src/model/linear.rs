@@ -32,11 +32,20 @@ impl Linear {
     /// If libtorch refuses the shapes.
     pub fn forward(&self, x: &Tensor, compute: &Compute) -> Result<Tensor, TchError> {
         let kind = compute.kind;
-        let product = self.bias.f_to_kind(kind)?.f_addmm(&x.f_to_kind(kind)?, &self.weight.f_to_kind(kind)?)?;
-        let Some(lora) = &self.lora else { return product.f_to_kind(Kind::Float) };
+        let product = self
+            .bias
+            .f_to_kind(kind)?
+            .f_addmm(&x.f_to_kind(kind)?, &self.weight.f_to_kind(kind)?)?;
+        let Some(lora) = &self.lora else {
+            return product.f_to_kind(Kind::Float);
+        };
         let input = compute.drop(x, compute.lora_dropout)?;
-        let update = input.f_matmul(&lora.a.f_transpose(0, 1)?)?.f_matmul(&lora.b.f_transpose(0, 1)?)?;
-        product.f_to_kind(Kind::Float)?.f_add(&update.f_mul_scalar(lora.scale)?)
+        let update = input
+            .f_matmul(&lora.a.f_transpose(0, 1)?)?
+            .f_matmul(&lora.b.f_transpose(0, 1)?)?;
+        product
+            .f_to_kind(Kind::Float)?
+            .f_add(&update.f_mul_scalar(lora.scale)?)
     }
 
     /// Returns the weight with the adapter's update added, `[in, out]` in f32.
@@ -45,8 +54,14 @@ impl Linear {
     /// If libtorch refuses the shapes.
     pub fn merged_weight(&self) -> Result<Tensor, TchError> {
         let weight = self.weight.f_detach()?.f_to_kind(Kind::Float)?;
-        let Some(lora) = &self.lora else { return Ok(weight) };
-        let update = lora.b.f_detach()?.f_matmul(&lora.a.f_detach()?)?.f_mul_scalar(lora.scale)?;
+        let Some(lora) = &self.lora else {
+            return Ok(weight);
+        };
+        let update = lora
+            .b
+            .f_detach()?
+            .f_matmul(&lora.a.f_detach()?)?
+            .f_mul_scalar(lora.scale)?;
         weight.f_add(&update.f_transpose(0, 1)?)
     }
 }

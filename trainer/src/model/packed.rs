@@ -28,7 +28,8 @@ impl PackedBatch {
     ) -> Result<Self, TchError> {
         let mut rows: Vec<_> = rows.into_iter().collect();
         rows.sort_by_key(|(ids, _)| ids.len());
-        let (mut ids, mut positions, mut label_rows, mut targets) = (vec![], vec![], vec![], vec![]);
+        let (mut ids, mut positions, mut label_rows, mut targets) =
+            (vec![], vec![], vec![], vec![]);
         let mut groups: Vec<(i64, i64)> = Vec::new();
         for (tokens, mask) in rows {
             let (start, length) = (ids.len() as i64, tokens.len() as i64);
@@ -63,12 +64,8 @@ impl PackedBatch {
     /// # Errors
     /// If the shapes do not agree.
     pub fn loss_sum(&self, logits: &Tensor) -> Result<Tensor, TchError> {
-        logits.f_to_kind(Kind::Float)?.f_cross_entropy_loss::<Tensor>(
-            &self.targets,
-            None,
-            tch::Reduction::Sum,
-            -100,
-            0.0,
-        )
+        logits
+            .f_to_kind(Kind::Float)?
+            .f_cross_entropy_loss::<Tensor>(&self.targets, None, tch::Reduction::Sum, -100, 0.0)
     }
 }

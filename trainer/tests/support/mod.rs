@@ -13,7 +13,9 @@ use serde::de::DeserializeOwned;
 use tch::{Device, Kind, Tensor};
 
 pub(crate) fn fixture(name: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/fixtures")
+        .join(name)
 }
 
 pub(crate) fn fixture_json<T: DeserializeOwned>(name: &str) -> T {
@@ -24,7 +26,11 @@ pub(crate) fn fixture_json<T: DeserializeOwned>(name: &str) -> T {
 pub(crate) fn tiny(trainable: bool) -> Gpt2 {
     tch::set_num_threads(1);
     let folder = Box::leak(Box::new(ModelFolder::open(&fixture("tiny-gpt2")).unwrap()));
-    let options = LoadOptions { trainable, kind: Kind::Float, device: Device::Cpu };
+    let options = LoadOptions {
+        trainable,
+        kind: Kind::Float,
+        device: Device::Cpu,
+    };
     load_gpt2(folder, options).unwrap()
 }
 
@@ -49,7 +55,11 @@ impl Reference {
     }
 
     pub(crate) fn names(&self) -> Vec<String> {
-        self.parsed().names().into_iter().map(ToOwned::to_owned).collect()
+        self.parsed()
+            .names()
+            .into_iter()
+            .map(ToOwned::to_owned)
+            .collect()
     }
 
     pub(crate) fn tensor(&self, name: &str) -> Tensor {

@@ -234,7 +234,7 @@ proptest! {
     #[test]
     fn the_prompt_is_a_strict_prefix_and_the_rest_is_the_response(turns in prop::collection::vec("\\PC{0,24}", 1..4), response in "\\PC{0,24}") {
         let mut turns: Vec<&str> = turns.iter().map(String::as_str).collect();
-        if turns.len() % 2 == 0 {
+        if turns.len().is_multiple_of(2) {
             turns.pop();
         }
         turns.push(&response);

@@ -76,7 +76,7 @@ fn show_characters(output: &mut Output, report: &ValidationReport) -> Result<(),
     ))?;
     let row = |name: &str, lengths: &Lengths| {
         let numbers = [lengths.min, lengths.median, lengths.p95, lengths.max];
-        let numbers = numbers.map(|number| count_text(number));
+        let numbers = numbers.map(count_text);
         std::iter::once(name.to_owned()).chain(numbers).collect()
     };
     let rows = vec![
