@@ -89,6 +89,15 @@ pub enum TrainerError {
         /// The shape in the file.
         found: Vec<usize>,
     },
+    /// The model's output layer is not its token embeddings.
+    #[error(
+        "`{}`: `tie_word_embeddings` is `false`; expected a GPT-2 whose output layer is its token embeddings",
+        path.display()
+    )]
+    Untied {
+        /// The model's folder.
+        path: PathBuf,
+    },
     /// Weights are of a type that is not trained on.
     #[error("weights of type {0} are not supported: expected F32, F16 or BF16")]
     Dtype(String),
@@ -159,6 +168,7 @@ impl TrainerError {
             | Self::Vocabulary { .. }
             | Self::TargetModule(_)
             | Self::AdapterShape { .. }
+            | Self::Untied { .. }
             | Self::Dtype(_)
             | Self::AlreadyStarted { .. }
             | Self::Artifact(_)

@@ -16,7 +16,6 @@ use llmopt_domain::{
 use llmopt_storage::{FolderStore, StorageError};
 use llmopt_tokenization::{Encoder, TemplateLock};
 use serde::Serialize;
-use serde_json::{Map, Value};
 use tch::{Device, Kind, Tensor, no_grad};
 use tokio::runtime::Runtime;
 
@@ -73,7 +72,6 @@ impl Publication<'_> {
         let folder = staged.path();
         let model = self.export(model, folder)?;
         self.write_merged(&model, folder)?;
-        self.write_configuration(folder)?;
         self.write_tokenizer(folder)?;
         self.check_merged(&model, folder)?;
         drop(model);
@@ -149,7 +147,7 @@ impl Publication<'_> {
         Ok(AdapterConfig::for_gpt2(&self.spec.base.name, &self.spec.config.lora).write(folder)?)
     }
 
-    /// Writes all weights, adapters added, in 16 bits.
+    /// Writes all weights, adapters added, in 16 bits, and the configuration they are loaded with.
     fn write_merged(&self, model: &Gpt2, folder: &Path) -> Result<(), TrainerError> {
         let kind = half_kind(model)?;
         let dtype = dtype_of(kind)?;
@@ -168,34 +166,9 @@ impl Publication<'_> {
             writer.write(&tensor.name, &tensor.bytes)?;
         }
         writer.finish()?;
-        let mut config = self.folder.config_json().clone();
-        config.remove("torch_dtype");
-        config.insert(
-            "dtype".into(),
-            if kind == Kind::Half {
-                "float16"
-            } else {
-                "bfloat16"
-            }
-            .into(),
-        );
-        config.insert("eos_token_id".into(), self.encoder.end_token_id().into());
-        write_json(&folder.join("config.json"), &config)
-    }
-
-    /// Writes the generation defaults of the base, with the end token that was trained.
-    fn write_configuration(&self, folder: &Path) -> Result<(), TrainerError> {
-        const FILE: &str = "generation_config.json";
-        let path = self.spec.base.path.join(FILE);
-        let mut config: Map<String, Value> = match fs::read(&path) {
-            Ok(json) => serde_json::from_slice(&json).map_err(|source| TrainerError::Spec {
-                path,
-                source: source.into(),
-            })?,
-            Err(_) => Map::new(),
-        };
-        config.insert("eos_token_id".into(), self.encoder.end_token_id().into());
-        write_json(&folder.join(FILE), &config)
+        Ok(self
+            .folder
+            .write_derived_config(folder, dtype, self.encoder.end_token_id())?)
     }
 
     /// Writes tokenizer, template and lock, and checks that the files give the ids that were trained.

@@ -69,16 +69,18 @@ pub fn run_job(
     let job = spec
         .identity()
         .map_err(|source| TrainerError::Event(source.into()))?;
-    if let Some(event) = already_published(spec, &job, store, runtime)? {
-        events.send(&event)?;
-        return Ok(Outcome::Published);
-    }
     let checkpoints = Checkpoints {
         store,
         runtime,
         job: &job,
         keep: config.keep_checkpoints as usize,
     };
+    if let Some(event) = already_published(spec, &job, store, runtime)? {
+        // Also where the process died between the two last lines below.
+        checkpoints.clear()?;
+        events.send(&event)?;
+        return Ok(Outcome::Published);
+    }
     let latest = checkpoints.latest()?;
     if let (Some(key), false) = (&latest, resume) {
         return Err(TrainerError::AlreadyStarted { key: key.clone() });

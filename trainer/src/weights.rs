@@ -38,6 +38,11 @@ pub struct LoadOptions {
 pub fn load_gpt2(folder: &'static ModelFolder, options: LoadOptions) -> Result<Gpt2, TrainerError> {
     let loader = Loader { folder, options };
     let config = folder.config().clone();
+    if !config.tie_word_embeddings {
+        return Err(TrainerError::Untied {
+            path: folder.path().to_owned(),
+        });
+    }
     let blocks = (0..config.n_layer)
         .map(|index| {
             let name = |part: &str| format!("h.{index}.{part}");

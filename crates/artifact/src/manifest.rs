@@ -157,7 +157,8 @@ fn digest(path: &Path) -> Result<Digest, ArtifactError> {
         .map_err(ArtifactError::io("read", path))
 }
 
-/// Returns every file below `folder` but the manifest, by its name in the manifest.
+/// Returns every file below `folder` by its name in the manifest, but for the manifest itself and
+/// hidden files in `folder`: those are a store's or an editor's notes, not the artifact's.
 fn list(folder: &Path) -> Result<BTreeMap<String, PathBuf>, ArtifactError> {
     let mut files = BTreeMap::new();
     let mut open = vec![(String::new(), folder.to_owned())];
@@ -168,7 +169,7 @@ fn list(folder: &Path) -> Result<BTreeMap<String, PathBuf>, ArtifactError> {
             let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
             if entry.file_type().map_err(failed())?.is_dir() {
                 open.push((format!("{name}/"), entry.path()));
-            } else if name != MANIFEST {
+            } else if name != MANIFEST && !name.starts_with('.') {
                 files.insert(name, entry.path());
             }
         }
@@ -245,6 +246,16 @@ mod tests {
         fs::remove_file(folder.path().join("config.json")).unwrap();
         let error = problem(&folder, &manifest);
         assert!(error.contains("config.json"), "{error}");
+    }
+
+    #[test]
+    fn a_stores_own_record_is_no_file_of_the_artifact() {
+        let (folder, manifest) = folder();
+        fs::write(folder.path().join(".published.json"), "{}").unwrap();
+        manifest.verify(folder.path()).unwrap();
+        fs::write(folder.path().join("logs/.hidden"), "").unwrap();
+        let error = problem(&folder, &manifest);
+        assert!(error.contains("logs/.hidden"), "{error}");
     }
 
     #[test]
