@@ -159,6 +159,7 @@ impl TrainerError {
     /// Returns the process's exit code: 2 where the input must change, 1 otherwise.
     pub fn exit_code(&self) -> u8 {
         match self {
+            Self::Artifact(ArtifactError::Io { .. }) => 1,
             Self::Spec { .. }
             | Self::Config(_)
             | Self::Dataset(_)

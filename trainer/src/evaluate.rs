@@ -59,7 +59,7 @@ pub fn run_evaluation(
 ) -> Result<Option<EvaluationMetrics>, TrainerError> {
     tch::set_num_threads(spec.threads as i32);
     let device = pick_device();
-    let encoder = Encoder::open(spec.adapter.as_deref().unwrap_or(&spec.model), None)?;
+    let encoder = Encoder::open(&spec.tokenizer, None)?;
     let folder: &'static ModelFolder = Box::leak(Box::new(ModelFolder::open(&spec.model)?));
     let mut model = load_gpt2(
         folder,

@@ -74,6 +74,8 @@ pub struct EvaluationSpec {
     pub model: PathBuf,
     /// The folder with a PEFT adapter to put on it, if any.
     pub adapter: Option<PathBuf>,
+    /// The folder with the tokenizer and the chat template.
+    pub tokenizer: PathBuf,
     /// The rows to evaluate on.
     pub dataset: PathBuf,
     /// Evaluate only the first so many rows.

@@ -174,6 +174,7 @@ impl ServiceError {
     /// Returns whether only other input mends this.
     pub fn is_input(&self) -> bool {
         match self {
+            Self::Artifact(ArtifactError::Io { .. }) => false,
             Self::Reference(_)
             | Self::NoFolder { .. }
             | Self::Identity(_)

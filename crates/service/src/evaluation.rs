@@ -67,11 +67,12 @@ pub fn prepare_evaluation(
         vocabulary: folder.config().vocab_size,
     };
     check_rows(&request.dataset, &held_out())?;
-    // The published folder's own tokenizer and template: those it was trained with.
     check_tokens(&request.dataset, &Encoder::open(published, None)?, limits)?;
     Ok(EvaluationSpec {
         model,
         adapter,
+        // The published folder's own: those it was trained with.
+        tokenizer: published.clone(),
         dataset: request.dataset,
         limit: request.limit,
         max_new_tokens: request.max_new_tokens,
