@@ -60,11 +60,7 @@ impl Workplace {
             data_dir: folder.path().join("data"),
         };
         let place = Self { folder, spec };
-        fs::write(
-            place.spec_file(),
-            serde_json::to_vec(&place.spec).unwrap(),
-        )
-        .unwrap();
+        fs::write(place.spec_file(), serde_json::to_vec(&place.spec).unwrap()).unwrap();
         place
     }
 
