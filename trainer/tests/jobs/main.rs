@@ -1,10 +1,6 @@
 //! The trainer as `llmopt` runs it: a process that is told a job and may die at any moment.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod workplace;
 
