@@ -27,3 +27,11 @@ ci:
 # Regenerates docs/CONFIGURATION.md, .env.example and other committed outputs of tests.
 bless:
     UPDATE_EXPECT=1 cargo test --workspace
+
+# Speed and memory beside transformers + peft.
+bench *arguments:
+    scripts/bench-training {{ arguments }}
+
+# Line coverage of crates/ and trainer/.
+coverage:
+    scripts/coverage
