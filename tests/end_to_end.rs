@@ -145,7 +145,7 @@ fn a_tensor_of_the_wrong_shape_is_named_and_nothing_is_published() {
     let text = fs::read_to_string(&config).unwrap();
     assert!(text.contains("\"n_embd\": 48"));
     fs::write(&config, text.replace("\"n_embd\": 48", "\"n_embd\": 96")).unwrap();
-    place.fails(TRAIN, "has shape [48, 48]; expected [96, 96]");
+    place.fails(TRAIN, "has shape [320, 48]; expected [320, 96]");
     assert!(!place.path(".llmopt/models").exists());
 }
 

@@ -8,7 +8,7 @@ use llmopt_artifact::{AdapterFolder, ModelFolder};
 use llmopt_domain::{EvaluationMetrics, EvaluationSpec, Overlong, TrainingEvent};
 use llmopt_tokenization::Encoder;
 use serde::Serialize;
-use tch::{Device, Kind, no_grad};
+use tch::{Device, Kind};
 
 use crate::{
     Events, StopSignal, TrainerError,
@@ -134,8 +134,7 @@ impl Evaluation<'_> {
                 .iter()
                 .map(|row| (&row.encoded.ids[..], &row.encoded.loss_mask[..]));
             let batch = PackedBatch::pack(encoded, self.device)?;
-            let part = no_grad(|| batch.loss_sum(&model.label_logits(&batch, &self.compute)?))?;
-            sum += part.f_double_value(&[])?;
+            sum += crate::loss::sum(model, &batch, &self.compute)?;
             labels += batch.labels();
         }
         Ok(sum / labels.max(1) as f64)

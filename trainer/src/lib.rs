@@ -9,6 +9,7 @@ mod error;
 mod evaluate;
 mod event;
 mod generate;
+mod loss;
 mod memory;
 pub mod model;
 pub mod optimizer;

@@ -33,10 +33,7 @@ pub fn accumulate_gradients(
         if batch.labels() == 0 {
             continue;
         }
-        let logits = model.label_logits(&batch, compute)?;
-        let part = batch.loss_sum(&logits)?.f_div_scalar(labels as i64)?;
-        part.f_backward()?;
-        loss += part.f_double_value(&[])?;
+        loss += crate::loss::backward(model, &batch, compute, labels)?;
     }
     Ok(loss)
 }

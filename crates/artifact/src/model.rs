@@ -1,5 +1,5 @@
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     fs::{self, File},
     path::{Path, PathBuf},
 };
@@ -138,16 +138,16 @@ impl ModelFolder {
     }
 
     fn check_tensors(&self) -> Result<(), ArtifactError> {
-        let shapes: HashMap<_, _> = self.config.tensor_shapes().into_iter().collect();
+        // In the order of the computation: the same damage is always named by the same tensor.
+        let shapes = self.config.tensor_shapes();
         for (tensor, expected) in &shapes {
             let (shard, name) = self.place(tensor)?;
             check_tensor(shard.path(), tensor, expected, &shard.tensor(name)?)?;
         }
-        let mut extra = self
-            .places
-            .keys()
-            .filter(|name| !shapes.contains_key(*name));
-        match extra.find(|name| !is_buffer(name)) {
+        let known: HashSet<_> = shapes.iter().map(|(name, _)| name).collect();
+        let extra = self.places.keys();
+        let extra = extra.filter(|name| !known.contains(name) && !is_buffer(name));
+        match extra.min() {
             None => Ok(()),
             Some(name) => Err(ArtifactError::UnexpectedTensor {
                 path: self.path.clone(),

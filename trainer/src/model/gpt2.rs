@@ -103,6 +103,15 @@ impl Gpt2 {
     /// # Errors
     /// If an id or position is out of range or libtorch runs out of memory.
     pub fn label_logits(&self, batch: &PackedBatch, compute: &Compute) -> Result<Tensor, TchError> {
+        self.logits(&self.label_hidden(batch, compute)?, compute)
+    }
+
+    /// Computes the last block's output that predicts the labels of `batch`: `[N, C]`, f32.
+    pub(crate) fn label_hidden(
+        &self,
+        batch: &PackedBatch,
+        compute: &Compute,
+    ) -> Result<Tensor, TchError> {
         let heads = self.heads();
         let mut attend = |_: usize, qkv: &Tensor| packed_attention(qkv, batch, heads, compute);
         let tokens = Tokens {
@@ -110,8 +119,7 @@ impl Gpt2 {
             positions: &batch.positions,
             read: &batch.label_rows,
         };
-        let x = self.hidden(&tokens, compute, &mut attend)?;
-        self.logits(&x, compute)
+        self.hidden(&tokens, compute, &mut attend)
     }
 
     /// Computes the logits after the last of `T` new tokens of each of `B` rows: `[B, V]`.
@@ -178,7 +186,8 @@ impl Gpt2 {
         Ok(x)
     }
 
-    fn logits(&self, x: &Tensor, compute: &Compute) -> Result<Tensor, TchError> {
+    /// Computes the logits of the last block's outputs `x`, `[N, C]`: `[N, V]`, of the compute type.
+    pub(crate) fn logits(&self, x: &Tensor, compute: &Compute) -> Result<Tensor, TchError> {
         let x = self.norm(&self.ln_f, x)?.f_to_kind(compute.kind)?;
         x.f_matmul(&self.wte.f_to_kind(compute.kind)?.f_transpose(0, 1)?)
     }

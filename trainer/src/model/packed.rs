@@ -1,4 +1,4 @@
-use tch::{Device, Kind, TchError, Tensor};
+use tch::{Device, TchError, Tensor};
 
 /// Rows laid end to end without padding. Attention never crosses from one into another.
 #[derive(Debug)]
@@ -57,15 +57,5 @@ impl PackedBatch {
     /// Returns the number of labels, `N`.
     pub fn labels(&self) -> usize {
         self.targets.numel()
-    }
-
-    /// Sums the cross entropy of `logits` `[N, V]` over the labels, in f32.
-    ///
-    /// # Errors
-    /// If the shapes do not agree.
-    pub fn loss_sum(&self, logits: &Tensor) -> Result<Tensor, TchError> {
-        logits
-            .f_to_kind(Kind::Float)?
-            .f_cross_entropy_loss::<Tensor>(&self.targets, None, tch::Reduction::Sum, -100, 0.0)
     }
 }
