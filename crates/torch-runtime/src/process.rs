@@ -1,13 +1,17 @@
 use std::{env, io, os::unix::process::CommandExt, process::Command};
 
-/// What OpenMP and MKL read once, before `main`: threads that wait sleep instead of spinning (which
-/// costs up to 3x on shared cores), and their number never changes during a run (on which the order
-/// of sums, so the bytes of a result, depends).
-const VARIABLES: [(&str, &str); 4] = [
+/// What OpenMP, MKL and oneDNN read once, before `main`: threads that wait sleep instead of spinning
+/// (which costs up to 3x on shared cores), and their number never changes during a run (on which the
+/// order of sums, so the bytes of a result, depends). oneDNN and its PyTorch layer keep 1024 kernels
+/// each, one for every shape: batches of ever new lengths would fill memory with them (1.4 GB in 50
+/// bf16 steps of GPT-2 small), where those of one step are all that is used again.
+const VARIABLES: [(&str, &str); 6] = [
     ("OMP_WAIT_POLICY", "PASSIVE"),
     ("GOMP_SPINCOUNT", "0"),
     ("OMP_DYNAMIC", "FALSE"),
     ("MKL_DYNAMIC", "FALSE"),
+    ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64"),
+    ("LRU_CACHE_CAPACITY", "64"),
 ];
 
 /// Replaces the process by itself with the thread variables set, unless they are all there.
@@ -18,7 +22,7 @@ const VARIABLES: [(&str, &str); 4] = [
 /// If the executable cannot be started again.
 #[expect(
     clippy::disallowed_methods,
-    reason = "these variables belong to OpenMP and MKL and are settled before any setting is read"
+    reason = "these variables belong to OpenMP, MKL and oneDNN and are settled before any setting is read"
 )]
 pub fn restart_with_quiet_threads() -> io::Result<()> {
     let missing: Vec<_> = VARIABLES
