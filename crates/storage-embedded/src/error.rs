@@ -1,4 +1,7 @@
-use std::io::{self, ErrorKind};
+use std::{
+    error::Error,
+    io::{self, ErrorKind},
+};
 
 use llmopt_domain::ObjectKey;
 use llmopt_storage::StorageError;
@@ -31,32 +34,60 @@ impl Failure {
     }
 }
 
+/// What a technology's error means to a caller, where it is not about what is kept.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Trouble {
+    NoSpace,
+    Unavailable,
+    Internal,
+}
+
+impl Trouble {
+    /// Says what failed, on what, and why.
+    pub(crate) fn during(
+        self,
+        operation: &'static str,
+        subject: &str,
+        source: impl Error + Send + Sync + 'static,
+    ) -> StorageError {
+        let (subject, source) = (subject.to_owned(), source.into());
+        match self {
+            Self::NoSpace => StorageError::NoSpace {
+                operation,
+                subject,
+                source,
+            },
+            Self::Unavailable => StorageError::Unavailable {
+                operation,
+                subject,
+                source,
+            },
+            Self::Internal => StorageError::Internal {
+                operation,
+                subject,
+                source,
+            },
+        }
+    }
+}
+
 /// Returns a function that says what an I/O error means to a caller.
 pub(crate) fn io_error(
     operation: &'static str,
     subject: &str,
 ) -> impl FnOnce(io::Error) -> StorageError + use<> {
     let subject = subject.to_owned();
-    move |error| match error.kind() {
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => StorageError::NoSpace {
-            operation,
-            subject,
-            source: error.into(),
-        },
-        ErrorKind::Interrupted
-        | ErrorKind::WouldBlock
-        | ErrorKind::TimedOut
-        | ErrorKind::ResourceBusy
-        | ErrorKind::StaleNetworkFileHandle => StorageError::Unavailable {
-            operation,
-            subject,
-            source: error.into(),
-        },
-        _ => StorageError::Internal {
-            operation,
-            subject,
-            source: error.into(),
-        },
+    move |error| {
+        let trouble = match error.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Trouble::NoSpace,
+            ErrorKind::Interrupted
+            | ErrorKind::WouldBlock
+            | ErrorKind::TimedOut
+            | ErrorKind::ResourceBusy
+            | ErrorKind::StaleNetworkFileHandle => Trouble::Unavailable,
+            _ => Trouble::Internal,
+        };
+        trouble.during(operation, &subject, error)
     }
 }
 

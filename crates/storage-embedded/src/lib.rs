@@ -1,15 +1,24 @@
-//! The storage ports on one machine's file system: the default of the command line.
+//! The storage ports on one machine, in files and SQLite: the default of the command line.
 //!
-//! Knows how a folder becomes visible at once and stays: synced, then renamed to its key below the
-//! root. Does not know what the folders hold, nor anything of jobs, models or the network.
+//! Knows how a folder becomes visible at once and stays (synced, then renamed to its key below the
+//! root), and how records, logs and messages lie in one database. Does not know what any of them hold,
+//! nor anything of jobs, models or the network.
 //!
 //! Below the root, a published folder is one with a `.published.json`; `.staging` holds what is
 //! being written or deleted, each entry with a lock that its process holds.
 
+mod database;
 mod disk;
 mod error;
+mod log;
+mod queue;
 mod record;
+mod records;
 mod staging;
 mod store;
 
+pub use database::Database;
+pub use log::SqliteEventLog;
+pub use queue::SqliteMessageQueue;
+pub use records::SqliteRecordStore;
 pub use store::FileFolderStore;

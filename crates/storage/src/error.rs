@@ -25,6 +25,28 @@ pub enum StorageError {
         /// The key.
         key: ObjectKey,
     },
+    /// There is no such record.
+    #[error("there is no {kind} `{id}`")]
+    NoRecord {
+        /// The kind of record.
+        kind: &'static str,
+        /// The id asked for.
+        id: String,
+    },
+    /// There is a record with this id.
+    #[error("there is a {kind} `{id}` already")]
+    RecordExists {
+        /// The kind of record.
+        kind: &'static str,
+        /// Its id.
+        id: String,
+    },
+    /// Someone else was first: what is kept is not what the caller took it to be.
+    #[error("`{subject}` has changed meanwhile: read it again, then decide anew")]
+    Conflict {
+        /// The record, log or message.
+        subject: String,
+    },
     /// The store does not answer now but may later.
     #[error("failed to {operation} `{subject}` because the store is busy or away: try again")]
     Unavailable {

@@ -1,12 +1,18 @@
-//! The storage ports: what llmopt asks of a place that keeps folders.
+//! The storage ports: what llmopt asks of a place that keeps folders, records, logs and messages.
 //!
-//! Knows the contract of a [`FolderStore`] and, behind the feature `conformance`, the one suite that
+//! Knows the contract of each port and, behind the feature `conformance`, the one suite of each that
 //! every adapter runs. Does not know any technology: no file system layout, no cloud, no database.
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod error;
 mod folder;
+mod log;
+mod queue;
+mod record;
 
 pub use error::StorageError;
 pub use folder::{FolderStore, StagedFolder};
+pub use log::{EventLog, LogEntry};
+pub use queue::{Delivery, MessageQueue, Receipt};
+pub use record::{Cursor, Listing, Page, Record, RecordStore, Revision, Stored};

@@ -3,8 +3,8 @@ use std::fs;
 use llmopt_domain::ObjectKey;
 
 use super::{
-    Subject, assert_absent, assert_holds, job, publish, read, read_all, root, staged, version,
-    versions,
+    Subject, assert_absent, assert_holds, job, only_winner, publish, read, read_all, root, staged,
+    version, versions,
 };
 use crate::StorageError;
 
@@ -117,20 +117,14 @@ pub async fn exactly_one_of_a_hundred_concurrent_publishes_wins(subject: Subject
             if result.is_err() {
                 assert_eq!(read(staged.path()), super::files(&mark));
             }
-            (mark, result)
+            result.map(|()| mark)
         });
     }
-    let mut winners = Vec::new();
-    while let Some(task) = tasks.join_next().await {
-        match task.expect("no task panics") {
-            (mark, Ok(())) => winners.push(mark),
-            (_, Err(StorageError::AlreadyExists { .. })) => {}
-            (_, Err(error)) => panic!("a loser got another error: {error:?}"),
-        }
-    }
-    assert_eq!(winners.len(), 1, "{winners:?}");
+    let winner = only_winner(tasks.join_all().await, |error| {
+        matches!(error, StorageError::AlreadyExists { .. })
+    });
     let store = (subject.open)(root.path());
-    assert_holds(&store, &version(1), &winners[0]).await;
+    assert_holds(&store, &version(1), &winner).await;
 }
 
 /// Listing gives published direct children in order.
