@@ -1,5 +1,11 @@
 //! A process that is killed at any moment loses nothing that it was told is kept.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the process to kill is told by the environment where to write"
+)]
+
 use std::{
     io::{BufRead, BufReader, Write},
     num::NonZeroU32,

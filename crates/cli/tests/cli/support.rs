@@ -52,10 +52,16 @@ impl Workplace {
     pub(crate) fn command(&self, arguments: &str) -> Command {
         let program = Path::new(env!("CARGO_BIN_EXE_llmopt"));
         let mut command = Command::new(program);
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "where coverage is measured, this says where each process writes its part"
+        )]
+        let profile = std::env::var_os("LLVM_PROFILE_FILE");
         command
             .args(arguments.split_whitespace())
             .current_dir(self.folder.path())
             .env_clear()
+            .envs(profile.map(|file| ("LLVM_PROFILE_FILE", file)))
             .env("LLMOPT_ENVIRONMENT", "testing")
             .env("LLMOPT_THREADS", "1")
             .env("LLMOPT_DATA_DIR", "data")
