@@ -41,7 +41,7 @@ enum Command {
 const INTERRUPTED: u8 = 3;
 
 fn main() -> ExitCode {
-    let threads = llmopt_torch_runtime::restart_with_quiet_threads();
+    let variables = llmopt_torch_runtime::restart_with_variables();
     // Before anything asks whether there is a GPU: the answer is cached.
     let cuda = llmopt_torch_runtime::load_cuda();
     let arguments = Arguments::parse();
@@ -49,8 +49,8 @@ fn main() -> ExitCode {
     if let Err(error) = settings.and_then(|settings| llmopt_config::telemetry::init(&settings)) {
         return fail(&error, 2);
     }
-    if let Err(error) = threads {
-        tracing::warn!(%error, "cannot set the thread variables: training may be slower");
+    if let Err(error) = variables {
+        tracing::warn!(%error, "cannot set libtorch's variables: training may be slower and take more memory");
     }
     match cuda {
         Ok(()) => tracing::debug!("CUDA is loaded"),

@@ -65,6 +65,7 @@ impl Stores {
 #[ignore = "started by the test below, which kills it"]
 fn writer() {
     let Some(folder) = std::env::var_os(FOLDER) else {
+        println!("skipped: only the test below can start it");
         return;
     };
     let stores = Stores::open(Path::new(&folder));

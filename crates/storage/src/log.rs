@@ -11,7 +11,7 @@ pub struct LogEntry {
     pub body: String,
 }
 
-/// Keeps what happened, one log for each job, in order and for good.
+/// Keeps what happened, in order and without change; there are any number of logs, such as one a job.
 #[async_trait]
 pub trait EventLog: Send + Sync {
     /// Appends entries to the log called `log`, whose last number must be `last` (0 for an empty

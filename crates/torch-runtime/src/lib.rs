@@ -9,4 +9,4 @@ mod process;
 
 pub use cuda::load_cuda;
 pub use mapped::tensor_over;
-pub use process::restart_with_quiet_threads;
+pub use process::restart_with_variables;

@@ -14,7 +14,7 @@ const VARIABLES: [(&str, &str); 6] = [
     ("LRU_CACHE_CAPACITY", "64"),
 ];
 
-/// Replaces the process by itself with the thread variables set, unless they are all there.
+/// Replaces the process by itself with libtorch's variables set, unless they are all there.
 ///
 /// A variable the user has set is kept. Returns only where nothing had to be done.
 ///
@@ -24,7 +24,7 @@ const VARIABLES: [(&str, &str); 6] = [
     clippy::disallowed_methods,
     reason = "these variables belong to OpenMP, MKL and oneDNN and are settled before any setting is read"
 )]
-pub fn restart_with_quiet_threads() -> io::Result<()> {
+pub fn restart_with_variables() -> io::Result<()> {
     let missing: Vec<_> = VARIABLES
         .into_iter()
         .filter(|(name, _)| env::var_os(name).is_none())
