@@ -15,6 +15,12 @@ if [ -n "${CI:-}" ] && [ -z "${CARGO_TARGET_DIR:-}" ]; then
 fi
 LLMOPT_TARGET=${CARGO_TARGET_DIR:-$LLMOPT_ROOT/target}
 
+# Bindings to llama.cpp are generated with libclang.
+has_libclang() {
+  [ -n "${LIBCLANG_PATH:-}" ] || compgen -G '/usr/lib/llvm-*/lib/libclang*.so*' >/dev/null ||
+    compgen -G '/usr/lib/*/libclang*.so*' >/dev/null
+}
+
 # The build packages that are not there yet, by the command or header each of them brings.
 missing_packages() {
   command -v g++ >/dev/null || echo g++
@@ -22,6 +28,8 @@ missing_packages() {
   command -v pkg-config >/dev/null || echo pkg-config
   command -v curl >/dev/null || echo curl
   command -v git >/dev/null || echo git
+  command -v cmake >/dev/null || echo cmake
+  has_libclang || echo libclang-dev
   python3 -c 'import ensurepip' 2>/dev/null || python3 -m pip --version >/dev/null 2>&1 || echo python3-venv
 }
 

@@ -34,6 +34,21 @@ impl ObjectKey {
         ))
     }
 
+    /// The folder that holds all base models.
+    pub fn bases() -> Self {
+        Self("bases".to_owned())
+    }
+
+    /// The folder that holds all revisions of a base model.
+    pub fn base_revisions(repository: &str) -> Self {
+        Self(format!("bases/{}", segment(repository)))
+    }
+
+    /// The folder of an uploaded dataset.
+    pub fn dataset(id: &str) -> Self {
+        Self(format!("datasets/{}", segment(id)))
+    }
+
     /// The folder of everything that belongs to one training job.
     pub fn job(job: &Digest) -> Self {
         Self(format!("jobs/{}", job.short()))

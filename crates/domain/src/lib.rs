@@ -7,18 +7,27 @@ mod conversation;
 mod digest;
 mod event;
 mod finding;
+mod format;
 mod identity;
 mod job;
 mod key;
 mod training;
+mod training_job;
+mod uploaded_dataset;
 
 pub use conversation::{Conversation, Message, Role};
 pub use digest::Digest;
 pub use event::{EvaluationMetrics, TrainingEvent};
 pub use finding::{Finding, Place, Severity};
+pub use format::Format;
 pub use identity::{IdentityError, ModelId, ModelName};
 pub use job::{BaseModel, DatasetFile, EvaluationSpec, JobSpec};
 pub use key::ObjectKey;
 pub use training::{
     ConfigProblem, LoraConfig, Method, Overlong, Precision, Schedule, TrainingConfig,
 };
+pub use training_job::{
+    JobClaim, JobEvent, JobEventBody, JobFailure, JobProgress, JobRefusal, JobState, StateEvent,
+    TrainingJob,
+};
+pub use uploaded_dataset::UploadedDataset;

@@ -6,6 +6,7 @@
 
 mod error;
 mod evaluation;
+mod generator;
 mod hub;
 mod init;
 mod jobs;
@@ -18,6 +19,10 @@ mod training;
 
 pub use error::ServiceError;
 pub use evaluation::{EvaluationRequest, Weights, prepare_evaluation};
+pub use generator::{
+    CacheStatus, FinishReason, GenerationError, GenerationEvent, GenerationRequest, GenerationStream,
+    Sampling, ServedModel, TextGenerator,
+};
 pub use hub::{HubFailure, ModelHub};
 pub use init::{InitRequest, ModelSizes, NewModel, init_model};
 pub use jobs::{Job, JobLock, Jobs};

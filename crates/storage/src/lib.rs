@@ -7,6 +7,7 @@
 pub mod conformance;
 mod error;
 mod folder;
+mod kinds;
 mod log;
 mod queue;
 mod record;

@@ -1,0 +1,36 @@
+use serde::{Deserialize, Serialize};
+
+use crate::{Digest, Format};
+
+/// The record of an uploaded dataset.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UploadedDataset {
+    /// The version of this format.
+    pub format: Format<1>,
+    /// The short form of its digest: the same bytes give the same dataset.
+    pub id: String,
+    /// When it was first uploaded, in milliseconds since 1970.
+    pub created_ms: u64,
+    /// The name it was uploaded under, such as `orders.jsonl`.
+    pub name: String,
+    /// The digest of its bytes.
+    pub digest: Digest,
+    /// Its size in bytes.
+    pub size_bytes: u64,
+    /// How its rows are laid out: `jsonl`, `json` or `csv`.
+    pub layout: String,
+    /// Its rows.
+    pub rows: u64,
+    /// Findings that keep it from being trained on.
+    pub errors: u64,
+    /// Findings that training would get by with, but probably not as meant.
+    pub warnings: u64,
+}
+
+impl UploadedDataset {
+    /// Returns whether it can be trained on.
+    pub fn is_valid(&self) -> bool {
+        self.errors == 0
+    }
+}

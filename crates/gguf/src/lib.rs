@@ -1,0 +1,1 @@
+//! Writes GGUF files from model folders and adapters.

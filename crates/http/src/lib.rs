@@ -1,0 +1,1 @@
+//! What every HTTP route stands behind: request ids, problems, limits, the listener.

@@ -1,0 +1,1 @@
+//! Generates text on this machine: a cache of models on llama.cpp.

@@ -1,0 +1,159 @@
+use std::path::PathBuf;
+
+use async_trait::async_trait;
+use llmopt_domain::Message;
+use llmopt_tokenization::TokenizationError;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+use tokio::sync::mpsc::Receiver;
+
+/// A model as a generator loads it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct ServedModel {
+    /// Names these very files: what was loaded under it is used again.
+    pub key: String,
+    /// The folder with the configuration and the weights, all of them or the base's.
+    pub weights: PathBuf,
+    /// The folder with the adapter to put on the weights, if any.
+    pub adapter: Option<PathBuf>,
+    /// The folder with the tokenizer, the chat template and, where it was trained here, its lock.
+    pub tokenizer: PathBuf,
+}
+
+/// How the next token is chosen, and when to end.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Sampling {
+    /// Tokens to generate at most.
+    pub max_tokens: u32,
+    /// Logits are divided by it; 0 takes the likeliest token always.
+    pub temperature: f32,
+    /// Only the likeliest tokens that have this share of the probability together are drawn from.
+    pub top_p: f32,
+    /// Texts that end the answer where one appears; it is left out.
+    pub stop: Vec<String>,
+    /// Fixes what is drawn: the same request with the same seed gives the same answer.
+    pub seed: u64,
+}
+
+/// What a generator is asked for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct GenerationRequest {
+    /// The model.
+    pub model: ServedModel,
+    /// The turns to answer.
+    pub messages: Vec<Message>,
+    /// How.
+    pub sampling: Sampling,
+}
+
+/// Why an answer ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FinishReason {
+    /// The model ended it, or one of the texts asked for did.
+    Stop,
+    /// It has as many tokens as were asked for, or as the model's context holds.
+    Length,
+}
+
+/// What a generator says while it works.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum GenerationEvent {
+    /// The next part of the answer: whole characters, never empty.
+    Text {
+        /// The part.
+        text: String,
+    },
+    /// The answer is whole; nothing comes after this.
+    Finished {
+        /// Why it ended.
+        finish_reason: FinishReason,
+        /// Tokens of the turns, with what the template adds.
+        prompt_tokens: u32,
+        /// Tokens generated, the one that ended it included.
+        completion_tokens: u32,
+        /// Whether the model was in memory when the request came.
+        cached: bool,
+        /// Milliseconds from the request to the first token, loading the model included.
+        first_token_ms: u64,
+    },
+}
+
+/// Why there is no answer, or only a part of one.
+#[derive(Debug, Error)]
+pub enum GenerationError {
+    /// The turns cannot be rendered or tokenized.
+    #[error(transparent)]
+    Tokenization(#[from] TokenizationError),
+    /// The turns leave no room for an answer.
+    #[error("the prompt has {tokens} tokens and the model's context holds {context}: expected room for an answer")]
+    Overlong {
+        /// Tokens of the prompt.
+        tokens: usize,
+        /// Tokens of the model's context.
+        context: usize,
+    },
+    /// The model is larger than all the memory that models may have.
+    #[error("model `{key}` takes {size_bytes} bytes in memory and all models together may take {limit_bytes}")]
+    TooLarge {
+        /// The model.
+        key: String,
+        /// What it takes.
+        size_bytes: u64,
+        /// What there may be.
+        limit_bytes: u64,
+    },
+    /// The model cannot be loaded.
+    #[error("failed to load model `{key}`")]
+    Load {
+        /// The model.
+        key: String,
+        /// Why.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// Computing failed.
+    #[error("failed to generate with model `{key}`")]
+    Compute {
+        /// The model.
+        key: String,
+        /// Why.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+/// An answer as it comes into being. Dropping it stops the work on it.
+pub type GenerationStream = Receiver<Result<GenerationEvent, GenerationError>>;
+
+/// Answers conversations with a model.
+///
+/// The tokens of the turns are those of `Encoder::encode_prompt`, and so those of training. At
+/// temperature 0, and with a seed at any other, an answer depends on the request alone.
+#[async_trait]
+pub trait TextGenerator: Send + Sync {
+    /// Begins an answer, as soon as the model is loaded. The stream ends with
+    /// [`GenerationEvent::Finished`] or with an error.
+    ///
+    /// # Errors
+    /// If the model cannot be loaded, or the turns cannot be encoded or are too long.
+    async fn generate(&self, request: GenerationRequest)
+    -> Result<GenerationStream, GenerationError>;
+
+    /// Tells what is in memory.
+    fn cache(&self) -> CacheStatus;
+}
+
+/// What a generator keeps in memory.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CacheStatus {
+    /// Models in memory.
+    pub models: u32,
+    /// Models that may be in memory at most.
+    pub max_models: u32,
+    /// What they take together, in bytes.
+    pub size_bytes: u64,
+    /// Requests that found their model in memory.
+    pub hits: u64,
+    /// Requests that did not.
+    pub misses: u64,
+}

@@ -1,0 +1,37 @@
+//! The kinds of records there are.
+
+use llmopt_domain::{TrainingJob, UploadedDataset};
+
+use crate::Record;
+
+impl Record for TrainingJob {
+    const KIND: &'static str = "training job";
+
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn created_ms(&self) -> u64 {
+        self.created_ms
+    }
+
+    fn group(&self) -> &str {
+        self.state.as_str()
+    }
+}
+
+impl Record for UploadedDataset {
+    const KIND: &'static str = "dataset";
+
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn created_ms(&self) -> u64 {
+        self.created_ms
+    }
+
+    fn group(&self) -> &str {
+        if self.is_valid() { "valid" } else { "invalid" }
+    }
+}

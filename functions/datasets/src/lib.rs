@@ -1,0 +1,1 @@
+//! Takes, lists, shows and deletes datasets over HTTP.

@@ -1,0 +1,1 @@
+//! Generates text over HTTP, whole or as a stream.

@@ -1,0 +1,1 @@
+//! Answers whether the service is alive, ready and how it fares.

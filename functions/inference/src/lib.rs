@@ -1,0 +1,1 @@
+//! Offers a text generator to other processes over HTTP.

@@ -1,0 +1,1 @@
+//! Submits, follows, stops and resumes training jobs over HTTP.
