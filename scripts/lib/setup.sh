@@ -84,10 +84,15 @@ fetch_libtorch() {
   LIBTORCH="$home/torch"
 }
 
-# Every cargo call must see the same LIBTORCH: one without it would build torch-sys again.
+# Every cargo call must see the same variables: one without LIBTORCH would build torch-sys again, and
+# llama.cpp silently leaves AVX2 out where SOURCE_DATE_EPOCH is set. Its library is the same, optimised
+# and without debug information, in every profile of cargo; other processors ignore the GGML lines.
 write_cargo_config() {
   local want
-  want=$(printf '[env]\nLIBTORCH = "%s"\n' "$LIBTORCH")
+  want=$(
+    printf '[env]\nLIBTORCH = "%s"\nLLAMA_LIB_PROFILE = "Release"\n' "$LIBTORCH"
+    printf 'GGML_%s = "ON"\n' SSE42 AVX AVX2 FMA F16C BMI2
+  )
   mkdir -p "$LLMOPT_ROOT/.cargo"
   [ "$(cat "$LLMOPT_ROOT/.cargo/config.toml" 2>/dev/null)" = "$want" ] ||
     printf '%s\n' "$want" >"$LLMOPT_ROOT/.cargo/config.toml"

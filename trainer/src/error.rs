@@ -3,6 +3,7 @@ use std::{io, path::PathBuf};
 use llmopt_artifact::ArtifactError;
 use llmopt_dataset::DatasetError;
 use llmopt_domain::{ConfigProblem, ObjectKey};
+use llmopt_service::ServiceError;
 use llmopt_storage::StorageError;
 use llmopt_tokenization::TokenizationError;
 use tch::TchError;
@@ -139,6 +140,9 @@ pub enum TrainerError {
     /// The store.
     #[error(transparent)]
     Storage(#[from] StorageError),
+    /// The job's record.
+    #[error(transparent)]
+    Service(#[from] ServiceError),
     /// libtorch.
     #[error("libtorch failed")]
     Torch(#[from] TchError),
@@ -178,6 +182,7 @@ impl TrainerError {
             | Self::Unpublishable(_)
             | Self::Checkpoint { .. }
             | Self::Storage(_)
+            | Self::Service(_)
             | Self::Torch(_)
             | Self::Event(_)
             | Self::Write { .. } => 1,

@@ -4,12 +4,19 @@ use std::{
     fs, io,
     path::{Path, PathBuf},
     process::ExitCode,
+    sync::Arc,
 };
 
 use clap::{Parser, Subcommand};
-use llmopt_storage_embedded::FileFolderStore;
-use llmopt_trainer::{Events, Outcome, StopSignal, TrainerError, Worker, run_evaluation, run_job};
+use llmopt_config::Settings;
+use llmopt_service::JobWorker;
+use llmopt_storage_embedded::{Database, FileFolderStore, SqliteEventLog, SqliteRecordStore};
+use llmopt_trainer::{
+    Events, JobEnd, JobPlace, Outcome, StopSignal, TrainerError, Worker, run_claimed,
+    run_evaluation, run_job,
+};
 use serde::de::DeserializeOwned;
+use tokio::runtime::Runtime;
 
 /// Fine-tunes and evaluates models; `llmopt` starts it.
 #[derive(Parser)]
@@ -30,6 +37,15 @@ enum Command {
         #[arg(long)]
         resume: bool,
     },
+    /// Claims a job that was submitted, trains it, and notes what came of it in its record.
+    Work {
+        /// The job's id.
+        #[arg(long)]
+        job: String,
+        /// The worker's name, which no other has.
+        #[arg(long)]
+        worker: String,
+    },
     /// Evaluates a model on a dataset.
     Evaluate {
         /// The evaluation specification, a JSON file.
@@ -45,8 +61,11 @@ fn main() -> ExitCode {
     // Before anything asks whether there is a GPU: the answer is cached.
     let cuda = llmopt_torch_runtime::load_cuda();
     let arguments = Arguments::parse();
-    let settings = llmopt_config::Settings::load();
-    if let Err(error) = settings.and_then(|settings| llmopt_config::telemetry::init(&settings)) {
+    let settings = match llmopt_config::Settings::load() {
+        Ok(settings) => settings,
+        Err(error) => return fail(&error, 2),
+    };
+    if let Err(error) = llmopt_config::telemetry::init(&settings) {
         return fail(&error, 2);
     }
     if let Err(error) = variables {
@@ -56,7 +75,7 @@ fn main() -> ExitCode {
         Ok(()) => tracing::debug!("CUDA is loaded"),
         Err(reason) => tracing::debug!(%reason, "training on the CPU"),
     }
-    match run(&arguments.command) {
+    match run(&arguments.command, &settings) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(INTERRUPTED),
         Err(error) => fail(&error, error.exit_code()),
@@ -64,23 +83,25 @@ fn main() -> ExitCode {
 }
 
 /// Returns whether the job was completed.
-fn run(command: &Command) -> Result<bool, TrainerError> {
+fn run(command: &Command, settings: &Settings) -> Result<bool, TrainerError> {
     let stop = StopSignal::listen().map_err(TrainerError::Event)?;
     let mut out = io::stdout();
-    let mut events = Events::to(&mut out);
+    let mut events = Events::Lines(&mut out);
     match command {
         Command::Run { spec, resume } => {
             let spec: llmopt_domain::JobSpec = read_spec(spec)?;
-            let runtime = tokio::runtime::Runtime::new().map_err(TrainerError::Event)?;
+            let runtime = Runtime::new().map_err(TrainerError::Event)?;
             let store = FileFolderStore::open(&spec.data_dir)?;
             let worker = Worker {
                 store: &store,
                 runtime: &runtime,
                 stop: &stop,
+                claim: None,
             };
             let outcome = run_job(&spec, *resume, &worker, &mut events)?;
             Ok(outcome == Outcome::Published)
         }
+        Command::Work { job, worker } => work(job, worker, settings, &stop),
         Command::Evaluate { spec } => {
             let metrics = run_evaluation(&read_spec(spec)?, &stop, &mut events)?;
             if let Some(metrics) = metrics {
@@ -89,6 +110,36 @@ fn run(command: &Command) -> Result<bool, TrainerError> {
             Ok(metrics.is_some())
         }
     }
+}
+
+fn work(
+    job: &str,
+    name: &str,
+    settings: &Settings,
+    stop: &StopSignal,
+) -> Result<bool, TrainerError> {
+    let data_dir =
+        std::path::absolute(&settings.data_dir).map_err(|source| TrainerError::Write {
+            path: settings.data_dir.clone(),
+            source,
+        })?;
+    let runtime = Runtime::new().map_err(TrainerError::Event)?;
+    let folders = FileFolderStore::open(&data_dir)?;
+    let database = Database::open(&data_dir.join(Database::FILE_NAME))?;
+    let worker = JobWorker {
+        records: Arc::new(SqliteRecordStore::new(database.clone())),
+        logs: Arc::new(SqliteEventLog::new(database)),
+        name: name.to_owned(),
+        lease: settings.job_lease,
+    };
+    let place = JobPlace {
+        folders: &folders,
+        data_dir: &data_dir,
+        runtime: &runtime,
+        stop,
+        code_version: env!("CARGO_PKG_VERSION"),
+    };
+    Ok(run_claimed(&worker, job, &place)? == JobEnd::Over)
 }
 
 fn read_spec<T: DeserializeOwned>(path: &Path) -> Result<T, TrainerError> {

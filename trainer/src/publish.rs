@@ -20,7 +20,7 @@ use tch::{Device, Kind, Tensor, no_grad};
 use tokio::runtime::Runtime;
 
 use crate::{
-    TrainerError,
+    TrainerError, Worker,
     checkpoint::RunState,
     device::device_name,
     memory::peak_memory_bytes,
@@ -65,9 +65,9 @@ impl Publication<'_> {
     pub(crate) fn publish(
         &self,
         model: Gpt2,
-        store: &dyn FolderStore,
-        runtime: &Runtime,
+        worker: &Worker<'_>,
     ) -> Result<TrainingEvent, TrainerError> {
+        let &Worker { store, runtime, .. } = worker;
         let staged = runtime.block_on(store.stage())?;
         let folder = staged.path();
         let model = self.export(model, folder)?;
@@ -82,10 +82,12 @@ impl Publication<'_> {
             evaluation.write(folder)?;
         }
         // Another job may take a version at any moment.
+        let mut taken = None;
         let version = loop {
-            let version = 1 + versions(self.spec, store, runtime)?
+            let next = 1 + versions(self.spec, store, runtime)?
                 .last()
                 .map_or(0, |(version, _)| *version);
+            let version = worker.reserve(next, taken)?;
             ModelCard {
                 version,
                 metadata: &metadata,
@@ -99,7 +101,13 @@ impl Publication<'_> {
                 .block_on(store.publish(folder, &ObjectKey::model(&self.spec.model, version)))
             {
                 Ok(()) => break version,
-                Err(StorageError::AlreadyExists { .. }) => {}
+                Err(StorageError::AlreadyExists { .. }) => {
+                    // A worker that had this very job before and lost it may have come this far.
+                    if let Some(event) = already_published(self.spec, self.job, store, runtime)? {
+                        return Ok(event);
+                    }
+                    taken = Some(version);
+                }
                 Err(error) => return Err(error.into()),
             }
         };

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use llmopt_artifact::{LossPoint, ModelFolder};
 use llmopt_domain::{JobSpec, Method, ObjectKey, Precision, TrainingConfig, TrainingEvent};
+use llmopt_service::ClaimedJob;
 use llmopt_storage::FolderStore;
 use llmopt_tokenization::{EncodedExample, Encoder};
 use rand_chacha::rand_core::Rng;
@@ -45,6 +46,19 @@ pub struct Worker<'a> {
     pub runtime: &'a Runtime,
     /// Asks the run to end after the step it is at.
     pub stop: &'a StopSignal,
+    /// The claim under which the job is worked on, if it has a record.
+    pub claim: Option<&'a ClaimedJob>,
+}
+
+impl Worker<'_> {
+    /// Returns the version to publish: `proposed`, or what was fixed before in the job's record and is
+    /// not `taken`. Fails where another worker has the job by now.
+    pub(crate) fn reserve(&self, proposed: u32, taken: Option<u32>) -> Result<u32, TrainerError> {
+        match self.claim {
+            None => Ok(proposed),
+            Some(claim) => Ok(self.runtime.block_on(claim.reserve(proposed, taken))?),
+        }
+    }
 }
 
 /// Trains what `spec` says, from its last checkpoint if `resume`, and publishes the result.
@@ -62,6 +76,7 @@ pub fn run_job(
         store,
         runtime,
         stop,
+        ..
     } = worker;
     // Set-up: everything that can be wrong with the input is found before the first step.
     let config = &spec.config;
@@ -207,7 +222,7 @@ pub fn run_job(
         encoder: &encoder,
         device,
     };
-    events.send(&publication.publish(model, store, runtime)?)?;
+    events.send(&publication.publish(model, worker)?)?;
     checkpoints.clear()?;
     Ok(Outcome::Published)
 }

@@ -24,6 +24,11 @@ impl StopSignal {
         Ok(signal)
     }
 
+    /// Asks for a stop.
+    pub fn request(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
     /// Returns whether a stop was asked for.
     pub fn requested(&self) -> bool {
         self.0.load(Ordering::Relaxed)

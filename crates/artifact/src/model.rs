@@ -112,19 +112,34 @@ impl ModelFolder {
     /// [`ArtifactError::Io`] if a file cannot be read.
     pub fn digest(&self) -> Result<Digest, ArtifactError> {
         let mut digests = BTreeMap::new();
-        let mut names: Vec<String> = COMPANIONS.map(str::to_owned).into();
-        names.extend(weight_files(&self.path)?);
-        for name in names {
+        for name in self.digested_files()? {
             let path = self.path.join(&name);
-            if path.is_file() {
-                let digest = File::open(&path).and_then(Digest::of_reader);
-                digests.insert(name, digest.map_err(ArtifactError::io("read", &path))?);
-            }
+            let digest = File::open(&path).and_then(Digest::of_reader);
+            digests.insert(name, digest.map_err(ArtifactError::io("read", &path))?);
         }
         Digest::of_json(&digests).map_err(|source| ArtifactError::Render {
             file: "digests of a model folder",
             source,
         })
+    }
+
+    /// Returns the names of the files that make up the model: configuration, tokenizer and weights.
+    ///
+    /// # Errors
+    /// [`ArtifactError::Json`] if the index of the shards cannot be read.
+    pub fn files(&self) -> Result<Vec<String>, ArtifactError> {
+        let mut names = self.digested_files()?;
+        if names.iter().all(|name| name != SINGLE) {
+            names.push(INDEX.to_owned());
+        }
+        Ok(names)
+    }
+
+    fn digested_files(&self) -> Result<Vec<String>, ArtifactError> {
+        let mut names: Vec<String> = COMPANIONS.map(str::to_owned).into();
+        names.extend(weight_files(&self.path)?);
+        names.retain(|name| self.path.join(name).is_file());
+        Ok(names)
     }
 
     fn place(&self, name: &str) -> Result<(&TensorFile, &str), ArtifactError> {

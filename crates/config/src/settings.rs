@@ -1,4 +1,5 @@
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -16,6 +17,17 @@ pub enum LogFormat {
     Pretty,
     /// One JSON object for each event.
     Json,
+}
+
+/// The form in which weights are served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ModelWeights {
+    /// 32-bit floats.
+    F32,
+    /// 16-bit floats.
+    F16,
+    /// Blocks of 32 8-bit integers with a 16-bit scale.
+    Q8_0,
 }
 
 /// The settings of a process, every one of them checked.
@@ -41,6 +53,14 @@ pub struct Settings {
     pub requests_per_minute: Option<NonZeroU32>,
     /// Models to keep in memory at most (`LLMOPT_MODEL_CACHE`).
     pub model_cache: NonZeroU32,
+    /// Memory that models may take together, in bytes; `None` is no limit (`LLMOPT_MODEL_CACHE_MB`).
+    pub model_cache_bytes: Option<u64>,
+    /// The form in which weights are served (`LLMOPT_MODEL_WEIGHTS`).
+    pub model_weights: ModelWeights,
+    /// Where the server listens (`LLMOPT_LISTEN`).
+    pub listen: SocketAddr,
+    /// How long a trainer's claim on a job holds (`LLMOPT_JOB_LEASE_SECONDS`).
+    pub job_lease: Duration,
     /// How long a model may take to answer (`LLMOPT_MODEL_TIMEOUT_SECONDS`).
     pub model_timeout: Duration,
 }
@@ -102,6 +122,10 @@ impl Settings {
                 .required(&variables::REQUESTS_PER_MINUTE, |value| value.parse().ok())
                 .map(NonZeroU32::new)?,
             model_cache: read.required(&variables::MODEL_CACHE, |value| value.parse().ok())?,
+            model_cache_bytes: read.optional(&variables::MODEL_CACHE_MB, parse_mebibytes)?,
+            model_weights: read.required(&variables::MODEL_WEIGHTS, parse_model_weights)?,
+            listen: read.required(&variables::LISTEN, |value| value.parse().ok())?,
+            job_lease: read.required(&variables::JOB_LEASE_SECONDS, parse_seconds)?,
             model_timeout: read.required(&variables::MODEL_TIMEOUT_SECONDS, parse_seconds)?,
         })
     }
@@ -144,6 +168,20 @@ fn parse_log_format(value: &str) -> Option<LogFormat> {
         "json" => Some(LogFormat::Json),
         _ => None,
     }
+}
+
+fn parse_model_weights(value: &str) -> Option<ModelWeights> {
+    match value {
+        "f32" => Some(ModelWeights::F32),
+        "f16" => Some(ModelWeights::F16),
+        "q8_0" => Some(ModelWeights::Q8_0),
+        _ => None,
+    }
+}
+
+fn parse_mebibytes(value: &str) -> Option<u64> {
+    let mebibytes: NonZeroU32 = value.parse().ok()?;
+    Some(u64::from(mebibytes.get()) << 20)
 }
 
 fn parse_path(value: &str) -> Option<PathBuf> {

@@ -119,7 +119,7 @@ pub const THREADS: Variable = Variable {
     name: "LLMOPT_THREADS",
     kind: "a whole number from 1 to 1024",
     default: Default::Unset("the processors this process may use"),
-    read_by: "`llmopt train` and `llmopt evaluate`",
+    read_by: "`llmopt train`, `llmopt evaluate` and `llmopt serve`",
     description: "Threads to compute with.",
     example: "2",
     secret: false,
@@ -130,7 +130,7 @@ pub const TRAINER: Variable = Variable {
     name: "LLMOPT_TRAINER",
     kind: "a file",
     default: Default::Unset("`llmopt-trainer` beside the `llmopt` binary"),
-    read_by: "`llmopt train` and `llmopt evaluate`",
+    read_by: "`llmopt train`, `llmopt evaluate` and `llmopt serve`",
     description: "The trainer binary to start.",
     example: "target/release/llmopt-trainer",
     secret: false,
@@ -193,8 +193,53 @@ pub const MODEL_CACHE: Variable = Variable {
         testing: "1",
         production: "3",
     },
-    read_by: "`llmopt serve`, when it arrives",
+    read_by: "`llmopt serve`",
     description: "Models to keep in memory at most.",
+    example: "",
+    secret: false,
+};
+
+/// Bounds how much memory models take.
+pub const MODEL_CACHE_MB: Variable = Variable {
+    name: "LLMOPT_MODEL_CACHE_MB",
+    kind: "a whole number from 1, in MiB",
+    default: Default::Unset("only their number is bounded"),
+    read_by: "`llmopt serve`",
+    description: "Memory that models may take together at most.",
+    example: "4096",
+    secret: false,
+};
+
+/// Says in which form weights are served.
+pub const MODEL_WEIGHTS: Variable = Variable {
+    name: "LLMOPT_MODEL_WEIGHTS",
+    kind: "`f32`, `f16` or `q8_0`",
+    default: Default::Everywhere("f32"),
+    read_by: "`llmopt serve`",
+    description: "The form in which a model's weights are served. `f32` answers as the model was evaluated, token for \
+                  token; `f16` takes half and `q8_0` about a quarter of the memory, and both are faster.",
+    example: "",
+    secret: false,
+};
+
+/// Says where the server listens.
+pub const LISTEN: Variable = Variable {
+    name: "LLMOPT_LISTEN",
+    kind: "an address with a port; port `0` takes a free one",
+    default: Default::Everywhere("127.0.0.1:8080"),
+    read_by: "`llmopt serve`",
+    description: "Where the server listens. `--listen` overrides it.",
+    example: "",
+    secret: false,
+};
+
+/// Bounds how long a dead trainer keeps its job.
+pub const JOB_LEASE_SECONDS: Variable = Variable {
+    name: "LLMOPT_JOB_LEASE_SECONDS",
+    kind: "a whole number from 1, in seconds",
+    default: Default::Everywhere("15"),
+    read_by: "`llmopt serve` and the trainers it starts",
+    description: "How long a trainer's claim on a job holds without another word from it; then another takes the job.",
     example: "",
     secret: false,
 };
@@ -208,7 +253,7 @@ pub const MODEL_TIMEOUT_SECONDS: Variable = Variable {
         testing: "60",
         production: "60",
     },
-    read_by: "`llmopt serve`, when it arrives",
+    read_by: "`llmopt serve`",
     description: "How long a model may take to answer one request.",
     example: "",
     secret: false,
@@ -249,7 +294,11 @@ pub const ALL: &[&Variable] = &[
     &HF_TOKEN,
     &REQUESTS_PER_MINUTE,
     &MODEL_CACHE,
+    &MODEL_CACHE_MB,
+    &MODEL_WEIGHTS,
     &MODEL_TIMEOUT_SECONDS,
+    &LISTEN,
+    &JOB_LEASE_SECONDS,
     &TEST_DATA,
     &CACHE,
 ];

@@ -1,4 +1,7 @@
-use std::{cmp::Reverse, collections::BTreeMap};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use llmopt_domain::{Digest, Finding, Severity};
 use serde::Serialize;
@@ -34,6 +37,20 @@ impl ValidationReport {
     pub fn has_errors(&self) -> bool {
         let mut findings = self.findings.iter();
         findings.any(|finding| finding.severity == Severity::Error)
+    }
+
+    /// Returns how many errors and how many warnings there are, those left out included.
+    pub fn counts(&self) -> (u64, u64) {
+        let of = |severity| {
+            let codes: BTreeSet<&str> = self
+                .findings
+                .iter()
+                .filter(|finding| finding.severity == severity)
+                .map(|finding| finding.code.as_str())
+                .collect();
+            codes.iter().filter_map(|&code| self.totals.get(code)).sum()
+        };
+        (of(Severity::Error), of(Severity::Warning))
     }
 }
 

@@ -1,1 +1,23 @@
-//! What every HTTP route stands behind: request ids, problems, limits, the listener.
+//! What every HTTP route stands behind: request ids, problems, bodies and pages, the listener.
+//!
+//! Knows how a request is decoded and an error rendered, the same in every process. Does not know any
+//! route, nor what a service does; who may ask, and how often, comes with the platform's keys.
+
+mod body;
+mod code;
+mod convert;
+mod page;
+mod problem;
+mod request_id;
+mod router;
+mod server;
+mod time;
+
+pub use body::{JsonBody, Parameters};
+pub use code::Code;
+pub use page::{PageParameters, PageView};
+pub use problem::{FieldProblem, Problem, Validation};
+pub use request_id::RequestId;
+pub use router::{API, platform};
+pub use server::{ServeError, ServerOptions, Tls, serve};
+pub use time::timestamp;

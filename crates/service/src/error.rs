@@ -2,9 +2,11 @@ use std::{error::Error, io, path::PathBuf};
 
 use llmopt_artifact::ArtifactError;
 use llmopt_dataset::{DatasetError, ValidationReport};
-use llmopt_domain::{ConfigProblem, IdentityError, ModelId};
+use llmopt_domain::{ConfigProblem, IdentityError, JobState, ModelId};
 use llmopt_storage::StorageError;
 use llmopt_tokenization::TokenizationError;
+
+use crate::GenerationError;
 
 /// Why a use case could not do what it was asked for.
 #[derive(Debug, thiserror::Error)]
@@ -132,6 +134,63 @@ pub enum ServiceError {
         /// What changed.
         what: String,
     },
+    /// No job was submitted with the id.
+    #[error("there is no training job `{0}`")]
+    UnknownTrainingJob(String),
+    /// A job is not in a state for what was asked.
+    #[error("training job `{id}` is {}", state.as_str())]
+    JobState {
+        /// The job.
+        id: String,
+        /// The state it is in.
+        state: JobState,
+    },
+    /// A worker has lost its job to another.
+    #[error("the worker has lost job `{id}`: its claim expired")]
+    ClaimLost {
+        /// The job.
+        id: String,
+    },
+    /// A job has no checkpoint after the step asked for.
+    #[error("the job has no checkpoint after step {step}: it has {available:?}")]
+    NoCheckpoint {
+        /// The step asked for.
+        step: u64,
+        /// The steps of those there are.
+        available: Vec<u64>,
+    },
+    /// No dataset was uploaded with the id.
+    #[error("there is no dataset `{0}`")]
+    UnknownDataset(String),
+    /// An active job needs the dataset.
+    #[error("dataset `{id}` is needed by training job `{job}`")]
+    DatasetInUse {
+        /// The dataset.
+        id: String,
+        /// The job.
+        job: String,
+    },
+    /// An active job needs the model.
+    #[error("model `{id}` is needed by training job `{job}`")]
+    ModelInUse {
+        /// The model.
+        id: String,
+        /// The job.
+        job: String,
+    },
+    /// An uploaded file is of no kind that is read.
+    #[error("`{name}` is {found}: expected JSONL, JSON or CSV in UTF-8; {fix}")]
+    Upload {
+        /// The file, as its owner calls it.
+        name: String,
+        /// What it is.
+        found: String,
+        /// What its owner can do about it.
+        fix: &'static str,
+    },
+    /// A model gave no answer.
+    #[error(transparent)]
+    Generation(#[from] GenerationError),
     /// The model holds no adapter or no merged weights, but these were asked for.
     #[error("`{}` {problem}", path.display())]
     Unsuitable {
@@ -191,14 +250,24 @@ impl ServiceError {
             | Self::UnknownJob(_)
             | Self::NothingToResume
             | Self::JobChanged { .. }
+            | Self::UnknownTrainingJob(_)
+            | Self::JobState { .. }
+            | Self::NoCheckpoint { .. }
+            | Self::UnknownDataset(_)
+            | Self::DatasetInUse { .. }
+            | Self::ModelInUse { .. }
+            | Self::Upload { .. }
             | Self::Unsuitable { .. }
             | Self::HubRefused(_)
             | Self::Dataset(_)
             | Self::Artifact(_)
             | Self::Tokenization(_) => true,
-            Self::JobRunning { .. } | Self::HubFailed(_) | Self::Storage(_) | Self::File { .. } => {
-                false
-            }
+            Self::Generation(error) => error.is_input(),
+            Self::JobRunning { .. }
+            | Self::ClaimLost { .. }
+            | Self::HubFailed(_)
+            | Self::Storage(_)
+            | Self::File { .. } => false,
         }
     }
 
@@ -217,6 +286,10 @@ impl ServiceError {
                 "start one with `llmopt train --base-model BASE --dataset FILE --name NAME`"
             }
             Self::JobRunning { .. } => "wait until it is done, or stop it",
+            Self::JobState { state, .. } if state.is_active() => {
+                "wait until it has ended, or stop it"
+            }
+            Self::DatasetInUse { .. } | Self::ModelInUse { .. } => "stop the job first, or wait until it has ended",
             Self::JobChanged { .. } => {
                 "put it back as it was, or start a new job with `--dataset`, `--base-model` and `--name`"
             }

@@ -1,7 +1,7 @@
 use std::path::{Path, PathBuf};
 
 use llmopt_artifact::{AdapterFolder, ModelFolder, TrainingMetadata};
-use llmopt_domain::{EvaluationSpec, Overlong};
+use llmopt_domain::{Digest, EvaluationSpec, Overlong};
 use llmopt_tokenization::Encoder;
 
 use crate::{
@@ -39,7 +39,7 @@ pub enum Weights {
 }
 
 /// The folder within a published model that holds its adapter.
-const ADAPTER: &str = "adapter";
+pub(crate) const ADAPTER: &str = "adapter";
 
 /// Checks a model and the rows it is to be evaluated on.
 ///
@@ -108,4 +108,15 @@ fn base_of(published: &Path, jobs: &Jobs<'_>) -> Result<PathBuf, ServiceError> {
         )));
     }
     Ok(path)
+}
+
+/// Returns the folder and the digest of the base that the job trained on, if that was here and is.
+pub(crate) fn base_folder(
+    jobs: &Jobs<'_>,
+    job: &Digest,
+) -> Result<Option<(PathBuf, Digest)>, ServiceError> {
+    let base = jobs.record(job)?.map(|spec| spec.base);
+    Ok(base
+        .filter(|base| base.path.is_dir())
+        .map(|base| (base.path, base.digest)))
 }

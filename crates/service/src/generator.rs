@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 
 use async_trait::async_trait;
-use llmopt_domain::Message;
+use llmopt_domain::{Digest, Message};
 use llmopt_tokenization::TokenizationError;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -14,6 +14,8 @@ pub struct ServedModel {
     pub key: String,
     /// The folder with the configuration and the weights, all of them or the base's.
     pub weights: PathBuf,
+    /// The digest that the folder must have (`ModelFolder::digest`): what the adapter was trained on.
+    pub weights_digest: Option<Digest>,
     /// The folder with the adapter to put on the weights, if any.
     pub adapter: Option<PathBuf>,
     /// The folder with the tokenizer, the chat template and, where it was trained here, its lock.
@@ -120,6 +122,16 @@ pub enum GenerationError {
         /// Why.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+}
+
+impl GenerationError {
+    /// Returns whether only another request mends this.
+    pub fn is_input(&self) -> bool {
+        match self {
+            Self::Tokenization(_) | Self::Overlong { .. } => true,
+            Self::TooLarge { .. } | Self::Load { .. } | Self::Compute { .. } => false,
+        }
+    }
 }
 
 /// An answer as it comes into being. Dropping it stops the work on it.

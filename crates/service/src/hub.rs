@@ -26,6 +26,18 @@ pub enum HubFailure {
     Failed(Box<dyn Error + Send + Sync>),
 }
 
+/// A Hub that has nothing, for those who look only at what is here.
+pub(crate) struct NoHub;
+
+#[async_trait]
+impl ModelHub for NoHub {
+    async fn fetch(&self, repository: &HubRepository) -> Result<PathBuf, HubFailure> {
+        Err(HubFailure::Refused(
+            format!("`{repository}` is not here: import it first").into(),
+        ))
+    }
+}
+
 /// Repositories that everybody knows by one word, and where they lie today.
 const WELL_KNOWN: [(&str, &str); 5] = [
     ("gpt2", "openai-community/gpt2"),

@@ -88,13 +88,23 @@ impl<'a> Jobs<'a> {
         }
     }
 
+    /// Returns the steps of the job's checkpoints, in order.
+    ///
+    /// # Errors
+    /// [`ServiceError::Storage`].
+    pub async fn checkpoints(&self, job: &Digest) -> Result<Vec<u64>, ServiceError> {
+        let checkpoints = self.store.list(&ObjectKey::checkpoints(job)).await?;
+        let mut steps: Vec<u64> = checkpoints.iter().filter_map(step).collect();
+        steps.sort_unstable();
+        Ok(steps)
+    }
+
     /// Returns the step of the job's last checkpoint.
     ///
     /// # Errors
     /// [`ServiceError::Storage`].
     pub async fn checkpoint(&self, job: &Digest) -> Result<Option<u64>, ServiceError> {
-        let checkpoints = self.store.list(&ObjectKey::checkpoints(job)).await?;
-        Ok(checkpoints.iter().filter_map(step).max())
+        Ok(self.checkpoints(job).await?.last().copied())
     }
 
     /// Deletes all of the job's checkpoints.

@@ -4,11 +4,18 @@
 //! Knows the ports and the formats of datasets, models and artifacts. Does not know who asks (a command
 //! line, an HTTP route), the environment, the network, tensors or any particular store; prints nothing.
 
+mod blocking;
+mod clock;
+mod datasets;
+mod dispatcher;
 mod error;
 mod evaluation;
+mod generation;
 mod generator;
 mod hub;
 mod init;
+mod job_claim;
+mod job_log;
 mod jobs;
 mod model;
 mod models;
@@ -16,15 +23,21 @@ mod preview;
 mod reference;
 mod tokens;
 mod training;
+mod training_jobs;
 
+pub use datasets::{DatasetUpload, Datasets, Uploaded};
+pub use dispatcher::{Dispatch, Dispatcher};
 pub use error::ServiceError;
 pub use evaluation::{EvaluationRequest, Weights, prepare_evaluation};
+pub use generation::{Answerer, Generation, Question};
 pub use generator::{
     CacheStatus, FinishReason, GenerationError, GenerationEvent, GenerationRequest, GenerationStream,
     Sampling, ServedModel, TextGenerator,
 };
 pub use hub::{HubFailure, ModelHub};
 pub use init::{InitRequest, ModelSizes, NewModel, init_model};
+pub use job_claim::{Claimed, ClaimedJob, JobWorker, Tended};
+pub use job_log::NumberedEvent;
 pub use jobs::{Job, JobLock, Jobs};
 pub use model::{ModelSummary, ResolvedModel};
 pub use models::Models;
@@ -32,3 +45,4 @@ pub use preview::{Preview, PreviewToken, model_context, open_encoder, preview};
 pub use reference::{HubRepository, ModelReference};
 pub use tokens::{HistogramBar, TokenStatistics, token_statistics};
 pub use training::{PreparedJob, TrainingRequest, check_unchanged, prepare_training};
+pub use training_jobs::{JobRequest, JobStores, MetricPoint, Place, Submitted, TrainingJobs};

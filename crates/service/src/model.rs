@@ -78,6 +78,15 @@ impl ResolvedModel {
         })
     }
 
+    /// Takes the folder `path`, which was imported as `base:{name}`.
+    pub(crate) fn of_base(name: &str, path: PathBuf) -> Result<Self, ServiceError> {
+        Ok(Self {
+            name: format!("base:{name}"),
+            short_name: short_name(name)?,
+            path,
+        })
+    }
+
     /// Takes the folder `path`, which was fetched from `repository`.
     pub(crate) fn of_repository(repository: &str, path: PathBuf) -> Result<Self, ServiceError> {
         let last = repository.rsplit('/').next().unwrap_or(repository);

@@ -1,12 +1,17 @@
 use std::{fs, io, path::Path};
 
+use llmopt_artifact::ModelFolder;
 use llmopt_domain::{Digest, ModelId, ModelName, ObjectKey};
 use llmopt_storage::FolderStore;
+use llmopt_tokenization::Encoder;
 
 use crate::{
     HubFailure, HubRepository, ModelHub, ModelReference, ModelSummary, ResolvedModel, ServiceError,
     hub::well_known,
 };
+
+/// The revision of a base model that was copied from a folder.
+const IMPORTED: &str = "imported";
 
 /// The models that were published to a data directory, and what else can be a base.
 pub struct Models<'a> {
@@ -26,7 +31,7 @@ impl<'a> Models<'a> {
     /// [`ServiceError::Storage`], or [`ServiceError::Artifact`] if a published folder is damaged.
     pub async fn list(&self) -> Result<Vec<ModelSummary>, ServiceError> {
         let mut models = Vec::new();
-        for parent in self.parents()? {
+        for parent in self.children(&ObjectKey::models())? {
             models.extend(self.versions(&parent).await?);
         }
         models.sort_by(|a, b| (&a.id, a.version).cmp(&(&b.id, b.version)));
@@ -41,15 +46,14 @@ impl<'a> Models<'a> {
         let unknown = || ServiceError::UnknownModel {
             name: text.to_owned(),
         };
-        let found = match ModelReference::parse(text) {
+        // A folder of the same name in the current folder is not what was asked for.
+        let found = match ModelReference::parse_name(text) {
             Ok(ModelReference::FineTuned { id, version }) => self.by_id(&id, version).await?,
             Ok(ModelReference::Name { name, version }) => self.by_name(&name, version).await?,
-            // A folder of the same name in the current folder is not what was asked for.
-            Ok(ModelReference::Folder(_)) => match text.parse() {
-                Ok(name) => self.by_name(&name, None).await?,
-                Err(_) => None,
-            },
-            Ok(ModelReference::Repository(_)) | Err(_) => None,
+            Ok(
+                ModelReference::Repository(_) | ModelReference::Base(_) | ModelReference::Folder(_),
+            )
+            | Err(_) => None,
         };
         found.ok_or_else(unknown)
     }
@@ -63,11 +67,109 @@ impl<'a> Models<'a> {
         text: &str,
         hub: &dyn ModelHub,
     ) -> Result<ResolvedModel, ServiceError> {
+        self.resolve_reference(ModelReference::parse(text)?, text, hub)
+            .await
+    }
+
+    /// As [`Models::resolve`], for those who may not name a folder of this machine.
+    ///
+    /// # Errors
+    /// As [`Models::resolve`].
+    pub async fn resolve_name(
+        &self,
+        text: &str,
+        hub: &dyn ModelHub,
+    ) -> Result<ResolvedModel, ServiceError> {
+        self.resolve_reference(ModelReference::parse_name(text)?, text, hub)
+            .await
+    }
+
+    /// Returns the base models that were imported, by name.
+    ///
+    /// # Errors
+    /// [`ServiceError::Storage`] or [`ServiceError::File`].
+    pub async fn bases(&self) -> Result<Vec<ResolvedModel>, ServiceError> {
+        let mut bases = Vec::new();
+        for parent in self.children(&ObjectKey::bases())? {
+            bases.extend(self.newest_base(&parent).await?);
+        }
+        bases.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(bases)
+    }
+
+    /// Copies the model in `folder` into the store as `base:NAME`.
+    ///
+    /// # Errors
+    /// [`ServiceError::Artifact`] or [`ServiceError::Tokenization`] if it is no whole model,
+    /// [`ServiceError::Storage`] if the name is taken.
+    pub async fn import(
+        &self,
+        folder: &Path,
+        name: &ModelName,
+    ) -> Result<ResolvedModel, ServiceError> {
+        let model = ModelFolder::open(folder)?;
+        Encoder::open(folder, None)?;
+        let staged = self.store.stage().await?;
+        for file in model.files()? {
+            let copied = fs::copy(folder.join(&file), staged.path().join(&file));
+            copied.map_err(ServiceError::file("copy", folder.join(&file)))?;
+        }
+        let key = ObjectKey::base(name.as_str(), IMPORTED);
+        self.store.publish(staged.path(), &key).await?;
+        self.base(name.as_str())
+            .await?
+            .ok_or_else(|| ServiceError::UnknownModel {
+                name: format!("base:{name}"),
+            })
+    }
+
+    /// Deletes a published version, or every version of a model where none is named.
+    ///
+    /// # Errors
+    /// [`ServiceError::UnknownModel`], [`ServiceError::Ambiguous`], [`ServiceError::Storage`].
+    pub async fn delete(&self, text: &str) -> Result<Vec<ModelSummary>, ServiceError> {
+        let named = self.show(text).await?;
+        let has_version = match ModelReference::parse_name(text)? {
+            ModelReference::FineTuned { version, .. } | ModelReference::Name { version, .. } => {
+                version.is_some()
+            }
+            _ => false,
+        };
+        let mut doomed = self
+            .versions(&ObjectKey::model_versions(&named.id))
+            .await?;
+        doomed.retain(|model| !has_version || model.version == named.version);
+        for model in &doomed {
+            let key = ObjectKey::model(&model.id, model.version);
+            self.store.delete(&key).await?;
+        }
+        Ok(doomed)
+    }
+
+    async fn base(&self, name: &str) -> Result<Option<ResolvedModel>, ServiceError> {
+        self.newest_base(&ObjectKey::base_revisions(name)).await
+    }
+
+    async fn newest_base(&self, parent: &ObjectKey) -> Result<Option<ResolvedModel>, ServiceError> {
+        let Some(key) = self.store.list(parent).await?.pop() else {
+            return Ok(None);
+        };
+        let path = self.store.open(&key).await?;
+        ResolvedModel::of_base(parent.name(), path).map(Some)
+    }
+
+    async fn resolve_reference(
+        &self,
+        reference: ModelReference,
+        text: &str,
+        hub: &dyn ModelHub,
+    ) -> Result<ResolvedModel, ServiceError> {
         let unknown = || ServiceError::UnknownModel {
             name: text.to_owned(),
         };
-        match ModelReference::parse(text)? {
+        match reference {
             ModelReference::Folder(path) => ResolvedModel::of_folder(&path),
+            ModelReference::Base(name) => self.base(&name).await?.ok_or_else(unknown),
             ModelReference::FineTuned { id, version } => {
                 let model = self.by_id(&id, version).await?;
                 model.map(Into::into).ok_or_else(unknown)
@@ -145,10 +247,10 @@ impl<'a> Models<'a> {
         Ok(models)
     }
 
-    /// Returns the keys that hold versions. A store lists only what is published, and these are not.
-    fn parents(&self) -> Result<Vec<ObjectKey>, ServiceError> {
-        let models = ObjectKey::models();
-        let folder = self.data_dir.join(models.as_str());
+    /// Returns the keys directly below `parent`. A store lists only what is published, and these are
+    /// not: they hold what is.
+    fn children(&self, parent: &ObjectKey) -> Result<Vec<ObjectKey>, ServiceError> {
+        let folder = self.data_dir.join(parent.as_str());
         let read = || {
             let names = fs::read_dir(&folder)?.map(|entry| Ok(entry?.file_name()));
             names.collect::<io::Result<Vec<_>>>()
@@ -158,7 +260,7 @@ impl<'a> Models<'a> {
             Err(error) => Err(ServiceError::file("read", &folder)(error)),
             Ok(names) => Ok(names
                 .iter()
-                .filter_map(|name| models.child(name.to_str()?))
+                .filter_map(|name| parent.child(name.to_str()?))
                 .collect()),
         }
     }

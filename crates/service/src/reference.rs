@@ -9,6 +9,8 @@ use crate::ServiceError;
 pub enum ModelReference {
     /// A folder on this machine.
     Folder(PathBuf),
+    /// `base:NAME`: a base model that was imported.
+    Base(String),
     /// A published model: `ft:BASE:NAME` or `ft:BASE:NAME:VERSION`.
     FineTuned {
         /// The model.
@@ -48,21 +50,36 @@ impl fmt::Display for HubRepository {
 }
 
 impl ModelReference {
-    /// Reads how a user names a model. A folder that exists comes before everything but an `ft:` id.
+    /// Reads how a user names a model. A folder that exists comes before everything but an `ft:` or a
+    /// `base:` id.
     ///
     /// # Errors
     /// [`ServiceError::Reference`] if `text` names a model in none of the known ways, and
     /// [`ServiceError::NoFolder`] if it looks like the path of a folder that does not exist.
     pub fn parse(text: &str) -> Result<Self, ServiceError> {
-        if text.starts_with("ft:") {
-            return Self::fine_tuned(text);
-        }
         let path = PathBuf::from(text);
-        if path.is_dir() {
+        let is_id = text.starts_with("ft:") || text.starts_with("base:");
+        if path.is_dir() && !is_id {
             return Ok(Self::Folder(path));
         }
         if path.is_absolute() || text.starts_with('.') || text.ends_with('/') || path.exists() {
             return Err(ServiceError::NoFolder { path });
+        }
+        Self::parse_name(text)
+    }
+
+    /// Reads how a user names a model who may not be on this machine: never as a folder.
+    ///
+    /// # Errors
+    /// [`ServiceError::Reference`] if `text` names a model in none of the known ways.
+    pub fn parse_name(text: &str) -> Result<Self, ServiceError> {
+        if text.starts_with("ft:") {
+            return Self::fine_tuned(text);
+        }
+        if let Some(name) = text.strip_prefix("base:")
+            && repository(name).is_some_and(|it| it.revision.is_none())
+        {
+            return Ok(Self::Base(name.to_owned()));
         }
         if let Some((name, version)) = named(text) {
             return Ok(Self::Name { name, version });
@@ -88,6 +105,9 @@ impl ModelReference {
 }
 
 fn named(text: &str) -> Option<(ModelName, Option<u32>)> {
+    if text.starts_with("base:") {
+        return None;
+    }
     if let Ok(name) = text.parse() {
         return Some((name, None));
     }

@@ -52,6 +52,9 @@ impl SqlFailure {
 }
 
 impl Database {
+    /// What the file is called in a data directory.
+    pub const FILE_NAME: &str = "llmopt.db";
+
     /// Opens the database file `path`, which is made if it is not there, and brings it up to date.
     ///
     /// # Errors

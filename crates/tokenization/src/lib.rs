@@ -14,6 +14,7 @@ mod files;
 mod lock;
 mod pieces;
 mod save;
+mod stream;
 mod template;
 #[cfg(test)]
 mod testing;
@@ -22,4 +23,5 @@ pub use bpe::train_bpe;
 pub use encoder::{EncodedExample, Encoder};
 pub use error::TokenizationError;
 pub use lock::TemplateLock;
+pub use stream::TextStream;
 pub use template::DEFAULT_CHAT_TEMPLATE;

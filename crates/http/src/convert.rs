@@ -1,0 +1,118 @@
+//! What each error of a service is to a caller.
+
+use llmopt_dataset::DatasetError;
+use llmopt_service::{GenerationError, ServiceError};
+use llmopt_storage::StorageError;
+
+use crate::{Code, Problem};
+
+impl From<ServiceError> for Problem {
+    fn from(error: ServiceError) -> Self {
+        let code = code(&error);
+        if code.status().is_server_error() {
+            // Whoever asked learns that it failed; why is for those who run the service.
+            tracing::error!(error = %chain(&error), code = code.as_str(), "a request failed");
+        }
+        let detail = match code {
+            Code::Internal => "something failed that is not the caller's fault: the log says what, by the request's id".to_owned(),
+            _ => explanation(&error),
+        };
+        let problem = Self::new(code, detail);
+        match error {
+            ServiceError::Findings { report } => {
+                problem.with_report(serde_json::to_value(report).unwrap_or_default())
+            }
+            _ => problem,
+        }
+    }
+}
+
+fn code(error: &ServiceError) -> Code {
+    match error {
+        ServiceError::UnknownModel { .. }
+        | ServiceError::UnknownVersion { .. }
+        | ServiceError::Reference(_) => Code::ModelNotFound,
+        ServiceError::NoFolder { .. }
+        | ServiceError::Identity(_)
+        | ServiceError::Ambiguous { .. }
+        | ServiceError::Config(_)
+        | ServiceError::NoRow { .. } => Code::ValidationFailed,
+        ServiceError::Findings { .. }
+        | ServiceError::Row { .. }
+        | ServiceError::Overlong { .. }
+        | ServiceError::NothingToLearn { .. }
+        | ServiceError::Vocabulary { .. }
+        | ServiceError::Upload { .. } => Code::DatasetInvalid,
+        ServiceError::UnknownJob(_)
+        | ServiceError::NothingToResume
+        | ServiceError::UnknownTrainingJob(_) => Code::JobNotFound,
+        ServiceError::JobState { .. } => Code::JobState,
+        ServiceError::JobChanged { .. } => Code::JobChanged,
+        ServiceError::NoCheckpoint { .. } => Code::CheckpointNotFound,
+        ServiceError::UnknownDataset(_) => Code::DatasetNotFound,
+        ServiceError::JobRunning { .. }
+        | ServiceError::ClaimLost { .. }
+        | ServiceError::DatasetInUse { .. }
+        | ServiceError::ModelInUse { .. } => Code::InUse,
+        ServiceError::Unsuitable { .. }
+        | ServiceError::Artifact(_)
+        | ServiceError::Tokenization(_) => Code::ModelUnsuitable,
+        ServiceError::HubRefused(_) => Code::HubRefused,
+        ServiceError::HubFailed(_) => Code::HubFailed,
+        ServiceError::Generation(error) => generation(error),
+        ServiceError::Dataset(error) => dataset(error),
+        ServiceError::Storage(error) => storage(error),
+        ServiceError::File { .. } => Code::Internal,
+    }
+}
+
+fn generation(error: &GenerationError) -> Code {
+    match error {
+        GenerationError::Tokenization(_) | GenerationError::Overlong { .. } => {
+            Code::ValidationFailed
+        }
+        GenerationError::TooLarge { .. } => Code::ModelTooLarge,
+        GenerationError::Load { .. } | GenerationError::Compute { .. } => Code::Internal,
+    }
+}
+
+fn dataset(error: &DatasetError) -> Code {
+    match error {
+        DatasetError::Read { .. } => Code::Internal,
+        DatasetError::Unsupported { .. } | DatasetError::Content(_) => Code::DatasetInvalid,
+    }
+}
+
+fn storage(error: &StorageError) -> Code {
+    match error {
+        StorageError::NotFound { .. } => Code::ModelNotFound,
+        StorageError::AlreadyExists { .. } | StorageError::RecordExists { .. } => {
+            Code::AlreadyExists
+        }
+        StorageError::Conflict { .. } => Code::InUse,
+        StorageError::Unavailable { .. } => Code::StoreUnavailable,
+        StorageError::NoSpace { .. } => Code::NoSpace,
+        StorageError::NoRecord { .. }
+        | StorageError::Corrupt { .. }
+        | StorageError::Internal { .. } => Code::Internal,
+    }
+}
+
+/// Says what happened, why, and what to do next.
+fn explanation(error: &ServiceError) -> String {
+    let text = chain(error);
+    match error.next_step() {
+        Some(next) => format!("{text}; {next}"),
+        None => text,
+    }
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,162 @@
+use axum::{
+    Json,
+    http::{HeaderValue, header},
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::{Code, RequestId};
+
+/// Why a request was not answered as asked, as RFC 9457 renders it.
+///
+/// A response carries it as an extension until the outermost layer has put the request's id into it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Problem {
+    code: Code,
+    detail: String,
+    errors: Vec<FieldProblem>,
+    report: Option<Value>,
+}
+
+/// What is wrong with one field.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FieldProblem {
+    /// The field, a JSON pointer into the body, or the name of a parameter.
+    pub pointer: String,
+    /// What was expected there and found instead.
+    pub detail: String,
+}
+
+#[derive(Serialize)]
+struct Rendered<'a> {
+    r#type: &'static str,
+    title: &'static str,
+    status: u16,
+    code: &'static str,
+    detail: &'a str,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    errors: &'a [FieldProblem],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    report: Option<&'a Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<&'a str>,
+}
+
+impl Problem {
+    /// Makes a problem; `detail` says what happened and what to do about it.
+    pub fn new(code: Code, detail: impl Into<String>) -> Self {
+        Self {
+            code,
+            detail: detail.into(),
+            errors: Vec::new(),
+            report: None,
+        }
+    }
+
+    /// Adds what is wrong with single fields.
+    #[must_use]
+    pub fn with_errors(mut self, errors: Vec<FieldProblem>) -> Self {
+        self.errors = errors;
+        self
+    }
+
+    /// Adds a report on a dataset.
+    #[must_use]
+    pub fn with_report(mut self, report: Value) -> Self {
+        self.report = Some(report);
+        self
+    }
+
+    /// Returns its code.
+    pub fn code(&self) -> Code {
+        self.code
+    }
+
+    /// Renders it for the request called `request_id`.
+    pub fn to_json(&self, request_id: Option<&RequestId>) -> Value {
+        let rendered = Rendered {
+            r#type: "about:blank",
+            title: self.code.title(),
+            status: self.code.status().as_u16(),
+            code: self.code.as_str(),
+            detail: &self.detail,
+            errors: &self.errors,
+            report: self.report.as_ref(),
+            request_id: request_id.map(RequestId::as_str),
+        };
+        serde_json::to_value(rendered).unwrap_or_default()
+    }
+
+    pub(crate) fn render(&self, request_id: Option<&RequestId>) -> Response {
+        let mut response = (self.code.status(), Json(self.to_json(request_id))).into_response();
+        response.headers_mut().insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
+        response
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut response = self.render(None);
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+/// Gathers everything that is wrong with a request, so that all can be mended at once.
+#[derive(Debug, Default)]
+pub struct Validation {
+    errors: Vec<FieldProblem>,
+}
+
+impl Validation {
+    /// Notes what is wrong with the field at `pointer` unless `holds`.
+    pub fn require(&mut self, holds: bool, pointer: &str, detail: impl FnOnce() -> String) {
+        if !holds {
+            self.errors.push(FieldProblem {
+                pointer: pointer.to_owned(),
+                detail: detail(),
+            });
+        }
+    }
+
+    /// Notes what is wrong with the field at `pointer` if `result` says so.
+    pub fn take<T, E: std::fmt::Display>(
+        &mut self,
+        pointer: &str,
+        result: Result<T, E>,
+    ) -> Option<T> {
+        match result {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.require(false, pointer, || error.to_string());
+                None
+            }
+        }
+    }
+
+    /// Ends the validation.
+    ///
+    /// # Errors
+    /// A [`Problem`] with one entry for each field that was noted.
+    pub fn finish(self) -> Result<(), Problem> {
+        match self.errors.len() {
+            0 => Ok(()),
+            1 => Err(Problem::new(
+                Code::ValidationFailed,
+                self.errors
+                    .iter()
+                    .map(|it| format!("`{}`: {}", it.pointer, it.detail))
+                    .collect::<String>(),
+            )
+            .with_errors(self.errors)),
+            count => Err(
+                Problem::new(Code::ValidationFailed, format!("{count} fields are wrong"))
+                    .with_errors(self.errors),
+            ),
+        }
+    }
+}

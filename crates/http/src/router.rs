@@ -1,0 +1,108 @@
+use std::time::Instant;
+
+use axum::{
+    Router,
+    extract::{MatchedPath, Request},
+    http::{Method, StatusCode, Uri},
+    middleware::{Next, from_fn},
+    response::{IntoResponse, Response},
+};
+
+use crate::{Code, Problem, RequestId, request_id};
+
+/// Where every route of the platform begins.
+pub const API: &str = "/api/v1";
+/// Routes that are asked so often that a line for each would drown the log.
+const QUIET: [&str; 2] = ["/api/v1/health", "/api/v1/ready"];
+
+/// Puts the routes of the platform below [`API`] and behind what all of them share: request ids, the
+/// access log, and problems for what no route takes.
+pub fn platform(routes: Router) -> Router {
+    Router::new()
+        .nest(API, routes)
+        .fallback(no_route)
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(from_fn(with_request_id))
+}
+
+async fn no_route(method: Method, uri: Uri) -> Problem {
+    let path = uri.path();
+    Problem::new(
+        Code::NoRoute,
+        format!("there is no route `{method} {path}`: every route begins with `{API}`"),
+    )
+}
+
+async fn method_not_allowed(method: Method, uri: Uri) -> Problem {
+    let path = uri.path();
+    Problem::new(
+        Code::MethodNotAllowed,
+        format!("`{path}` does not take `{method}`: the header `allow` says what it takes"),
+    )
+}
+
+async fn with_request_id(mut request: Request, next: Next) -> Response {
+    let began = Instant::now();
+    let id = RequestId::of(request.headers());
+    let method = request.method().clone();
+    let route = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map(|path| path.as_str().to_owned());
+    request.extensions_mut().insert(id.clone());
+    let response = settle(next.run(request).await, &id);
+    log(
+        &method,
+        route.as_deref().unwrap_or("-"),
+        response.status(),
+        &id,
+        began,
+    );
+    response
+}
+
+/// Puts the request's id into the answer.
+fn settle(response: Response, id: &RequestId) -> Response {
+    let mut response = match response.extensions().get::<Problem>() {
+        None => plain_errors(response),
+        Some(problem) => {
+            let rendered = problem.render(Some(id));
+            let (mut parts, _) = response.into_parts();
+            let (fresh, body) = rendered.into_parts();
+            parts.headers.extend(fresh.headers);
+            parts.headers.remove(axum::http::header::CONTENT_LENGTH);
+            Response::from_parts(parts, body)
+        }
+    };
+    if let Some(value) = id.header_value() {
+        response.headers_mut().insert(request_id::HEADER, value);
+    }
+    response
+}
+
+/// Makes problems of what extractors refuse before a handler is reached, such as a broken path.
+fn plain_errors(response: Response) -> Response {
+    let status = response.status();
+    if status != StatusCode::BAD_REQUEST {
+        return response;
+    }
+    let detail = "failed to read the request's path or query";
+    let problem = Problem::new(Code::InvalidRequest, detail);
+    problem.render(None).into_response()
+}
+
+fn log(method: &Method, route: &str, status: StatusCode, id: &RequestId, began: Instant) {
+    if QUIET.contains(&route) && status.is_success() {
+        return;
+    }
+    let latency_ms = began.elapsed().as_secs_f64() * 1e3;
+    tracing::info!(
+        target: "llmopt::access",
+        %method,
+        route,
+        status = status.as_u16(),
+        latency_ms,
+        request_id = id.as_str(),
+        "request"
+    );
+}

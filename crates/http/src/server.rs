@@ -1,0 +1,99 @@
+use std::{
+    io,
+    net::{SocketAddr, TcpListener},
+    path::PathBuf,
+    time::Duration,
+};
+
+use axum::Router;
+use axum_server::{Handle, tls_rustls::RustlsConfig};
+use thiserror::Error;
+
+/// The files of a certificate, both PEM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tls {
+    /// The certificate, with the chain to its authority.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+}
+
+/// How a server listens and ends.
+#[derive(Clone, Debug)]
+pub struct ServerOptions {
+    /// The certificate; absent means plain HTTP.
+    pub tls: Option<Tls>,
+    /// How long requests that are being answered may take once the server is to end.
+    pub grace: Duration,
+}
+
+/// Why a server does not serve.
+#[derive(Debug, Error)]
+pub enum ServeError {
+    /// The certificate or its key cannot be used.
+    #[error(
+        "failed to read the certificate `{}` with the key `{}`: expected PEM files that belong together",
+        certificate.display(), key.display()
+    )]
+    Tls {
+        /// The certificate.
+        certificate: PathBuf,
+        /// The key.
+        key: PathBuf,
+        /// What is wrong.
+        source: io::Error,
+    },
+    /// The listener failed.
+    #[error("failed to serve on {address}")]
+    Listen {
+        /// Where it listens.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// Serves `router` on `listener` until `stop` resolves, then answers what has begun and returns.
+///
+/// # Errors
+/// If the certificate cannot be used or the listener fails.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    options: ServerOptions,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> Result<(), ServeError> {
+    let address = listener.local_addr();
+    let address = address.unwrap_or_else(|_| SocketAddr::from(([0, 0, 0, 0], 0)));
+    let failed = |source| ServeError::Listen { address, source };
+    listener.set_nonblocking(true).map_err(failed)?;
+    let handle = Handle::new();
+    let ending = handle.clone();
+    let grace = options.grace;
+    tokio::spawn(async move {
+        stop.await;
+        ending.graceful_shutdown(Some(grace));
+    });
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    let served = match options.tls {
+        None => {
+            let server = axum_server::from_tcp(listener).map_err(failed)?;
+            server.handle(handle).serve(service).await
+        }
+        Some(tls) => {
+            let config = certificate(tls).await?;
+            let server = axum_server::from_tcp_rustls(listener, config).map_err(failed)?;
+            server.handle(handle).serve(service).await
+        }
+    };
+    served.map_err(failed)
+}
+
+async fn certificate(tls: Tls) -> Result<RustlsConfig, ServeError> {
+    let config = RustlsConfig::from_pem_file(&tls.certificate, &tls.key).await;
+    config.map_err(|source| ServeError::Tls {
+        certificate: tls.certificate,
+        key: tls.key,
+        source,
+    })
+}

@@ -1,0 +1,266 @@
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use llmopt_dataset::{DatasetError, ValidationOptions, ValidationReport, validate};
+use llmopt_domain::{Digest, Format, ObjectKey, TrainingJob, UploadedDataset};
+use llmopt_storage::{
+    FolderStore, Listing, Page, RecordStore, StagedFolder, StorageError,
+};
+use serde_json::Value;
+use tokio::{
+    fs::{self, File},
+    io::AsyncWriteExt,
+};
+
+use crate::{ServiceError, blocking::blocking, clock::now_ms, training_jobs::active_jobs};
+
+const REPORT: &str = "report.json";
+
+/// The datasets that were uploaded.
+///
+/// A dataset is its bytes: its id comes of their digest, and the same bytes are kept once. Its file and
+/// report lie in a published folder, its record says that it is there.
+#[derive(Clone)]
+pub struct Datasets {
+    folders: Arc<dyn FolderStore>,
+    records: Arc<dyn RecordStore<UploadedDataset>>,
+    jobs: Arc<dyn RecordStore<TrainingJob>>,
+}
+
+/// A dataset that is being uploaded; what was written is removed when it is dropped.
+pub struct DatasetUpload {
+    name: String,
+    staged: StagedFolder,
+    file: File,
+    size_bytes: u64,
+}
+
+/// What came of an upload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Uploaded {
+    /// The dataset.
+    pub dataset: UploadedDataset,
+    /// Whether these bytes were not there before.
+    pub created: bool,
+}
+
+impl Datasets {
+    /// Keeps files in `folders` and what is known of them in `records`; `jobs` tells what is in use.
+    pub fn new(
+        folders: Arc<dyn FolderStore>,
+        records: Arc<dyn RecordStore<UploadedDataset>>,
+        jobs: Arc<dyn RecordStore<TrainingJob>>,
+    ) -> Self {
+        Self {
+            folders,
+            records,
+            jobs,
+        }
+    }
+
+    /// Begins the upload of a file called `name`; its extension tells the format.
+    ///
+    /// # Errors
+    /// [`ServiceError::Storage`] or [`ServiceError::File`].
+    pub async fn upload(&self, name: &str) -> Result<DatasetUpload, ServiceError> {
+        let staged = self.folders.stage().await?;
+        let path = staged.path().join(file_name(name));
+        let file = File::create(&path).await;
+        Ok(DatasetUpload {
+            name: name.to_owned(),
+            file: file.map_err(ServiceError::file("write", path))?,
+            staged,
+            size_bytes: 0,
+        })
+    }
+
+    /// Validates what was written and makes it visible.
+    ///
+    /// Rows with errors are no failure: the report tells of them, and no job takes the dataset.
+    ///
+    /// # Errors
+    /// [`ServiceError::Upload`] if the file is of no kind that can be read, [`ServiceError::Storage`]
+    /// or [`ServiceError::File`] if it cannot be kept.
+    pub async fn finish(&self, upload: DatasetUpload) -> Result<Uploaded, ServiceError> {
+        let DatasetUpload {
+            name,
+            staged,
+            mut file,
+            size_bytes,
+        } = upload;
+        let path = staged.path().join(file_name(&name));
+        let flushed = file.flush().await;
+        flushed.map_err(ServiceError::file("write", &path))?;
+        drop(file);
+        let (report, shown) = (path.clone(), name.clone());
+        let report = blocking("validate", move || inspect(&report, &shown)).await?;
+        let digest = report.digest.clone();
+        if let Some(dataset) = self.existing(&digest).await? {
+            return Ok(Uploaded {
+                dataset,
+                created: false,
+            });
+        }
+        write_report(staged.path(), &report).await?;
+        let record = record(name, size_bytes, &report);
+        let published = self
+            .folders
+            .publish(staged.path(), &ObjectKey::dataset(&record.id))
+            .await;
+        match published {
+            // Another upload of the same bytes was faster, or died before its record was written.
+            Ok(()) | Err(StorageError::AlreadyExists { .. }) => self.create(record).await,
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Returns the dataset with this id.
+    ///
+    /// # Errors
+    /// [`ServiceError::UnknownDataset`], or [`ServiceError::Storage`].
+    pub async fn get(&self, id: &str) -> Result<UploadedDataset, ServiceError> {
+        match self.records.get(id).await {
+            Ok(stored) => Ok(stored.record),
+            Err(StorageError::NoRecord { .. }) => Err(ServiceError::UnknownDataset(id.to_owned())),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Returns datasets, the last uploaded first.
+    ///
+    /// # Errors
+    /// [`ServiceError::Storage`].
+    pub async fn list(&self, listing: &Listing) -> Result<Page<UploadedDataset>, ServiceError> {
+        Ok(self.records.list(listing).await?)
+    }
+
+    /// Returns what validation found when the dataset was uploaded, a [`ValidationReport`] as JSON.
+    ///
+    /// # Errors
+    /// [`ServiceError::UnknownDataset`], or if the report cannot be read.
+    pub async fn report(&self, id: &str) -> Result<Value, ServiceError> {
+        self.get(id).await?;
+        let path = self.folders.open(&ObjectKey::dataset(id)).await?.join(REPORT);
+        let json = fs::read(&path).await;
+        let parsed = json.and_then(|json| Ok(serde_json::from_slice(&json)?));
+        parsed.map_err(ServiceError::file("read", path))
+    }
+
+    /// Returns the dataset's file.
+    ///
+    /// # Errors
+    /// [`ServiceError::UnknownDataset`], or [`ServiceError::Storage`].
+    pub async fn path(&self, id: &str) -> Result<PathBuf, ServiceError> {
+        let dataset = self.get(id).await?;
+        let folder = self.folders.open(&ObjectKey::dataset(id)).await?;
+        Ok(folder.join(file_name(&dataset.name)))
+    }
+
+    /// Deletes the dataset; where there is none, this succeeds too.
+    ///
+    /// # Errors
+    /// [`ServiceError::DatasetInUse`] while a job that is queued or running needs it.
+    pub async fn delete(&self, id: &str) -> Result<(), ServiceError> {
+        for job in active_jobs(&*self.jobs).await? {
+            if job.datasets.iter().any(|needed| needed == id) {
+                return Err(ServiceError::DatasetInUse {
+                    id: id.to_owned(),
+                    job: job.id,
+                });
+            }
+        }
+        // The record first: without it nothing shows, whatever happens to the files.
+        self.records.delete(id).await?;
+        Ok(self.folders.delete(&ObjectKey::dataset(id)).await?)
+    }
+
+    async fn existing(&self, digest: &Digest) -> Result<Option<UploadedDataset>, ServiceError> {
+        match self.get(digest.short()).await {
+            Ok(dataset) => Ok(Some(dataset)),
+            Err(ServiceError::UnknownDataset(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn create(&self, record: UploadedDataset) -> Result<Uploaded, ServiceError> {
+        match self.records.create(&record).await {
+            Ok(stored) => Ok(Uploaded {
+                dataset: stored.record,
+                created: true,
+            }),
+            Err(StorageError::RecordExists { .. }) => Ok(Uploaded {
+                dataset: self.get(&record.id).await?,
+                created: false,
+            }),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+impl DatasetUpload {
+    /// Writes the next bytes of the file.
+    ///
+    /// # Errors
+    /// [`ServiceError::File`].
+    pub async fn write(&mut self, bytes: &[u8]) -> Result<(), ServiceError> {
+        let written = self.file.write_all(bytes).await;
+        written.map_err(ServiceError::file("write", self.name.as_str()))?;
+        self.size_bytes += bytes.len() as u64;
+        Ok(())
+    }
+}
+
+/// Returns what the file is called in its folder: what the user calls it may be no file's name.
+fn file_name(name: &str) -> String {
+    let extension = Path::new(name).extension().unwrap_or_default();
+    let extension = extension.to_string_lossy().to_ascii_lowercase();
+    match extension.as_str() {
+        "jsonl" | "ndjson" | "json" | "csv" | "tsv" => format!("rows.{extension}"),
+        _ => "rows".to_owned(),
+    }
+}
+
+/// Validates the file at `path`, which its owner calls `name`.
+fn inspect(path: &Path, name: &str) -> Result<ValidationReport, ServiceError> {
+    let report = validate(path, &ValidationOptions::default());
+    let mut report = report.map_err(|error| match error {
+        DatasetError::Unsupported { found, fix, .. } => ServiceError::Upload {
+            name: name.to_owned(),
+            found,
+            fix,
+        },
+        other => other.into(),
+    })?;
+    report.file = name.to_owned();
+    for finding in &mut report.findings {
+        finding.place.file = name.to_owned();
+    }
+    Ok(report)
+}
+
+async fn write_report(folder: &Path, report: &ValidationReport) -> Result<(), ServiceError> {
+    let path = folder.join(REPORT);
+    let written = match serde_json::to_vec(report) {
+        Ok(json) => fs::write(&path, json).await,
+        Err(error) => Err(error.into()),
+    };
+    written.map_err(ServiceError::file("write", path))
+}
+
+fn record(name: String, size_bytes: u64, report: &ValidationReport) -> UploadedDataset {
+    let (errors, warnings) = report.counts();
+    UploadedDataset {
+        format: Format,
+        id: report.digest.short().to_owned(),
+        created_ms: now_ms(),
+        name,
+        digest: report.digest.clone(),
+        size_bytes,
+        layout: report.format.to_string().to_ascii_lowercase(),
+        rows: report.rows,
+        errors,
+        warnings,
+    }
+}

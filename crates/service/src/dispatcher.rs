@@ -1,0 +1,162 @@
+use std::{sync::Arc, time::Duration};
+
+use llmopt_domain::{JobState, TrainingJob};
+use llmopt_storage::{Receipt, StorageError};
+
+use crate::{
+    JobStores, ServiceError,
+    clock::now_ms,
+    job_claim::{left, millis},
+    job_log::JobLog,
+    training_jobs::{active_jobs, stored},
+};
+
+/// Hands jobs to those who start workers, and sees to it that none is forgotten.
+#[derive(Clone)]
+pub struct Dispatcher {
+    stores: JobStores,
+    log: JobLog,
+    lease: Duration,
+}
+
+/// A job to start a worker for.
+#[derive(Clone, Debug)]
+pub struct Dispatch {
+    /// The job.
+    pub job: String,
+    receipt: Receipt,
+}
+
+impl Dispatcher {
+    /// Hands out the jobs in `stores`; claims hold for `lease`.
+    pub fn new(stores: JobStores, lease: Duration) -> Self {
+        Self {
+            log: JobLog::new(Arc::clone(&stores.logs)),
+            stores,
+            lease,
+        }
+    }
+
+    /// Returns a job that waits for a worker, if there is one.
+    ///
+    /// # Errors
+    /// [`ServiceError::Storage`].
+    pub async fn next(&self) -> Result<Option<Dispatch>, ServiceError> {
+        while let Some(delivery) = self.stores.queue.receive(self.lease).await? {
+            let dispatch = Dispatch {
+                job: delivery.body,
+                receipt: delivery.receipt,
+            };
+            match stored(&*self.stores.records, &dispatch.job).await {
+                Ok(stored) => match waits(&stored.record) {
+                    Wait::Not => return Ok(Some(dispatch)),
+                    Wait::For(time) => self.hide(&dispatch, time).await?,
+                    Wait::Forever => self.done(&dispatch).await?,
+                },
+                Err(ServiceError::UnknownTrainingJob(_)) => self.done(&dispatch).await?,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Keeps others from starting a worker for the job meanwhile; to be called within each lease.
+    ///
+    /// # Errors
+    /// [`ServiceError::Storage`].
+    pub async fn keep(&self, dispatch: &Dispatch) -> Result<(), ServiceError> {
+        self.hide(dispatch, self.lease).await
+    }
+
+    /// Takes in that the worker called `worker` has ended: a job that it still had waits for another.
+    ///
+    /// # Errors
+    /// [`ServiceError::Storage`].
+    pub async fn ended(
+        &self,
+        dispatch: &Dispatch,
+        worker: &str,
+        reason: &str,
+    ) -> Result<(), ServiceError> {
+        let job = self.take_from(&dispatch.job, worker, reason).await?;
+        match waits(&job) {
+            Wait::Not => self.hide(dispatch, Duration::ZERO).await,
+            Wait::For(time) => self.hide(dispatch, time).await,
+            Wait::Forever => self.done(dispatch).await,
+        }
+    }
+
+    /// Sends a message for each job that waits for a worker. To be called where no message is there:
+    /// a process that dies between writing a record and sending its message leaves a job without.
+    ///
+    /// # Errors
+    /// [`ServiceError::Storage`].
+    pub async fn sweep(&self) -> Result<(), ServiceError> {
+        for job in active_jobs(&*self.stores.records).await? {
+            if matches!(waits(&job), Wait::Not) {
+                self.stores.queue.send(&job.id).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn take_from(
+        &self,
+        id: &str,
+        worker: &str,
+        reason: &str,
+    ) -> Result<TrainingJob, ServiceError> {
+        loop {
+            let known = stored(&*self.stores.records, id).await?;
+            // It ended in good order, or lost the job before.
+            let Ok(job) = known.record.released(worker, now_ms()) else {
+                return Ok(known.record);
+            };
+            match self.stores.records.replace(known.revision, &job).await {
+                Ok(_) => {
+                    self.log.state(id, left(&job, reason)).await?;
+                    return Ok(job);
+                }
+                Err(StorageError::Conflict { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    async fn hide(&self, dispatch: &Dispatch, time: Duration) -> Result<(), ServiceError> {
+        match self.stores.queue.extend(&dispatch.receipt, time).await {
+            // Someone else has the message; the record decides who has the job.
+            Ok(()) | Err(StorageError::Conflict { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn done(&self, dispatch: &Dispatch) -> Result<(), ServiceError> {
+        Ok(self.stores.queue.acknowledge(&dispatch.receipt).await?)
+    }
+}
+
+/// How long a job is not to be given to a worker.
+enum Wait {
+    Not,
+    For(Duration),
+    Forever,
+}
+
+fn waits(job: &TrainingJob) -> Wait {
+    match (job.state, &job.claim) {
+        (JobState::Queued, _) | (JobState::Running, None) => Wait::Not,
+        (JobState::Running, Some(claim)) => match claim.expires_ms.checked_sub(now_ms()) {
+            Some(left @ 1..) => Wait::For(Duration::from_millis(left)),
+            _ => Wait::Not,
+        },
+        (JobState::Stopped | JobState::Succeeded | JobState::Failed, _) => Wait::Forever,
+    }
+}
+
+impl Dispatcher {
+    /// Returns how long a claim holds, in milliseconds.
+    pub fn lease_ms(&self) -> u64 {
+        millis(self.lease)
+    }
+}

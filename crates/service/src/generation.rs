@@ -1,0 +1,129 @@
+use std::{path::PathBuf, sync::Arc};
+
+use llmopt_domain::{Message, Method};
+use llmopt_storage::FolderStore;
+
+use crate::{
+    CacheStatus, GenerationRequest, GenerationStream, Jobs, ModelReference, ModelSummary, Models,
+    Sampling, ServedModel, ServiceError, TextGenerator,
+    evaluation::{ADAPTER, base_folder},
+    hub::NoHub,
+};
+
+/// Answers with the models that are here.
+#[derive(Clone)]
+pub struct Generation {
+    folders: Arc<dyn FolderStore>,
+    data_dir: PathBuf,
+    generator: Arc<dyn TextGenerator>,
+}
+
+/// What a user asks a model.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Question {
+    /// The model: `ft:BASE:NAME[:VERSION]`, `NAME[:VERSION]` or `base:NAME`.
+    pub model: String,
+    /// The turns to answer.
+    pub messages: Vec<Message>,
+    /// How.
+    pub sampling: Sampling,
+}
+
+/// A model that was found for a question.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answerer {
+    /// Its whole id, the version included.
+    pub id: String,
+    /// Whether it was trained here.
+    pub fine_tuned: bool,
+    /// Whether its weights are the merged ones, which are of 16 bits, because its base is not here.
+    pub merged: bool,
+    /// What the generator loads.
+    pub served: ServedModel,
+}
+
+impl Generation {
+    /// Answers with `generator` from the models in `folders`.
+    pub fn new(
+        folders: Arc<dyn FolderStore>,
+        data_dir: PathBuf,
+        generator: Arc<dyn TextGenerator>,
+    ) -> Self {
+        Self {
+            folders,
+            data_dir,
+            generator,
+        }
+    }
+
+    /// Finds the model that `name` names and begins to answer with it.
+    ///
+    /// # Errors
+    /// [`ServiceError::UnknownModel`] and its kin, or [`ServiceError::Generation`].
+    pub async fn answer(
+        &self,
+        question: Question,
+    ) -> Result<(Answerer, GenerationStream), ServiceError> {
+        let answerer = self.find(&question.model).await?;
+        let request = GenerationRequest {
+            model: answerer.served.clone(),
+            messages: question.messages,
+            sampling: question.sampling,
+        };
+        let stream = self.generator.generate(request).await?;
+        Ok((answerer, stream))
+    }
+
+    /// Tells what is in memory.
+    pub fn cache(&self) -> CacheStatus {
+        self.generator.cache()
+    }
+
+    async fn find(&self, name: &str) -> Result<Answerer, ServiceError> {
+        let models = Models::new(&*self.folders, &self.data_dir);
+        if let ModelReference::Base(_) = ModelReference::parse_name(name)? {
+            let base = models.resolve_name(name, &NoHub).await?;
+            return Ok(Answerer {
+                id: base.name.clone(),
+                fine_tuned: false,
+                merged: false,
+                served: ServedModel {
+                    key: format!("{}@{}", base.name, base.path.display()),
+                    weights: base.path.clone(),
+                    weights_digest: None,
+                    adapter: None,
+                    tokenizer: base.path,
+                },
+            });
+        }
+        self.fine_tuned(&models.show(name).await?)
+    }
+
+    fn fine_tuned(&self, model: &ModelSummary) -> Result<Answerer, ServiceError> {
+        let id = format!("{}:{}", model.id, model.version);
+        let jobs = Jobs::new(&*self.folders, &self.data_dir);
+        let base = match model.method {
+            Method::Lora => base_folder(&jobs, &model.job)?,
+            Method::Full => None,
+        };
+        let merged = base.is_none() && model.method == Method::Lora;
+        let adapter = base.is_some().then(|| model.path.join(ADAPTER));
+        let (weights, weights_digest) = match base {
+            Some((path, digest)) => (path, Some(digest)),
+            None => (model.path.clone(), None),
+        };
+        Ok(Answerer {
+            fine_tuned: true,
+            merged,
+            served: ServedModel {
+                // A version may be deleted and its number given to another job's result.
+                key: format!("{id}@{}", model.job.short()),
+                weights,
+                weights_digest,
+                adapter,
+                tokenizer: model.path.clone(),
+            },
+            id,
+        })
+    }
+}

@@ -1,0 +1,354 @@
+use std::{path::PathBuf, sync::Arc};
+
+use llmopt_domain::{
+    Digest, JobEventBody, JobRefusal, JobState, ModelName, ObjectKey, StateEvent, TrainingConfig,
+    TrainingEvent, TrainingJob,
+};
+use llmopt_storage::{
+    EventLog, FolderStore, Listing, MessageQueue, Page, RecordStore, StorageError,
+};
+use serde::Serialize;
+
+use crate::{
+    Datasets, Jobs, ModelHub, Models, NumberedEvent, ServiceError, TrainingRequest, blocking::blocking,
+    check_unchanged, clock::now_ms, job_log::JobLog, jobs::identity, prepare_training,
+};
+
+/// How often a change is tried anew where others change the same job.
+const ATTEMPTS: u32 = 20;
+/// Records and events read at once.
+const PART: u32 = 500;
+
+/// The stores of training jobs.
+#[derive(Clone)]
+pub struct JobStores {
+    /// Checkpoints and artifacts.
+    pub folders: Arc<dyn FolderStore>,
+    /// The jobs.
+    pub records: Arc<dyn RecordStore<TrainingJob>>,
+    /// Their logs.
+    pub logs: Arc<dyn EventLog>,
+    /// What wakes workers.
+    pub queue: Arc<dyn MessageQueue>,
+}
+
+/// The training jobs of a platform, as their owners see them.
+#[derive(Clone)]
+pub struct TrainingJobs {
+    stores: JobStores,
+    datasets: Datasets,
+    log: JobLog,
+    hub: Arc<dyn ModelHub>,
+    place: Place,
+}
+
+/// Where a platform keeps its files, and which code it runs.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// The folder of everything.
+    pub data_dir: PathBuf,
+    /// The version of the code that trains.
+    pub code_version: String,
+}
+
+/// What a user asks for who wants a model trained on uploaded datasets.
+#[derive(Clone, Debug)]
+pub struct JobRequest {
+    /// What to start from: a published model, `base:NAME`, or a Hub name. No folder: who asks may sit
+    /// elsewhere.
+    pub base_model: String,
+    /// The dataset to train on.
+    pub dataset: String,
+    /// The dataset to evaluate on, if any.
+    pub evaluation: Option<String>,
+    /// The name to publish under.
+    pub name: ModelName,
+    /// How to train.
+    pub config: TrainingConfig,
+}
+
+/// A job that was asked for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Submitted {
+    /// The job.
+    pub job: TrainingJob,
+    /// Whether it is new; the same inputs give the same job.
+    pub created: bool,
+}
+
+/// What was measured at one step.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct MetricPoint {
+    /// The optimizer step.
+    pub step: u64,
+    /// Mean loss over the step's trainable tokens, in nats.
+    pub loss: f64,
+    /// Norm of the gradient before clipping.
+    pub gradient_norm: f64,
+    /// The learning rate the step used.
+    pub learning_rate: f64,
+    /// Tokens per second since the run started or resumed, prompts included.
+    pub tokens_per_second: f64,
+}
+
+impl TrainingJobs {
+    /// Looks after the jobs in `stores`; base models that are not there are fetched from `hub`.
+    pub fn new(
+        stores: JobStores,
+        datasets: Datasets,
+        hub: Arc<dyn ModelHub>,
+        place: Place,
+    ) -> Self {
+        Self {
+            log: JobLog::new(Arc::clone(&stores.logs)),
+            stores,
+            datasets,
+            hub,
+            place,
+        }
+    }
+
+    /// Checks everything that can be wrong with a job, then queues it.
+    ///
+    /// # Errors
+    /// As [`prepare_training`], or [`ServiceError::UnknownDataset`].
+    pub async fn submit(&self, request: JobRequest) -> Result<Submitted, ServiceError> {
+        let base = Models::new(&*self.stores.folders, &self.place.data_dir)
+            .resolve_name(&request.base_model, &*self.hub)
+            .await?;
+        let dataset = self.datasets.path(&request.dataset).await?;
+        let evaluation = match &request.evaluation {
+            Some(id) => Some(self.datasets.path(id).await?),
+            None => None,
+        };
+        let training = TrainingRequest {
+            base,
+            dataset,
+            evaluation,
+            name: request.name,
+            config: request.config,
+            data_dir: self.place.data_dir.clone(),
+            code_version: self.place.code_version.clone(),
+        };
+        let prepared = blocking("prepare a job", move || prepare_training(training)).await?;
+        let datasets = [Some(request.dataset), request.evaluation];
+        let datasets = datasets.into_iter().flatten().collect();
+        let job = TrainingJob::new(prepared.id.short(), prepared.spec, datasets, now_ms());
+        match self.stores.records.create(&job).await {
+            Ok(_) => {}
+            Err(StorageError::RecordExists { .. }) => {
+                return Ok(Submitted {
+                    job: self.get(&job.id).await?,
+                    created: false,
+                });
+            }
+            Err(error) => return Err(error.into()),
+        }
+        // The record is the job; a log or a message that is missing is made up for.
+        self.log.state(&job.id, StateEvent::Queued).await?;
+        self.stores.queue.send(&job.id).await?;
+        Ok(Submitted { job, created: true })
+    }
+
+    /// Returns the job with this id.
+    ///
+    /// # Errors
+    /// [`ServiceError::UnknownTrainingJob`], or [`ServiceError::Storage`].
+    pub async fn get(&self, id: &str) -> Result<TrainingJob, ServiceError> {
+        Ok(stored(&*self.stores.records, id).await?.record)
+    }
+
+    /// Returns jobs, the last submitted first.
+    ///
+    /// # Errors
+    /// [`ServiceError::Storage`].
+    pub async fn list(&self, listing: &Listing) -> Result<Page<TrainingJob>, ServiceError> {
+        Ok(self.stores.records.list(listing).await?)
+    }
+
+    /// Returns the job's events after number `after`, at most `limit` of them.
+    ///
+    /// # Errors
+    /// [`ServiceError::UnknownTrainingJob`], or [`ServiceError::Storage`].
+    pub async fn events(
+        &self,
+        id: &str,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<NumberedEvent>, ServiceError> {
+        self.get(id).await?;
+        self.log.read(id, after, limit).await
+    }
+
+    /// Returns what was measured, one point a step; a step that was taken again counts once.
+    ///
+    /// # Errors
+    /// [`ServiceError::UnknownTrainingJob`], or [`ServiceError::Storage`].
+    pub async fn metrics(&self, id: &str) -> Result<Vec<MetricPoint>, ServiceError> {
+        self.get(id).await?;
+        let mut points = std::collections::BTreeMap::new();
+        let mut after = 0;
+        loop {
+            let events = self.log.read(id, after, PART).await?;
+            let Some(last) = events.last() else {
+                return Ok(points.into_values().collect());
+            };
+            after = last.sequence;
+            for point in events.iter().filter_map(metric_point) {
+                points.insert(point.step, point);
+            }
+        }
+    }
+
+    /// Returns the steps of the job's checkpoints, in order.
+    ///
+    /// # Errors
+    /// [`ServiceError::UnknownTrainingJob`], or [`ServiceError::Storage`].
+    pub async fn checkpoints(&self, id: &str) -> Result<Vec<u64>, ServiceError> {
+        let job = identity(&self.get(id).await?.spec)?;
+        self.files().checkpoints(&job).await
+    }
+
+    /// Stops the job: at once, or where a worker has it as soon as it has saved a checkpoint.
+    ///
+    /// # Errors
+    /// [`ServiceError::JobState`] if the job has ended.
+    pub async fn stop(&self, id: &str) -> Result<TrainingJob, ServiceError> {
+        let job = self.change(id, |job| job.stopped(now_ms())).await?;
+        let event = if job.state == JobState::Stopped {
+            StateEvent::Stopped
+        } else {
+            StateEvent::StopRequested
+        };
+        self.log.state(id, event).await?;
+        Ok(job)
+    }
+
+    /// Queues a job again that was stopped or failed, from its last checkpoint, or from the one after
+    /// `checkpoint` steps; later ones are deleted then.
+    ///
+    /// # Errors
+    /// [`ServiceError::JobState`] if it is neither, [`ServiceError::NoCheckpoint`],
+    /// [`ServiceError::JobChanged`] if its inputs are not what they were.
+    pub async fn resume(
+        &self,
+        id: &str,
+        checkpoint: Option<u64>,
+    ) -> Result<TrainingJob, ServiceError> {
+        let job = self.get(id).await?;
+        if let Err(refusal) = job.resumed(None, now_ms()) {
+            return Err(refused(&job, &refusal));
+        }
+        let (spec, version) = (job.spec.clone(), self.place.code_version.clone());
+        blocking("check a job", move || check_unchanged(&spec, &version)).await?;
+        let digest = identity(&job.spec)?;
+        let from = self.rewind(&digest, checkpoint).await?;
+        let job = self.change(id, |job| job.resumed(from, now_ms())).await?;
+        let event = StateEvent::Resumed { step: from };
+        self.log.state(id, event).await?;
+        self.stores.queue.send(id).await?;
+        Ok(job)
+    }
+
+    /// Deletes checkpoints after the one asked for; returns the one to go on from.
+    async fn rewind(&self, job: &Digest, to: Option<u64>) -> Result<Option<u64>, ServiceError> {
+        let available = self.files().checkpoints(job).await?;
+        let Some(step) = to else {
+            return Ok(available.last().copied());
+        };
+        if !available.contains(&step) {
+            return Err(ServiceError::NoCheckpoint { step, available });
+        }
+        for &later in available.iter().filter(|&&other| other > step) {
+            let key = ObjectKey::checkpoint(job, later);
+            self.stores.folders.delete(&key).await?;
+        }
+        Ok(Some(step))
+    }
+
+    async fn change(
+        &self,
+        id: &str,
+        change: impl Fn(&TrainingJob) -> Result<TrainingJob, JobRefusal>,
+    ) -> Result<TrainingJob, ServiceError> {
+        let mut attempt = 0;
+        loop {
+            let stored = stored(&*self.stores.records, id).await?;
+            let job = stored.record;
+            let changed = change(&job).map_err(|refusal| refused(&job, &refusal))?;
+            match self.stores.records.replace(stored.revision, &changed).await {
+                Ok(stored) => return Ok(stored.record),
+                Err(StorageError::Conflict { .. }) if attempt < ATTEMPTS => attempt += 1,
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    fn files(&self) -> Jobs<'_> {
+        Jobs::new(&*self.stores.folders, &self.place.data_dir)
+    }
+}
+
+/// Returns the record of the job with this id.
+pub(crate) async fn stored(
+    records: &dyn RecordStore<TrainingJob>,
+    id: &str,
+) -> Result<llmopt_storage::Stored<TrainingJob>, ServiceError> {
+    records.get(id).await.map_err(|error| match error {
+        StorageError::NoRecord { .. } => ServiceError::UnknownTrainingJob(id.to_owned()),
+        error => error.into(),
+    })
+}
+
+/// Returns the jobs that are queued or running.
+pub(crate) async fn active_jobs(
+    records: &dyn RecordStore<TrainingJob>,
+) -> Result<Vec<TrainingJob>, ServiceError> {
+    let mut jobs = Vec::new();
+    for state in [JobState::Queued, JobState::Running] {
+        let mut listing = Listing {
+            group: Some(state.as_str().to_owned()),
+            after: None,
+            limit: PART,
+        };
+        loop {
+            let page = records.list(&listing).await?;
+            jobs.extend(page.records.into_iter().map(|stored| stored.record));
+            listing.after = page.next;
+            if listing.after.is_none() {
+                break;
+            }
+        }
+    }
+    Ok(jobs)
+}
+
+fn refused(job: &TrainingJob, refusal: &JobRefusal) -> ServiceError {
+    ServiceError::JobState {
+        id: job.id.clone(),
+        state: match refusal {
+            JobRefusal::State(state) => *state,
+            JobRefusal::Claimed { .. } | JobRefusal::Lost | JobRefusal::Exhausted => job.state,
+        },
+    }
+}
+
+fn metric_point(entry: &NumberedEvent) -> Option<MetricPoint> {
+    match &entry.event.body {
+        JobEventBody::Training(TrainingEvent::Step {
+            step,
+            loss,
+            gradient_norm,
+            learning_rate,
+            tokens_per_second,
+            ..
+        }) => Some(MetricPoint {
+            step: *step,
+            loss: *loss,
+            gradient_norm: *gradient_norm,
+            learning_rate: *learning_rate,
+            tokens_per_second: *tokens_per_second,
+        }),
+        _ => None,
+    }
+}

@@ -1,0 +1,144 @@
+//! A job that has a record: claimed, tended while it is trained, and ended in the record.
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use llmopt_service::{
+    Claimed, ClaimedJob, JobWorker, Jobs, ServiceError, Tended, check_unchanged,
+};
+use llmopt_storage::FolderStore;
+use tokio::{runtime::Runtime, task::JoinHandle};
+
+use crate::{Events, Outcome, StopSignal, TrainerError, Worker, run_job};
+
+/// How often the record is looked at.
+const BEAT: Duration = Duration::from_millis(250);
+
+/// Where a worker does its job.
+pub struct JobPlace<'a> {
+    /// Checkpoints and artifacts.
+    pub folders: &'a dyn FolderStore,
+    /// The folder of everything.
+    pub data_dir: &'a Path,
+    /// What drives the stores.
+    pub runtime: &'a Runtime,
+    /// Asks the worker to end after the step it is at.
+    pub stop: &'a StopSignal,
+    /// The version of the code that trains.
+    pub code_version: &'a str,
+}
+
+/// How a worker's part of a job ended; the record says the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JobEnd {
+    /// The job is over: published, failed or stopped, now or before.
+    Over,
+    /// It was given back, or another worker has it.
+    Left,
+}
+
+/// Claims the job called `id`, trains it and notes the end in its record.
+///
+/// # Errors
+/// If the stores do not answer; the job is another worker's once the claim has expired.
+pub fn run_claimed(
+    worker: &JobWorker,
+    id: &str,
+    place: &JobPlace<'_>,
+) -> Result<JobEnd, TrainerError> {
+    let claimed = match place.runtime.block_on(worker.claim(id))? {
+        Claimed::Mine(claimed) => Arc::new(claimed),
+        Claimed::Busy(_) => return Ok(JobEnd::Left),
+        Claimed::Over(_) => return Ok(JobEnd::Over),
+    };
+    let tending = tend(Arc::clone(&claimed), place);
+    let trained = train(&claimed, place);
+    tending.abort();
+    // Waited for: what it was at must not come after the end.
+    let _ = place.runtime.block_on(tending);
+    end(&claimed, trained, place.runtime)
+}
+
+fn train(claimed: &ClaimedJob, place: &JobPlace<'_>) -> Result<Outcome, TrainerError> {
+    let record = place.runtime.block_on(claimed.record());
+    check_unchanged(&record.spec, place.code_version)?;
+    let job = record
+        .spec
+        .identity()
+        .map_err(|source| TrainerError::Event(source.into()))?;
+    let jobs = Jobs::new(place.folders, place.data_dir);
+    let _lock = jobs.lock(&job)?;
+    jobs.save(&job, &record.spec)?;
+    let worker = Worker {
+        store: place.folders,
+        runtime: place.runtime,
+        stop: place.stop,
+        claim: Some(claimed),
+    };
+    run_job(&record.spec, true, &worker, &mut Events::Job(claimed))
+}
+
+/// Tends the job until it is told not to. A worker that has lost its job stops as if it were asked to,
+/// and cannot publish.
+fn tend(claimed: Arc<ClaimedJob>, place: &JobPlace<'_>) -> JoinHandle<()> {
+    let stop = place.stop.clone();
+    place.runtime.spawn(async move {
+        loop {
+            tokio::time::sleep(BEAT).await;
+            match claimed.tend().await {
+                Ok(Tended::GoOn) => {}
+                Ok(Tended::Stop) => stop.request(),
+                Ok(Tended::Lost) => {
+                    tracing::warn!("another worker has this job now");
+                    return stop.request();
+                }
+                Err(error) => tracing::warn!(%error, "the job's record cannot be reached"),
+            }
+        }
+    })
+}
+
+fn end(
+    claimed: &ClaimedJob,
+    trained: Result<Outcome, TrainerError>,
+    runtime: &Runtime,
+) -> Result<JobEnd, TrainerError> {
+    let (noted, end) = match trained {
+        Ok(Outcome::Published) => (runtime.block_on(claimed.succeed()), JobEnd::Over),
+        Ok(Outcome::Interrupted) => {
+            let reason = "the trainer was asked to stop";
+            (runtime.block_on(claimed.release(reason)), JobEnd::Left)
+        }
+        Err(TrainerError::Service(error @ ServiceError::JobRunning { .. })) => {
+            let reason = error.to_string();
+            (runtime.block_on(claimed.release(&reason)), JobEnd::Left)
+        }
+        Err(TrainerError::Service(ServiceError::ClaimLost { .. })) => (Ok(()), JobEnd::Left),
+        Err(error) => {
+            let message = explanation(&error);
+            tracing::error!(%message, "the job failed");
+            (runtime.block_on(claimed.fail(&message)), JobEnd::Over)
+        }
+    };
+    match noted {
+        Ok(()) => Ok(end),
+        Err(ServiceError::ClaimLost { .. }) => Ok(JobEnd::Left),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Joins what an error and its sources say, and what to do next.
+fn explanation(error: &TrainerError) -> String {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    match error {
+        TrainerError::Service(error) => match error.next_step() {
+            Some(next) => format!("{text}; {next}"),
+            None => text,
+        },
+        _ => text,
+    }
+}
