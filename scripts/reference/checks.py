@@ -17,6 +17,10 @@ class Checks:
         said = f"{'ok' if holds else 'FAIL'} {self.subject}: {name}"
         print(f"{said} ({detail})" if detail else said, flush=True)
 
+    def skip(self, name, missing):
+        """Says that checks were not made, and what they need."""
+        print(f"skip {self.subject}: {name} ({missing})", flush=True)
+
     def finish(self):
         """Ends the program, with an error if a check failed."""
         sys.exit(1 if self.failed else 0)

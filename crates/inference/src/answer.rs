@@ -51,21 +51,22 @@ pub(crate) struct Answerer {
 impl Answerer {
     /// Answers a request, unless nobody waits for the answer any more.
     pub(crate) fn answer(&mut self, job: Job) {
-        let Job { key, events, lease, .. } = &job;
-        if events.is_closed() {
+        if job.events.is_closed() {
             return;
         }
-        let end = match self.generate(&job) {
-            Ok(Some(finished)) => Ok(finished),
-            Ok(None) => return,
-            Err(error) => Err(error.for_answer(key)),
-        };
-        // The reader may be gone, and the model must be free before it can see the end.
-        let _ = (events.try_send(end), lease);
+        let end = self.generate(&job);
+        let Job { key, events, lease, .. } = job;
+        // Whoever sees the end finds the model idle.
+        drop(lease);
+        let end = end.map_err(|error| error.for_answer(&key)).transpose();
+        // A reader that is gone does not matter.
+        end.map(|end| events.try_send(end));
     }
 
+    /// Returns the last event, or none if the answer was cancelled.
     fn generate(&mut self, job: &Job) -> Result<Option<GenerationEvent>, InferenceError> {
-        let room = (self.context.options().context_tokens as usize).saturating_sub(job.prompt.len());
+        let room = self.context.options().context_tokens as usize;
+        let room = room.saturating_sub(job.prompt.len());
         let request = TokenRequest {
             prompt: &job.prompt,
             sampler: Sampler::new(&job.sampling),
@@ -76,22 +77,17 @@ impl Answerer {
         };
         let mut text = AnswerText::new(&self.encoder, job);
         let end = tokens::generate(&mut self.context, request, |token| text.take(token))?;
-        let End::Finished(finish_reason) = end else { return Ok(None) };
-        let (completion_tokens, first_token) = text.finish()?;
-        Ok(Some(GenerationEvent::Finished {
-            finish_reason,
-            prompt_tokens: count(job.prompt.len()),
-            completion_tokens,
-            cached: job.cached,
-            first_token_ms: u64::try_from(first_token.as_millis()).unwrap_or(u64::MAX),
-        }))
+        match end {
+            End::Finished(reason) => text.finish(reason).map(Some),
+            End::Cancelled => Ok(None),
+        }
     }
 }
 
 /// The text of an answer as its tokens come.
 struct AnswerText<'a> {
     stream: TextStream<'a>,
-    stops: Option<StopFilter>,
+    outlet: Outlet<'a>,
     job: &'a Job,
     tokens: u32,
     first_token: Option<Duration>,
@@ -101,7 +97,7 @@ impl<'a> AnswerText<'a> {
     fn new(encoder: &'a Encoder, job: &'a Job) -> Self {
         Self {
             stream: encoder.stream(),
-            stops: Some(StopFilter::new(&job.sampling.stop)),
+            outlet: Outlet { stops: StopFilter::new(&job.sampling.stop), events: &job.events },
             job,
             tokens: 0,
             first_token: None,
@@ -111,27 +107,69 @@ impl<'a> AnswerText<'a> {
     fn take(&mut self, token: u32) -> Result<ControlFlow<FinishReason>, InferenceError> {
         self.tokens += 1;
         self.first_token.get_or_insert_with(|| self.job.asked.elapsed());
-        let Some(part) = self.stream.push(token)? else {
-            return Ok(ControlFlow::Continue(()));
-        };
-        Ok(self.pass(&part))
+        let part = self.stream.push(token)?;
+        Ok(match part.map(|part| self.outlet.pass(&part)) {
+            Some(Found::Stop) => ControlFlow::Break(FinishReason::Stop),
+            Some(Found::Nothing) | None => ControlFlow::Continue(()),
+        })
     }
 
-    /// Sends what is sure to come before any stop.
-    fn pass(&mut self, part: &str) -> ControlFlow<FinishReason> {
-        let Some(stops) = &mut self.stops else {
-            return ControlFlow::Break(FinishReason::Stop);
+    /// Sends what was not sure until now, and says how it ended.
+    fn finish(self, reason: FinishReason) -> Result<GenerationEvent, InferenceError> {
+        let Self { stream, outlet, job, .. } = self;
+        let first_token = self.first_token.unwrap_or_else(|| job.asked.elapsed());
+        let finish_reason = match outlet.finish(stream.finish()?) {
+            Found::Stop => FinishReason::Stop,
+            Found::Nothing => reason,
         };
-        match stops.push(part) {
+        Ok(GenerationEvent::Finished {
+            finish_reason,
+            prompt_tokens: u32::try_from(job.prompt.len()).unwrap_or(u32::MAX),
+            completion_tokens: self.tokens,
+            cached: job.cached,
+            first_token_ms: u64::try_from(first_token.as_millis()).unwrap_or(u64::MAX),
+        })
+    }
+}
+
+/// Lets text out to the reader up to the first stop.
+struct Outlet<'a> {
+    stops: StopFilter,
+    events: &'a Events,
+}
+
+/// Whether a stop was found.
+enum Found {
+    Stop,
+    Nothing,
+}
+
+impl Outlet<'_> {
+    fn pass(&mut self, part: &str) -> Found {
+        match self.stops.push(part) {
             Passed::Text(text) => {
                 self.send(text);
-                ControlFlow::Continue(())
+                Found::Nothing
             }
             Passed::Stopped(text) => {
-                self.stops = None;
                 self.send(text);
-                ControlFlow::Break(FinishReason::Stop)
+                Found::Stop
             }
+            Passed::Nothing => Found::Stop,
+        }
+    }
+
+    fn finish(mut self, rest: Option<String>) -> Found {
+        let found = self.pass(rest.as_deref().unwrap_or_default());
+        let held = self.stops.finish();
+        self.send(held);
+        found
+    }
+
+    fn send(&self, text: String) {
+        if !text.is_empty() {
+            // A reader that is gone is noticed before the next token.
+            let _ = self.events.try_send(Ok(GenerationEvent::Text { text }));
         }
     }
 }

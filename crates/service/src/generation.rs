@@ -2,6 +2,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use llmopt_domain::{Message, Method};
 use llmopt_storage::FolderStore;
+use serde::Serialize;
 
 use crate::{
     CacheStatus, GenerationRequest, GenerationStream, Jobs, ModelReference, ModelSummary, Models,
@@ -30,16 +31,28 @@ pub struct Question {
 }
 
 /// A model that was found for a question.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answerer {
     /// Its whole id, the version included.
     pub id: String,
-    /// Whether it was trained here.
-    pub fine_tuned: bool,
-    /// Whether its weights are the merged ones, which are of 16 bits, because its base is not here.
-    pub merged: bool,
+    /// What of it answers.
+    pub weights: AnswerWeights,
     /// What the generator loads.
     pub served: ServedModel,
+}
+
+/// What of a model answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AnswerWeights {
+    /// A base model's.
+    Base,
+    /// A base model's with an adapter on them, as trained.
+    Adapter,
+    /// Those that an adapter was merged into, which are of 16 bits: its base is not here.
+    Merged,
+    /// Those that training changed, all of them.
+    Full,
 }
 
 impl Generation {
@@ -85,8 +98,7 @@ impl Generation {
             let base = models.resolve_name(name, &NoHub).await?;
             return Ok(Answerer {
                 id: base.name.clone(),
-                fine_tuned: false,
-                merged: false,
+                weights: AnswerWeights::Base,
                 served: ServedModel {
                     key: format!("{}@{}", base.name, base.path.display()),
                     weights: base.path.clone(),
@@ -106,19 +118,22 @@ impl Generation {
             Method::Lora => base_folder(&jobs, &model.job)?,
             Method::Full => None,
         };
-        let merged = base.is_none() && model.method == Method::Lora;
+        let weights = match (model.method, &base) {
+            (Method::Lora, Some(_)) => AnswerWeights::Adapter,
+            (Method::Lora, None) => AnswerWeights::Merged,
+            (Method::Full, _) => AnswerWeights::Full,
+        };
         let adapter = base.is_some().then(|| model.path.join(ADAPTER));
-        let (weights, weights_digest) = match base {
+        let (folder, weights_digest) = match base {
             Some((path, digest)) => (path, Some(digest)),
             None => (model.path.clone(), None),
         };
         Ok(Answerer {
-            fine_tuned: true,
-            merged,
+            weights,
             served: ServedModel {
                 // A version may be deleted and its number given to another job's result.
                 key: format!("{id}@{}", model.job.short()),
-                weights,
+                weights: folder,
                 weights_digest,
                 adapter,
                 tokenizer: model.path.clone(),

@@ -5,6 +5,7 @@
 //! line, an HTTP route), the environment, the network, tensors or any particular store; prints nothing.
 
 mod blocking;
+mod catalog;
 mod clock;
 mod datasets;
 mod dispatcher;
@@ -12,6 +13,7 @@ mod error;
 mod evaluation;
 mod generation;
 mod generator;
+mod health;
 mod hub;
 mod init;
 mod job_claim;
@@ -25,15 +27,17 @@ mod tokens;
 mod training;
 mod training_jobs;
 
+pub use catalog::{CatalogModel, ModelCatalog};
 pub use datasets::{DatasetUpload, Datasets, Uploaded};
 pub use dispatcher::{Dispatch, Dispatcher};
 pub use error::ServiceError;
 pub use evaluation::{EvaluationRequest, Weights, prepare_evaluation};
-pub use generation::{Answerer, Generation, Question};
+pub use generation::{AnswerWeights, Answerer, Generation, Question};
 pub use generator::{
     CacheStatus, FinishReason, GenerationError, GenerationEvent, GenerationRequest, GenerationStream,
     Sampling, ServedModel, TextGenerator,
 };
+pub use health::{Check, Health, JobCounts, Status};
 pub use hub::{HubFailure, ModelHub};
 pub use init::{InitRequest, ModelSizes, NewModel, init_model};
 pub use job_claim::{Claimed, ClaimedJob, JobWorker, Tended};

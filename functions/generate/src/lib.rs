@@ -1,1 +1,62 @@
-//! Generates text over HTTP, whole or as a stream.
+//! `/generate`: asks a model, for the whole answer, a stream of it, or the answers to many questions.
+//!
+//! Knows how a question is asked and an answer shown. Does not know how text is generated, nor where.
+
+mod answer;
+mod batch;
+mod request;
+mod stream;
+
+use std::time::Duration;
+
+use axum::{
+    Json, Router,
+    extract::State,
+    http::{HeaderMap, header},
+    response::{IntoResponse, Response},
+    routing::post,
+};
+use llmopt_http::{JsonBody, Problem};
+use llmopt_service::Generation;
+
+use request::GenerateRequest;
+
+/// What the routes work with.
+#[derive(Clone)]
+pub struct GenerateState {
+    /// Who answers.
+    pub generation: Generation,
+    /// How long an answer may take.
+    pub timeout: Duration,
+}
+
+/// Returns the routes over `state`.
+pub fn router(state: GenerateState) -> Router {
+    Router::new()
+        .route("/generate", post(generate))
+        .route("/generate/batch", post(batch::generate_batch))
+        .with_state(state)
+}
+
+/// Answers one question: as JSON, or where `stream` is set or `text/event-stream` is accepted, as a
+/// stream of `text` events that ends with one `done` or `error`.
+async fn generate(
+    State(state): State<GenerateState>,
+    headers: HeaderMap,
+    JsonBody(request): JsonBody<GenerateRequest>,
+) -> Result<Response, Problem> {
+    let streams = request.stream.unwrap_or_else(|| accepts_stream(&headers));
+    let question = request.validate("")?;
+    if streams {
+        Ok(stream::stream_answer(&state, question)
+            .await?
+            .into_response())
+    } else {
+        Ok(Json(answer::whole_answer(&state, question).await?).into_response())
+    }
+}
+
+fn accepts_stream(headers: &HeaderMap) -> bool {
+    let accept = headers.get(header::ACCEPT).and_then(|it| it.to_str().ok());
+    accept.is_some_and(|accept| accept.contains("text/event-stream"))
+}

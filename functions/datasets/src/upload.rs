@@ -1,0 +1,140 @@
+use axum::{
+    Json,
+    body::{Body, Bytes},
+    extract::{FromRequest, Multipart, Request, State, multipart::Field},
+    http::{HeaderMap, StatusCode, header},
+};
+use futures::{Stream, StreamExt, TryStreamExt};
+use llmopt_http::{Code, Parameters, Problem, Validation};
+use llmopt_service::{DatasetUpload, Datasets};
+use serde::Deserialize;
+
+use crate::view::DatasetView;
+
+/// The largest file that is taken, in bytes.
+const LARGEST: u64 = 4 << 30;
+/// The longest name, in bytes.
+const LONGEST_NAME: usize = 200;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct UploadParameters {
+    /// What the file is called; its extension tells the format.
+    name: Option<String>,
+}
+
+/// Takes a file, as the whole body or as the part `file` of a form, and keeps it with a report.
+pub(crate) async fn create_dataset(
+    State(datasets): State<Datasets>,
+    Parameters(parameters): Parameters<UploadParameters>,
+    request: Request,
+) -> Result<(StatusCode, Json<DatasetView>), Problem> {
+    let content_type = content_type(request.headers());
+    let upload = if content_type.starts_with("multipart/form-data") {
+        of_form(&datasets, parameters.name, request).await?
+    } else {
+        let name = parameters
+            .name
+            .unwrap_or_else(|| default_name(&content_type).to_owned());
+        let body = request.into_body();
+        of_body(&datasets, &name, body).await?
+    };
+    let uploaded = datasets.finish(upload).await?;
+    let status = if uploaded.created {
+        StatusCode::CREATED
+    } else {
+        StatusCode::OK
+    };
+    Ok((status, Json(uploaded.dataset.into())))
+}
+
+async fn of_body(datasets: &Datasets, name: &str, body: Body) -> Result<DatasetUpload, Problem> {
+    let bytes = body
+        .into_data_stream()
+        .map_err(|error| broken(&error.to_string()));
+    receive(datasets, name, bytes).await
+}
+
+async fn of_form(
+    datasets: &Datasets,
+    name: Option<String>,
+    request: Request,
+) -> Result<DatasetUpload, Problem> {
+    let form = Multipart::from_request(request, &()).await;
+    let mut form = form.map_err(|rejection| broken(&rejection.body_text()))?;
+    while let Some(field) = form
+        .next_field()
+        .await
+        .map_err(|error| broken(&error.body_text()))?
+    {
+        if field.name() == Some("file") {
+            let name = name.or_else(|| field.file_name().map(str::to_owned));
+            let name = name.unwrap_or_else(|| "dataset".to_owned());
+            return receive(datasets, &name, parts(field)).await;
+        }
+    }
+    Err(Problem::new(
+        Code::InvalidRequest,
+        "the form has no part `file`: send one with `curl -F file=@rows.jsonl`, or the file as the whole body",
+    ))
+}
+
+fn parts(field: Field<'_>) -> impl Stream<Item = Result<Bytes, Problem>> + '_ {
+    field.map_err(|error| broken(&error.body_text()))
+}
+
+async fn receive(
+    datasets: &Datasets,
+    name: &str,
+    bytes: impl Stream<Item = Result<Bytes, Problem>>,
+) -> Result<DatasetUpload, Problem> {
+    check_name(name)?;
+    let mut upload = datasets.upload(name).await?;
+    let mut received = 0;
+    futures::pin_mut!(bytes);
+    while let Some(part) = bytes.next().await {
+        let part = part?;
+        received += part.len() as u64;
+        if received > LARGEST {
+            return Err(Problem::new(
+                Code::BodyTooLarge,
+                format!("expected at most {LARGEST} bytes: split the file"),
+            ));
+        }
+        upload.write(&part).await?;
+    }
+    Ok(upload)
+}
+
+fn check_name(name: &str) -> Result<(), Problem> {
+    let mut validation = Validation::default();
+    let fits = (1..=LONGEST_NAME).contains(&name.len()) && !name.chars().any(char::is_control);
+    validation.require(fits, "name", || {
+        format!("expected 1 to {LONGEST_NAME} bytes without control characters")
+    });
+    validation.finish()
+}
+
+fn content_type(headers: &HeaderMap) -> String {
+    let value = headers.get(header::CONTENT_TYPE);
+    let text = value.and_then(|value| value.to_str().ok());
+    text.unwrap_or_default().to_ascii_lowercase()
+}
+
+/// Names a file that has no name for what its sender says it is.
+fn default_name(content_type: &str) -> &'static str {
+    match content_type.split(';').next().unwrap_or_default().trim() {
+        "text/csv" => "dataset.csv",
+        "text/tab-separated-values" => "dataset.tsv",
+        "application/json" => "dataset.json",
+        "application/jsonl" | "application/x-ndjson" | "application/x-jsonlines" => "dataset.jsonl",
+        _ => "dataset",
+    }
+}
+
+fn broken(what: &str) -> Problem {
+    Problem::new(
+        Code::InvalidRequest,
+        format!("the upload broke off and nothing of it was kept: {what}"),
+    )
+}

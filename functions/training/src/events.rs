@@ -1,0 +1,174 @@
+use std::{collections::VecDeque, convert::Infallible, time::Duration};
+
+use axum::{
+    Json,
+    extract::{Path, State},
+    http::{HeaderMap, header},
+    response::{
+        IntoResponse, Response, Sse,
+        sse::{Event, KeepAlive},
+    },
+};
+use futures::{Stream, stream};
+use llmopt_domain::{JobEvent, JobEventBody};
+use llmopt_http::{Parameters, Problem, Validation, timestamp};
+use llmopt_service::{NumberedEvent, TrainingJobs};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::TrainingState;
+
+/// How often a live stream looks for more.
+const POLL: Duration = Duration::from_millis(200);
+const DEFAULT_LIMIT: u32 = 100;
+const MAX_LIMIT: u32 = 1_000;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct EventParameters {
+    /// Only events with a greater number.
+    after: Option<u64>,
+    /// Events at most, 1 to 1,000; a live stream has no limit.
+    limit: Option<u32>,
+}
+
+/// An event as it is shown.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+struct EventView {
+    sequence: u64,
+    time: String,
+    #[serde(flatten)]
+    body: Map<String, Value>,
+}
+
+#[derive(Debug, Serialize)]
+struct EventsView {
+    data: Vec<EventView>,
+    /// The number to ask for later events with.
+    last: u64,
+}
+
+/// Lists a job's events, or, where `text/event-stream` is accepted, sends them as they happen until
+/// the job has ended. A stream that broke goes on after its `Last-Event-ID`.
+pub(crate) async fn list_events(
+    State(state): State<TrainingState>,
+    Path(id): Path<String>,
+    Parameters(parameters): Parameters<EventParameters>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let after = last_event_id(&headers).or(parameters.after).unwrap_or(0);
+    if accepts_stream(&headers) {
+        // An unknown job is a problem, not a stream.
+        state.jobs.get(&id).await?;
+        let events = live(state.jobs, id, after);
+        return Ok(Sse::new(events)
+            .keep_alive(KeepAlive::default())
+            .into_response());
+    }
+    let limit = parameters.limit.unwrap_or(DEFAULT_LIMIT);
+    let mut validation = Validation::default();
+    validation.require((1..=MAX_LIMIT).contains(&limit), "limit", || {
+        format!("expected 1 to {MAX_LIMIT}, found {limit}")
+    });
+    validation.finish()?;
+    let events = state.jobs.events(&id, after, limit).await?;
+    let last = events.last().map_or(after, |event| event.sequence);
+    let data = events.into_iter().map(EventView::from).collect();
+    Ok(Json(EventsView { data, last }).into_response())
+}
+
+/// Where a live stream stands.
+struct Live {
+    jobs: TrainingJobs,
+    id: String,
+    after: u64,
+    waiting: VecDeque<NumberedEvent>,
+    ended: bool,
+}
+
+fn live(
+    jobs: TrainingJobs,
+    id: String,
+    after: u64,
+) -> impl Stream<Item = Result<Event, Infallible>> {
+    let live = Live {
+        jobs,
+        id,
+        after,
+        waiting: VecDeque::new(),
+        ended: false,
+    };
+    stream::unfold(live, |mut live| async {
+        let event = live.next().await?;
+        Some((Ok(event), live))
+    })
+}
+
+impl Live {
+    async fn next(&mut self) -> Option<Event> {
+        while !self.ended {
+            if let Some(event) = self.waiting.pop_front() {
+                return Some(self.send(event));
+            }
+            match self.jobs.events(&self.id, self.after, MAX_LIMIT).await {
+                Ok(events) if events.is_empty() => {
+                    // Also where the last event was sent before, or never written.
+                    if self.is_over().await {
+                        return None;
+                    }
+                    tokio::time::sleep(POLL).await;
+                }
+                Ok(events) => self.waiting.extend(events),
+                Err(error) => {
+                    self.ended = true;
+                    let problem = Problem::from(error).to_json(None);
+                    return Some(Event::default().event("error").data(problem.to_string()));
+                }
+            }
+        }
+        None
+    }
+
+    fn send(&mut self, event: NumberedEvent) -> Event {
+        self.after = event.sequence;
+        if let JobEventBody::State(state) = &event.event.body {
+            // A job that was resumed has events after its end.
+            self.ended = state.is_final() && self.waiting.is_empty();
+        }
+        let view = EventView::from(event);
+        let name = view.body.get("event").and_then(Value::as_str);
+        Event::default()
+            .id(view.sequence.to_string())
+            .event(name.unwrap_or("message"))
+            .data(serde_json::to_string(&view).unwrap_or_default())
+    }
+
+    async fn is_over(&self) -> bool {
+        let job = self.jobs.get(&self.id).await;
+        job.map_or(true, |job| !job.state.is_active())
+    }
+}
+
+impl From<NumberedEvent> for EventView {
+    fn from(numbered: NumberedEvent) -> Self {
+        let JobEvent { time_ms, body } = numbered.event;
+        let body = match serde_json::to_value(body) {
+            Ok(Value::Object(map)) => map,
+            _ => Map::new(),
+        };
+        Self {
+            sequence: numbered.sequence,
+            time: timestamp(time_ms),
+            body,
+        }
+    }
+}
+
+fn accepts_stream(headers: &HeaderMap) -> bool {
+    let accept = headers.get(header::ACCEPT).and_then(|it| it.to_str().ok());
+    accept.is_some_and(|accept| accept.contains("text/event-stream"))
+}
+
+fn last_event_id(headers: &HeaderMap) -> Option<u64> {
+    headers.get("last-event-id")?.to_str().ok()?.parse().ok()
+}
