@@ -60,7 +60,10 @@ ensure_llama_cpp() {
 
 # The llama.cpp that the serving crate is built from.
 serving_llama_cpp() {
-  cargo metadata --locked --format-version 1 | python3 -c '
+  local host
+  host=$(rustc -vV | sed -n 's/^host: //p')
+  # Without a platform, it would fetch the crates of all of them.
+  cargo metadata --locked --format-version 1 --filter-platform "$host" | python3 -c '
 import json, pathlib, sys
 packages = json.load(sys.stdin)["packages"]
 found = [p["manifest_path"] for p in packages if p["name"] == "llama-cpp-sys-2"]

@@ -10,15 +10,20 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import torch
 from gguf import GGMLQuantizationType, GGUFReader
 from gguf.quants import dequantize
+from peft import PeftModel
 from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM
+from transformers.utils import logging
 
 from checks import Checks
 
 TYPES = ("f32", "f16", "q8_0")
 # What the converter guesses from a folder's name and a model card; a file of ours does not depend on either.
 GUESSED = ("general.name", "general.basename", "general.finetune", "general.version", "general.size_label")
+DENIED = ("tokenizer.ggml.add_bos_token", "tokenizer.ggml.add_eos_token")
 VOCABULARY = ("model", "pre", "tokens", "token_type", "merges")
 LAYERS = {
     "attn.c_attn": "attn_qkv",
@@ -46,6 +51,11 @@ def tensors(reader):
     }
 
 
+def matrices(reader):
+    """Returns a file's tensors of 32-bit floats by name, as arrays."""
+    return {tensor.name: tensor.data for tensor in reader.tensors}
+
+
 def first_difference(ours, theirs):
     """Says what differs first between two dictionaries, and in what."""
     for key in sorted(ours.keys() | theirs.keys()):
@@ -57,17 +67,25 @@ def first_difference(ours, theirs):
     return ""
 
 
-def check_pair(checks, folder, name):
-    """Checks our file against our second run and theirs; returns the reader of ours."""
+def check_same(checks, name, ours, theirs):
+    """Checks that two dictionaries are equal."""
+    difference = first_difference(ours, theirs)
+    checks.that(ours and not difference, f"{name} as the converter's", difference or f"{len(ours)} of them")
+
+
+def open_pair(checks, folder, name):
+    """Checks our file against our second run, and its metadata against the converter's; returns both readers."""
     paths = {run: folder / f"{name}.{run}.gguf" for run in ("ours", "again", "theirs")}
     same = paths["ours"].read_bytes() == paths["again"].read_bytes()
     checks.that(same, f"{name}: a second run gives the same bytes")
-    ours, theirs = GGUFReader(paths["ours"]), GGUFReader(paths["theirs"])
-    for what, read in (("metadata", metadata), ("tensors", tensors)):
-        mine, other = read(ours), read(theirs)
-        difference = first_difference(mine, other)
-        checks.that(mine and not difference, f"{name}: {what} as the converter's", difference or f"{len(mine)} of them")
-    return ours
+    readers = GGUFReader(paths["ours"]), GGUFReader(paths["theirs"])
+    ours, theirs = map(metadata, readers)
+    # The converter says only what a tokenizer's file says; llama.cpp takes silence for no.
+    for key in DENIED:
+        if key not in theirs and ours.get(key, (None, True))[1] is False:
+            del ours[key]
+    check_same(checks, f"{name}: metadata", ours, theirs)
+    return readers
 
 
 def check_kinds(checks, name, kind, reader):
@@ -89,19 +107,46 @@ def check_values(checks, folder, name, kind, reader):
         read = dequantize(tensor.data, GGMLQuantizationType(tensor.tensor_type))
         exact = weights[f"transformer.h.1.{layer}.weight"].float().numpy().T
         worst = max(worst, np.abs(read - exact).max() / np.abs(exact).max())
-    checks.that(worst <= tolerance, f"{name}-{kind}: the matrices are the model's", f"{worst:.1e}, at most {tolerance:.1e}")
+    detail = f"{worst:.1e} apart, at most {tolerance:.1e}"
+    checks.that(worst <= tolerance, f"{name}-{kind}: the matrices are the model's", detail)
 
 
-def check_adapter(checks, folder, peft):
-    """Checks the adapter's file against PEFT's."""
-    reader = check_pair(checks, folder, "adapter")
-    found, expected = {tensor.name: tensor.data for tensor in reader.tensors}, {}
+def check_factors(checks, reader, peft):
+    """Checks that an adapter's tensors are PEFT's, as they are."""
+    found, expected = matrices(reader), {}
     for name, value in load_file(peft / "adapter_model.safetensors").items():
         module, factor = name.removeprefix("base_model.model.transformer.h.").split(".lora_")
         layer, part = module.split(".", 1)
         expected[f"blk.{layer}.{LAYERS[part]}.weight.lora_{factor[0].lower()}"] = value.float().numpy()
     same = found.keys() == expected.keys() and all(np.array_equal(found[key], expected[key]) for key in expected)
     checks.that(expected and same, "adapter: every tensor is PEFT's", f"{len(expected)} tensors")
+
+
+def check_update(checks, reader, base, peft):
+    """Checks that what llama.cpp adds to a model's matrices is what peft merges into them."""
+    model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    merged = PeftModel.from_pretrained(model, peft).merge_and_unload().state_dict()
+    factors, alpha = matrices(reader), reader.fields["adapter.lora.alpha"].contents()
+    worst = 0.0
+    for layer, part in LAYERS.items():
+        a, b = (factors[f"blk.2.{part}.weight.lora_{factor}"] for factor in "ab")
+        name = f"transformer.h.2.{layer}.weight"
+        expected = (merged[name] - before[name]).numpy().T
+        # llama.cpp divides by the rank that it sees in B.
+        update = alpha / b.shape[1] * b @ a
+        worst = max(worst, np.abs(update - expected).max() / np.abs(expected).max())
+    # Adding to a weight and taking it away again costs a few units in its last place.
+    checks.that(worst <= 1e-5, "adapter: its updates are what peft merges", f"{worst:.1e} apart, at most 1e-05")
+
+
+def check_adapter(checks, folder, peft):
+    """Checks the adapter's file against the converter's, PEFT's, and what peft computes."""
+    ours, theirs = open_pair(checks, folder, "adapter")
+    # The converter turns a GPT-2's factors round with the weights, which llama.cpp then refuses: only names are alike.
+    check_same(checks, "adapter: names", *(dict.fromkeys(matrices(reader), ()) for reader in (ours, theirs)))
+    check_factors(checks, ours, peft)
+    check_update(checks, ours, folder / "models/tiny", peft)
 
 
 def check_vocabulary(checks, folder):
@@ -115,13 +160,16 @@ def check_vocabulary(checks, folder):
 
 def main(folder, peft):
     """Checks everything."""
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
     checks = Checks("gguf")
     names = sorted(path.name for path in (folder / "models").iterdir())
     for name in (name for name in names if name != "plain"):
         for kind in TYPES:
-            reader = check_pair(checks, folder, f"{name}-{kind}")
-            check_kinds(checks, name, kind, reader)
-            check_values(checks, folder, name, kind, reader)
+            ours, theirs = open_pair(checks, folder, f"{name}-{kind}")
+            check_same(checks, f"{name}-{kind}: tensors", tensors(ours), tensors(theirs))
+            check_kinds(checks, name, kind, ours)
+            check_values(checks, folder, name, kind, ours)
     check_adapter(checks, folder, peft)
     if "full" in names:
         check_vocabulary(checks, folder)

@@ -4,7 +4,7 @@ use clap::{Parser, Subcommand};
 
 use crate::commands::{
     dataset::DatasetCommand, evaluate::EvaluateArguments, models::ModelsCommand,
-    train::TrainArguments,
+    serve::ServeArguments, stop::StopArguments, train::TrainArguments,
 };
 
 /// Fine-tunes open language models on your own examples, and says what came out.
@@ -20,6 +20,7 @@ Examples:
   llmopt train --base-model distilgpt2 --dataset orders.jsonl --name orders
   llmopt evaluate orders --dataset heldout.jsonl --max-new-tokens 64
   llmopt models list
+  llmopt serve
 
 Exit codes: 0 done, 1 failed, 2 the input must change, 130 stopped with Ctrl-C.
 Settings come from LLMOPT_* variables or `.env`; docs/CONFIGURATION.md lists them."
@@ -48,4 +49,6 @@ pub(crate) enum Command {
     Evaluate(EvaluateArguments),
     #[command(subcommand)]
     Models(ModelsCommand),
+    Serve(ServeArguments),
+    Stop(StopArguments),
 }

@@ -9,6 +9,7 @@ mod failure;
 mod hub;
 mod listener;
 mod output;
+mod serve;
 mod trainer;
 
 use std::{io::Write, process::ExitCode};

@@ -57,6 +57,11 @@ impl Trainer {
         Err(Failure::input(message).next(next))
     }
 
+    /// Returns the program's path.
+    pub(crate) fn program(&self) -> &Path {
+        &self.program
+    }
+
     /// Runs the trainer to its end and passes on what it says.
     ///
     /// A Ctrl-C or SIGTERM that reaches this process is sent on, once each time, and the trainer is

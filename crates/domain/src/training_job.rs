@@ -268,6 +268,19 @@ impl TrainingJob {
         })
     }
 
+    /// Takes in that a worker died of `reason` before it could claim the job, which waits for another,
+    /// but not for ever.
+    pub fn never_begun(&self, reason: &str, now_ms: u64) -> Self {
+        let fruitless_claims = self.fruitless_claims + 1;
+        if fruitless_claims >= MAX_FRUITLESS_CLAIMS {
+            return self.failed(format!("{}: {reason}", JobRefusal::Exhausted), now_ms);
+        }
+        Self {
+            fruitless_claims,
+            ..self.at(now_ms)
+        }
+    }
+
     /// Ends the job of `worker` with a published version.
     ///
     /// # Errors

@@ -18,9 +18,10 @@ pub(crate) const QUANTIZATION_VERSION: u32 = 2;
 
 /// Writes a model and the tokenizer in `tokenizer_folder` as a GGUF file for llama.cpp.
 ///
-/// The file appears at `output` when it is whole; a file that is there is replaced. One tensor at a time
-/// is read, and no more than a part of it is in memory. A vocabulary that is shorter than the embedding
-/// is filled up with unused tokens. The output projection is left out where it is the embedding.
+/// The file appears at `output` when it is whole; a file that is there is replaced. Tensors are converted
+/// piece by piece, and the pages of one are dropped before the next is read. A vocabulary that is shorter
+/// than the embedding is filled up with unused tokens. The output projection is left out where it is the
+/// embedding.
 ///
 /// # Errors
 /// [`GgufError::NotGpt2Tokenizer`] if the tokenizer is not GPT-2's byte-level BPE,

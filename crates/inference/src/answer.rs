@@ -55,7 +55,9 @@ impl Answerer {
             return;
         }
         let end = self.generate(&job);
-        let Job { key, events, lease, .. } = job;
+        let Job {
+            key, events, lease, ..
+        } = job;
         // Whoever sees the end finds the model idle.
         drop(lease);
         let end = end.map_err(|error| error.for_answer(&key)).transpose();
@@ -67,13 +69,14 @@ impl Answerer {
     fn generate(&mut self, job: &Job) -> Result<Option<GenerationEvent>, InferenceError> {
         let room = self.context.options().context_tokens as usize;
         let room = room.saturating_sub(job.prompt.len());
+        let events = &job.events;
         let request = TokenRequest {
             prompt: &job.prompt,
             sampler: Sampler::new(&job.sampling),
             vocabulary: self.encoder.vocabulary_size(),
             end_token: self.encoder.end_token_id(),
             limit: room.min(job.sampling.max_tokens as usize),
-            cancelled: &|| job.events.is_closed(),
+            cancelled: &|| events.is_closed(),
         };
         let mut text = AnswerText::new(&self.encoder, job);
         let end = tokens::generate(&mut self.context, request, |token| text.take(token))?;
@@ -97,7 +100,10 @@ impl<'a> AnswerText<'a> {
     fn new(encoder: &'a Encoder, job: &'a Job) -> Self {
         Self {
             stream: encoder.stream(),
-            outlet: Outlet { stops: StopFilter::new(&job.sampling.stop), events: &job.events },
+            outlet: Outlet {
+                stops: StopFilter::new(&job.sampling.stop),
+                events: &job.events,
+            },
             job,
             tokens: 0,
             first_token: None,
@@ -106,7 +112,8 @@ impl<'a> AnswerText<'a> {
 
     fn take(&mut self, token: u32) -> Result<ControlFlow<FinishReason>, InferenceError> {
         self.tokens += 1;
-        self.first_token.get_or_insert_with(|| self.job.asked.elapsed());
+        self.first_token
+            .get_or_insert_with(|| self.job.asked.elapsed());
         let part = self.stream.push(token)?;
         Ok(match part.map(|part| self.outlet.pass(&part)) {
             Some(Found::Stop) => ControlFlow::Break(FinishReason::Stop),
@@ -116,7 +123,12 @@ impl<'a> AnswerText<'a> {
 
     /// Sends what was not sure until now, and says how it ended.
     fn finish(self, reason: FinishReason) -> Result<GenerationEvent, InferenceError> {
-        let Self { stream, outlet, job, .. } = self;
+        let Self {
+            stream,
+            outlet,
+            job,
+            ..
+        } = self;
         let first_token = self.first_token.unwrap_or_else(|| job.asked.elapsed());
         let finish_reason = match outlet.finish(stream.finish()?) {
             Found::Stop => FinishReason::Stop,
@@ -155,12 +167,11 @@ impl Outlet<'_> {
                 self.send(text);
                 Found::Stop
             }
-            Passed::Nothing => Found::Stop,
         }
     }
 
     fn finish(mut self, rest: Option<String>) -> Found {
-        let found = self.pass(rest.as_deref().unwrap_or_default());
+        let found = self.pass(rest.as_deref().unwrap_or(""));
         let held = self.stops.finish();
         self.send(held);
         found

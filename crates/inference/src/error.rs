@@ -88,22 +88,37 @@ impl InferenceError {
         path: impl Into<PathBuf>,
     ) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
-        move |source| Self::Io { operation, path, source }
+        move |source| Self::Io {
+            operation,
+            path,
+            source,
+        }
     }
 
     /// Says it to a caller of the port who asked for the model `key`; others may be told the same.
     pub(crate) fn for_load(self: Arc<Self>, key: &str) -> GenerationError {
         let key = key.to_owned();
         match *self {
-            Self::TooLarge { size_bytes, limit_bytes } => {
-                GenerationError::TooLarge { key, size_bytes, limit_bytes }
-            }
-            _ => GenerationError::Load { key, source: Box::new(self) },
+            Self::TooLarge {
+                size_bytes,
+                limit_bytes,
+            } => GenerationError::TooLarge {
+                key,
+                size_bytes,
+                limit_bytes,
+            },
+            _ => GenerationError::Load {
+                key,
+                source: Box::new(self),
+            },
         }
     }
 
     /// Says it to a caller of the port whose answer was begun.
     pub(crate) fn for_answer(self, key: &str) -> GenerationError {
-        GenerationError::Compute { key: key.to_owned(), source: Box::new(self) }
+        GenerationError::Compute {
+            key: key.to_owned(),
+            source: Box::new(self),
+        }
     }
 }

@@ -107,7 +107,13 @@ mod tests {
     use super::*;
 
     fn sampler(temperature: f32, top_p: f32, seed: u64) -> Sampler {
-        Sampler::new(&Sampling { max_tokens: 1, temperature, top_p, stop: Vec::new(), seed })
+        Sampler::new(&Sampling {
+            max_tokens: 1,
+            temperature,
+            top_p,
+            stop: Vec::new(),
+            seed,
+        })
     }
 
     /// How often each of the tokens was drawn.
@@ -120,7 +126,10 @@ mod tests {
     }
 
     fn logits_of(probabilities: &[f32]) -> Vec<f32> {
-        probabilities.iter().map(|probability| probability.ln() + 3.0).collect()
+        probabilities
+            .iter()
+            .map(|probability| probability.ln() + 3.0)
+            .collect()
     }
 
     #[test]
@@ -134,7 +143,11 @@ mod tests {
     #[test]
     fn tokens_are_drawn_as_often_as_they_are_likely() {
         let probabilities = [0.5, 0.3, 0.15, 0.05];
-        let counts = counts(&mut sampler(1.0, 1.0, 7), &logits_of(&probabilities), 20_000);
+        let counts = counts(
+            &mut sampler(1.0, 1.0, 7),
+            &logits_of(&probabilities),
+            20_000,
+        );
         // Four standard deviations of a count are at most 283.
         for (count, probability) in counts.iter().zip(probabilities) {
             let expected = f64::from(probability) * 20_000.0;

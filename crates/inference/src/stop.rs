@@ -6,6 +6,7 @@ pub(crate) struct StopFilter {
     stops: Vec<String>,
     /// What may be the beginning of one of them.
     held: String,
+    stopped: bool,
 }
 
 /// What comes out of a [`StopFilter`].
@@ -21,13 +22,21 @@ impl StopFilter {
     /// Stops at any of `stops`; empty ones are none.
     pub(crate) fn new(stops: &[String]) -> Self {
         let stops = stops.iter().filter(|stop| !stop.is_empty());
-        Self { stops: stops.cloned().collect(), held: String::new() }
+        Self {
+            stops: stops.cloned().collect(),
+            held: String::new(),
+            stopped: false,
+        }
     }
 
-    /// Takes more of the text and returns what is sure to be before any stop.
+    /// Takes more of the text and returns what is sure to be before any stop. After one nothing passes.
     pub(crate) fn push(&mut self, text: &str) -> Passed {
+        if self.stopped {
+            return Passed::Stopped(String::new());
+        }
         self.held.push_str(text);
         if let Some(at) = self.first_stop() {
+            self.stopped = true;
             self.held.truncate(at);
             return Passed::Stopped(std::mem::take(&mut self.held));
         }
@@ -36,8 +45,8 @@ impl StopFilter {
     }
 
     /// Returns what was held back, since the text ends here.
-    pub(crate) fn finish(self) -> String {
-        self.held
+    pub(crate) fn finish(&mut self) -> String {
+        std::mem::take(&mut self.held)
     }
 
     /// Where the stop that is completed first begins.

@@ -63,7 +63,8 @@ pub(crate) fn generate<E: From<LlamaError>>(
 
 /// Decodes the prompt and chooses the token after it.
 fn prefill(context: &mut Context, request: &mut TokenRequest<'_>) -> Result<u32, LlamaError> {
-    let last = request.prompt.len().saturating_sub(1) / BATCH_TOKENS as usize * BATCH_TOKENS as usize;
+    let last =
+        request.prompt.len().saturating_sub(1) / BATCH_TOKENS as usize * BATCH_TOKENS as usize;
     let (before, last) = request.prompt.split_at(last);
     for batch in before.chunks(BATCH_TOKENS as usize) {
         let _turn = turn::take();
@@ -85,4 +86,114 @@ fn step(
     drop(turn);
     let known = logits.get(..request.vocabulary).unwrap_or(logits);
     Ok(request.sampler.next(known))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::{Path, PathBuf};
+
+    use llmopt_artifact::{AdapterFolder, ModelFolder};
+    use llmopt_gguf::{WeightType, write_adapter, write_model};
+    use llmopt_llama::{Adapter, ContextOptions, Model};
+    use llmopt_service::Sampling;
+    use serde::Deserialize;
+
+    use super::*;
+
+    /// What transformers and peft generated at temperature 0.
+    #[derive(Deserialize)]
+    struct Greedy {
+        max_new_tokens: usize,
+        eos_token_id: u32,
+        base: Vec<Row>,
+        lora: Vec<Row>,
+    }
+
+    #[derive(Deserialize)]
+    struct Row {
+        prompt_ids: Vec<u32>,
+        generated_ids: Vec<u32>,
+    }
+
+    fn fixture(name: &str) -> PathBuf {
+        let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../trainer/tests/fixtures");
+        fixtures.join(name)
+    }
+
+    fn greedy() -> Greedy {
+        let json = std::fs::read_to_string(fixture("greedy.json")).unwrap();
+        serde_json::from_str(&json).unwrap()
+    }
+
+    fn model(weights: WeightType) -> Context {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model.gguf");
+        let model = ModelFolder::open(&fixture("tiny-gpt2")).unwrap();
+        write_model(&model, model.path(), weights, &path).unwrap();
+        let model = Model::load(&path).unwrap();
+        let context_tokens = model.context_tokens();
+        let options = ContextOptions {
+            context_tokens,
+            batch_tokens: BATCH_TOKENS.min(context_tokens),
+            threads: 1,
+        };
+        Context::new(model, options).unwrap()
+    }
+
+    fn put_adapter(context: &mut Context) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("adapter.gguf");
+        write_adapter(&AdapterFolder::open(&fixture("tiny-lora")).unwrap(), &path).unwrap();
+        let adapter = Adapter::load(context.model(), &path).unwrap();
+        context.set_adapter(Some(adapter)).unwrap();
+    }
+
+    fn answer(context: &mut Context, prompt: &[u32], greedy: &Greedy) -> Vec<u32> {
+        let sampling = Sampling {
+            max_tokens: 1,
+            temperature: 0.0,
+            top_p: 1.0,
+            stop: Vec::new(),
+            seed: 0,
+        };
+        let request = TokenRequest {
+            prompt,
+            sampler: Sampler::new(&sampling),
+            vocabulary: usize::MAX,
+            end_token: greedy.eos_token_id,
+            limit: greedy.max_new_tokens,
+            cancelled: &|| false,
+        };
+        let mut ids = Vec::new();
+        let end = generate::<LlamaError>(context, request, |token| {
+            ids.push(token);
+            Ok(ControlFlow::Continue(()))
+        });
+        assert!(matches!(end, Ok(End::Finished(_))));
+        ids
+    }
+
+    fn check(context: &mut Context, rows: &[Row], greedy: &Greedy) {
+        assert_eq!(rows.len(), 20);
+        for row in rows {
+            let found = answer(context, &row.prompt_ids, greedy);
+            assert_eq!(found, row.generated_ids);
+        }
+    }
+
+    #[test]
+    fn greedy_tokens_are_those_of_transformers() {
+        let greedy = greedy();
+        check(&mut model(WeightType::F32), &greedy.base, &greedy);
+    }
+
+    #[test]
+    fn greedy_tokens_with_an_adapter_are_those_of_peft() {
+        let greedy = greedy();
+        let mut context = model(WeightType::F32);
+        put_adapter(&mut context);
+        check(&mut context, &greedy.lora, &greedy);
+        context.set_adapter(None).unwrap();
+        check(&mut context, &greedy.base, &greedy);
+    }
 }

@@ -6,7 +6,7 @@ use llmopt_storage::{Receipt, StorageError};
 use crate::{
     JobStores, ServiceError,
     clock::now_ms,
-    job_claim::{left, millis},
+    job_claim::left,
     job_log::JobLog,
     training_jobs::{active_jobs, stored},
 };
@@ -25,6 +25,24 @@ pub struct Dispatch {
     /// The job.
     pub job: String,
     receipt: Receipt,
+}
+
+/// How a worker ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WorkerEnd {
+    /// In good order: the job's record says what came of it.
+    Orderly,
+    /// It died, of this.
+    Crashed(String),
+}
+
+impl WorkerEnd {
+    fn reason(&self) -> &str {
+        match self {
+            Self::Orderly => "the trainer left it",
+            Self::Crashed(reason) => reason,
+        }
+    }
 }
 
 impl Dispatcher {
@@ -76,9 +94,9 @@ impl Dispatcher {
         &self,
         dispatch: &Dispatch,
         worker: &str,
-        reason: &str,
+        end: &WorkerEnd,
     ) -> Result<(), ServiceError> {
-        let job = self.take_from(&dispatch.job, worker, reason).await?;
+        let job = self.take_from(&dispatch.job, worker, end).await?;
         match waits(&job) {
             Wait::Not => self.hide(dispatch, Duration::ZERO).await,
             Wait::For(time) => self.hide(dispatch, time).await,
@@ -104,17 +122,21 @@ impl Dispatcher {
         &self,
         id: &str,
         worker: &str,
-        reason: &str,
+        end: &WorkerEnd,
     ) -> Result<TrainingJob, ServiceError> {
         loop {
             let known = stored(&*self.stores.records, id).await?;
-            // It ended in good order, or lost the job before.
-            let Ok(job) = known.record.released(worker, now_ms()) else {
-                return Ok(known.record);
+            let job = match (known.record.released(worker, now_ms()), end) {
+                (Ok(job), _) => job,
+                (Err(_), WorkerEnd::Crashed(reason)) if known.record.state == JobState::Queued => {
+                    known.record.never_begun(reason, now_ms())
+                }
+                // It ended in good order, or lost the job before.
+                (Err(_), _) => return Ok(known.record),
             };
             match self.stores.records.replace(known.revision, &job).await {
                 Ok(_) => {
-                    self.log.state(id, left(&job, reason)).await?;
+                    self.log.state(id, left(&job, end.reason())).await?;
                     return Ok(job);
                 }
                 Err(StorageError::Conflict { .. }) => {}
@@ -151,12 +173,5 @@ fn waits(job: &TrainingJob) -> Wait {
             _ => Wait::Not,
         },
         (JobState::Stopped | JobState::Succeeded | JobState::Failed, _) => Wait::Forever,
-    }
-}
-
-impl Dispatcher {
-    /// Returns how long a claim holds, in milliseconds.
-    pub fn lease_ms(&self) -> u64 {
-        millis(self.lease)
     }
 }

@@ -298,15 +298,17 @@ impl ClaimedJob {
 
 /// Says what became of a job that its worker left.
 pub(crate) fn left(job: &TrainingJob, reason: &str) -> StateEvent {
-    if job.state == JobState::Stopped {
-        StateEvent::Stopped
-    } else {
-        StateEvent::Requeued {
+    match (job.state, &job.failure) {
+        (JobState::Stopped, _) => StateEvent::Stopped,
+        (JobState::Failed, Some(failure)) => StateEvent::Failed {
+            message: failure.message.clone(),
+        },
+        _ => StateEvent::Requeued {
             reason: reason.to_owned(),
-        }
+        },
     }
 }
 
-pub(crate) fn millis(duration: Duration) -> u64 {
+fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

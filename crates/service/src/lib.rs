@@ -29,7 +29,7 @@ mod training_jobs;
 
 pub use catalog::{CatalogModel, ModelCatalog};
 pub use datasets::{DatasetUpload, Datasets, Uploaded};
-pub use dispatcher::{Dispatch, Dispatcher};
+pub use dispatcher::{Dispatch, Dispatcher, WorkerEnd};
 pub use error::ServiceError;
 pub use evaluation::{EvaluationRequest, Weights, prepare_evaluation};
 pub use generation::{AnswerWeights, Answerer, Generation, Question};

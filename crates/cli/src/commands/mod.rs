@@ -3,6 +3,8 @@
 pub(crate) mod dataset;
 pub(crate) mod evaluate;
 pub(crate) mod models;
+pub(crate) mod serve;
+pub(crate) mod stop;
 pub(crate) mod train;
 
 use crate::{arguments::Command, context::Context, failure::Failure};
@@ -14,5 +16,7 @@ pub(crate) async fn run(context: &mut Context, command: Command) -> Result<(), F
         Command::Train(arguments) => train::run(context, *arguments).await,
         Command::Evaluate(arguments) => evaluate::run(context, arguments).await,
         Command::Models(command) => models::run(context, command).await,
+        Command::Serve(arguments) => serve::run(context, arguments).await,
+        Command::Stop(_) => stop::run(context).await,
     }
 }

@@ -68,6 +68,18 @@ fn a_job_whose_trainers_die_without_a_checkpoint_is_given_up() {
 }
 
 #[test]
+fn a_job_whose_trainers_never_start_is_given_up_with_the_reason() {
+    let mut job = job();
+    for attempt in 0..4 {
+        job = job.never_begun("no libtorch", attempt);
+        assert_eq!(job.state, JobState::Queued);
+    }
+    let failed = job.never_begun("no libtorch", 9);
+    assert_eq!(failed.state, JobState::Failed);
+    assert!(failed.failure.unwrap().message.ends_with(": no libtorch"));
+}
+
+#[test]
 fn a_checkpoint_lets_a_job_try_again() {
     let mut job = job();
     for attempt in 1..50 {

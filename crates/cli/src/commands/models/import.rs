@@ -1,0 +1,44 @@
+use std::path::PathBuf;
+
+use clap::Args;
+use llmopt_domain::ModelName;
+use llmopt_service::ServiceError;
+use llmopt_storage::StorageError;
+
+use crate::{context::Context, failure::Failure};
+
+/// Copies a base model into the data directory, where `base:NAME` names it for training and serving.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  llmopt models import bases/tiny --name tiny
+  llmopt train --base-model base:tiny --dataset orders.jsonl --name orders")]
+pub(crate) struct ImportArguments {
+    /// A folder in Hugging Face layout, with weights as safetensors
+    folder: PathBuf,
+    /// The name to keep it under
+    #[arg(long)]
+    name: ModelName,
+}
+
+pub(super) async fn run(context: &mut Context, arguments: &ImportArguments) -> Result<(), Failure> {
+    let store = context.store()?;
+    let models = context.models(&store);
+    let imported = models.import(&arguments.folder, &arguments.name).await;
+    let base = imported.map_err(|error| match error {
+        ServiceError::Storage(StorageError::AlreadyExists { .. }) => {
+            Failure::input(format!("there is a base `base:{}` already", arguments.name))
+                .next("choose another `--name`")
+        }
+        error => error.into(),
+    })?;
+    if context.output.is_json() {
+        let imported = serde_json::json!({ "id": base.name, "path": base.path });
+        return context.output.json(&imported);
+    }
+    context.output.line(format!("imported `{}`", base.name))?;
+    context.output.line(format!(
+        "next: llmopt train --base-model {} --dataset FILE --name NAME",
+        base.name
+    ))
+}

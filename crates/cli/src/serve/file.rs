@@ -1,0 +1,126 @@
+use std::{
+    fs::{self, File, TryLockError},
+    io::{self, Read, Seek, Write},
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+
+use crate::failure::Failure;
+
+const NAME: &str = "server.json";
+
+/// Says which server runs on a data directory. Its lock ends with the server, however that ends.
+pub(crate) struct ServerFile {
+    path: PathBuf,
+    _locked: File,
+}
+
+/// A server that runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Running {
+    /// Its process.
+    pub(crate) pid: u32,
+    /// Where it listens.
+    pub(crate) url: String,
+}
+
+impl ServerFile {
+    /// Makes this process the server of the data directory.
+    pub(crate) fn claim(data_dir: &Path, url: &str) -> Result<Self, Failure> {
+        let path = data_dir.join(NAME);
+        fs::create_dir_all(data_dir).map_err(failed(data_dir))?;
+        let open = File::options()
+            .create(true)
+            .truncate(false)
+            .read(true)
+            .write(true)
+            .open(&path);
+        let mut file = open.map_err(failed(&path))?;
+        if is_locked(&file).map_err(failed(&path))? {
+            let running = read(&mut file);
+            let place = running.map_or_else(|_| String::new(), |it| format!(": {}", it.url));
+            return Err(Failure::failed(format!(
+                "a server runs on `{}` already{place}",
+                data_dir.display()
+            ))
+            .next("end it with `llmopt stop`, or choose another `--data-dir`"));
+        }
+        let running = Running {
+            pid: std::process::id(),
+            url: url.to_owned(),
+        };
+        write(&mut file, &running).map_err(failed(&path))?;
+        Ok(Self {
+            path,
+            _locked: file,
+        })
+    }
+
+    /// Returns the server that runs on the data directory, if one does.
+    pub(crate) fn running(data_dir: &Path) -> Result<Option<Running>, Failure> {
+        let path = data_dir.join(NAME);
+        let mut file = match File::open(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            other => other.map_err(failed(&path))?,
+        };
+        if !is_locked(&file).map_err(failed(&path))? {
+            return Ok(None);
+        }
+        read(&mut file).map(Some).map_err(failed(&path))
+    }
+}
+
+impl Drop for ServerFile {
+    fn drop(&mut self) {
+        // Without the lock the file says nothing; it is only tidier without.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// Takes the lock, or finds that another has it.
+fn is_locked(file: &File) -> io::Result<bool> {
+    match file.try_lock() {
+        Ok(()) => Ok(false),
+        Err(TryLockError::WouldBlock) => Ok(true),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
+fn read(file: &mut File) -> io::Result<Running> {
+    let mut json = String::new();
+    file.read_to_string(&mut json)?;
+    Ok(serde_json::from_str(&json)?)
+}
+
+fn write(file: &mut File, running: &Running) -> io::Result<()> {
+    file.set_len(0)?;
+    file.rewind()?;
+    file.write_all(&serde_json::to_vec(running)?)?;
+    file.flush()
+}
+
+fn failed(path: &Path) -> impl FnOnce(io::Error) -> Failure + use<> {
+    let path = path.to_owned();
+    move |error| Failure::failed(format!("failed to use `{}`: {error}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_server_at_a_time_has_a_data_directory() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(ServerFile::running(folder.path()).unwrap(), None);
+        let file = ServerFile::claim(folder.path(), "http://here").unwrap();
+        let running = ServerFile::running(folder.path()).unwrap().unwrap();
+        assert_eq!(running.url, "http://here");
+        assert_eq!(running.pid, std::process::id());
+        let refused = ServerFile::claim(folder.path(), "http://there");
+        assert!(refused.err().unwrap().to_string().contains("http://here"));
+        drop(file);
+        assert_eq!(ServerFile::running(folder.path()).unwrap(), None);
+        ServerFile::claim(folder.path(), "http://there").unwrap();
+    }
+}

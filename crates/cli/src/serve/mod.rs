@@ -1,0 +1,11 @@
+//! The local server: the platform on the embedded stores, and the trainers it starts.
+
+mod file;
+mod platform;
+mod signals;
+mod supervisor;
+
+pub(crate) use file::ServerFile;
+pub(crate) use platform::Platform;
+pub(crate) use signals::asked_to_stop;
+pub(crate) use supervisor::Supervisor;

@@ -1,0 +1,118 @@
+use std::{num::NonZeroU32, path::PathBuf, sync::Arc};
+
+use axum::Router;
+use llmopt_config::ModelWeights;
+use llmopt_domain::{TrainingJob, UploadedDataset};
+use llmopt_generate_function::GenerateState;
+use llmopt_http::platform;
+use llmopt_inference::{EngineOptions, LlamaEngine, WeightType};
+use llmopt_service::{
+    Datasets, Generation, Health, JobStores, ModelCatalog, Place, ServiceError, TrainingJobs,
+};
+use llmopt_storage::{FolderStore, RecordStore, StorageError};
+use llmopt_storage_embedded::{
+    Database, FileFolderStore, SqliteEventLog, SqliteMessageQueue, SqliteRecordStore,
+};
+use llmopt_training_function::TrainingState;
+
+use crate::{context::Context, failure::Failure, hub::Hub};
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+const QUEUE: &str = "training";
+/// The job's record decides when to give up; a message that was handed out so often is lost, which the
+/// next sweep makes up for.
+const MAX_RECEIVES: NonZeroU32 = NonZeroU32::new(1_000).unwrap();
+
+/// The platform on the embedded stores of one data directory.
+pub(crate) struct Platform {
+    pub(crate) stores: JobStores,
+    datasets: Datasets,
+    catalog: ModelCatalog,
+    jobs: TrainingState,
+    generate: GenerateState,
+    health: Health,
+}
+
+impl Platform {
+    pub(crate) fn open(context: &Context) -> Result<Self, Failure> {
+        let data_dir = context.data_dir.clone();
+        let (stores, datasets) = open_stores(&data_dir).map_err(ServiceError::from)?;
+        let datasets = Datasets::new(
+            Arc::clone(&stores.folders),
+            datasets,
+            Arc::clone(&stores.records),
+        );
+        let engine = LlamaEngine::new(&engine_options(context));
+        let engine = Arc::new(engine.map_err(|error| Failure::failed_from(&error))?);
+        let place = Place {
+            data_dir: data_dir.clone(),
+            code_version: VERSION.to_owned(),
+        };
+        let hub = Hub::new(&context.settings, data_dir.join("hub"));
+        let folders = || Arc::clone(&stores.folders);
+        Ok(Self {
+            catalog: ModelCatalog::new(folders(), Arc::clone(&stores.records), data_dir.clone()),
+            jobs: TrainingState {
+                jobs: TrainingJobs::new(stores.clone(), datasets.clone(), Arc::new(hub), place),
+                threads: context.settings.threads,
+            },
+            generate: GenerateState {
+                generation: Generation::new(folders(), data_dir.clone(), engine.clone()),
+                timeout: context.settings.model_timeout,
+            },
+            health: Health::new(stores.clone(), engine, data_dir, VERSION),
+            datasets,
+            stores,
+        })
+    }
+
+    /// Returns every route of the platform.
+    ///
+    /// The route of `inference` is not among them: it takes folders of this machine, which only
+    /// `generate` may name, and that has the engine in its own process here.
+    pub(crate) fn router(&self) -> Router {
+        let routes = Router::new()
+            .merge(llmopt_health_function::router(self.health.clone()))
+            .merge(llmopt_models_function::router(self.catalog.clone()))
+            .merge(llmopt_datasets_function::router(self.datasets.clone()))
+            .merge(llmopt_training_function::router(self.jobs.clone()))
+            .merge(llmopt_generate_function::router(self.generate.clone()));
+        platform(routes)
+    }
+}
+
+type DatasetRecords = Arc<dyn RecordStore<UploadedDataset>>;
+
+fn open_stores(data_dir: &std::path::Path) -> Result<(JobStores, DatasetRecords), StorageError> {
+    let folders: Arc<dyn FolderStore> = Arc::new(FileFolderStore::open(data_dir)?);
+    let database = Database::open(&data_dir.join(Database::FILE_NAME))?;
+    let records: Arc<dyn RecordStore<TrainingJob>> =
+        Arc::new(SqliteRecordStore::new(database.clone()));
+    let datasets = Arc::new(SqliteRecordStore::new(database.clone()));
+    let stores = JobStores {
+        folders,
+        records,
+        logs: Arc::new(SqliteEventLog::new(database.clone())),
+        queue: Arc::new(SqliteMessageQueue::new(database, QUEUE, MAX_RECEIVES)),
+    };
+    Ok((stores, datasets))
+}
+
+fn engine_options(context: &Context) -> EngineOptions {
+    let settings = &context.settings;
+    EngineOptions {
+        max_models: settings.model_cache,
+        max_bytes: settings.model_cache_bytes,
+        weights: match settings.model_weights {
+            ModelWeights::F32 => WeightType::F32,
+            ModelWeights::F16 => WeightType::F16,
+            ModelWeights::Q8_0 => WeightType::Q8_0,
+        },
+        threads: NonZeroU32::new(settings.threads).unwrap_or(NonZeroU32::MIN),
+        ..EngineOptions::new(converted(&context.data_dir))
+    }
+}
+
+fn converted(data_dir: &std::path::Path) -> PathBuf {
+    data_dir.join("gguf")
+}

@@ -1,0 +1,103 @@
+use std::{sync::Arc, time::Instant};
+
+use async_trait::async_trait;
+use llmopt_service::{
+    CacheStatus, GenerationError, GenerationRequest, GenerationStream, ServedModel, TextGenerator,
+};
+use tokio::{sync::mpsc, task};
+
+use crate::{
+    EngineOptions, InferenceError,
+    answer::Job,
+    cache::{Acquired, Cache, Lease, Limits},
+    loader::ModelLoader,
+};
+
+/// Answers with models on llama.cpp, on this machine's processor.
+///
+/// Models are loaded when they are first asked for and stay in memory until there is no room; see
+/// [`EngineOptions`]. A model answers one request at a time, in the order in which they come; answers
+/// of several models take turns token by token. At temperature 0 and in 32-bit weights they are those
+/// of `transformers`.
+pub struct LlamaEngine {
+    cache: Cache<ModelLoader>,
+}
+
+impl LlamaEngine {
+    /// Makes an engine with no model in memory.
+    ///
+    /// # Errors
+    /// If the folder for converted models cannot be made, or there is no thread.
+    pub fn new(options: &EngineOptions) -> Result<Self, InferenceError> {
+        let loader = ModelLoader::new(options)?;
+        let limits = Limits {
+            models: options.max_models.get(),
+            bytes: options.max_bytes,
+        };
+        let cache = Cache::new(loader, limits).map_err(InferenceError::Thread)?;
+        Ok(Self { cache })
+    }
+
+    /// Has the model called `key` leave memory as soon as it is idle; a request for it that comes
+    /// later loads it anew. The files it was loaded from may be deleted at any time.
+    pub fn forget(&self, key: &str) {
+        self.cache.forget(key);
+    }
+
+    async fn load(&self, model: &ServedModel) -> Result<Acquired<ModelLoader>, GenerationError> {
+        let acquired = self.cache.acquire(&model.key, model).await;
+        acquired.map_err(|error| error.for_load(&model.key))
+    }
+}
+
+#[async_trait]
+impl TextGenerator for LlamaEngine {
+    async fn generate(
+        &self,
+        request: GenerationRequest,
+    ) -> Result<GenerationStream, GenerationError> {
+        let asked = Instant::now();
+        let GenerationRequest {
+            model,
+            messages,
+            sampling,
+        } = request;
+        let Acquired { lease, cached } = self.load(&model).await?;
+        let key = model.key.clone();
+        let lease = Arc::new(lease);
+        let encoder = Arc::clone(&lease.encoder);
+        let prompt = task::spawn_blocking(move || encoder.encode_prompt(&messages)).await;
+        let prompt = prompt.map_err(|_| InferenceError::Interrupted.for_answer(&key))??;
+        let room = room(&lease, prompt.len())?;
+        let answer_tokens = room.min(sampling.max_tokens as usize);
+        let (events, stream) = mpsc::channel(Job::events_at_most(answer_tokens));
+        let job = Job {
+            key,
+            prompt,
+            sampling,
+            events,
+            asked,
+            cached,
+            lease: Box::new(Arc::clone(&lease)),
+        };
+        if !lease.worker.submit(job) {
+            // Its thread is gone, which only a panic explains: the next request gets another.
+            self.forget(&model.key);
+            return Err(InferenceError::Interrupted.for_answer(&model.key));
+        }
+        Ok(stream)
+    }
+
+    fn cache(&self) -> CacheStatus {
+        self.cache.status()
+    }
+}
+
+/// Returns how many tokens an answer can have after a prompt of `tokens`.
+fn room(lease: &Lease<ModelLoader>, tokens: usize) -> Result<usize, GenerationError> {
+    let context = lease.context_tokens;
+    match context.checked_sub(tokens) {
+        None | Some(0) => Err(GenerationError::Overlong { tokens, context }),
+        Some(room) => Ok(room),
+    }
+}

@@ -1,0 +1,15 @@
+//! The whole platform over HTTP: the real `llmopt serve` with the real trainer, on the tiny model of
+//! the trainer's fixtures.
+//!
+//! Both binaries are built by `cargo test --workspace`; `cargo build --workspace` builds them for
+//! `cargo test -p llmopt-tests`.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+mod killed;
+mod life;
+mod server;

@@ -1,0 +1,296 @@
+//! A server of its own, on the tiny model, with the means to kill it and its trainer.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::{BufRead, BufReader},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+use reqwest::blocking::{Client, RequestBuilder, Response};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// No step of a test takes this long unless something hangs.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A data directory with the tiny model as `base:tiny`.
+pub(crate) struct Place {
+    folder: TempDir,
+}
+
+/// A server on a [`Place`]; it is killed when it is dropped.
+pub(crate) struct Server {
+    child: Child,
+    pub(crate) url: String,
+    client: Client,
+}
+
+impl Place {
+    pub(crate) fn new() -> Self {
+        let place = Self {
+            folder: tempfile::tempdir().unwrap(),
+        };
+        let fixture =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("../trainer/tests/fixtures/tiny-gpt2");
+        let imported = place
+            .llmopt()
+            .args(["models", "import", "--name", "tiny"])
+            .arg(fixture)
+            .output()
+            .unwrap();
+        let errors = String::from_utf8_lossy(&imported.stderr);
+        assert!(imported.status.success(), "{errors}");
+        place
+    }
+
+    /// The program, at work in this place.
+    pub(crate) fn llmopt(&self) -> Command {
+        let mut binary = std::env::current_exe().unwrap();
+        // target/debug/deps/platform-… stands beside target/debug/llmopt.
+        binary.pop();
+        binary.pop();
+        let mut command = Command::new(binary.join("llmopt"));
+        command
+            .current_dir(self.folder.path())
+            .env("LLMOPT_ENVIRONMENT", "testing")
+            .env("LLMOPT_LOG", "error")
+            .env("LLMOPT_DATA_DIR", self.data_dir())
+            .env("LLMOPT_MODEL_CACHE", "3")
+            .env("LLMOPT_THREADS", "1")
+            .env("LLMOPT_JOB_LEASE_SECONDS", "2");
+        command
+    }
+
+    pub(crate) fn serve(&self) -> Server {
+        self.serve_with(&[])
+    }
+
+    pub(crate) fn serve_with(&self, arguments: &[&str]) -> Server {
+        let mut child = self
+            .llmopt()
+            .args(["serve", "--json", "--listen", "127.0.0.1:0"])
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        let out = child.stdout.take().unwrap();
+        BufReader::new(out).read_line(&mut line).unwrap();
+        let ready: Value = serde_json::from_str(&line).unwrap();
+        let client = Client::builder()
+            .timeout(PATIENCE)
+            .danger_accept_invalid_certs(true)
+            .build()
+            .unwrap();
+        Server {
+            child,
+            url: ready["url"].as_str().unwrap().to_owned(),
+            client,
+        }
+    }
+
+    pub(crate) fn data_dir(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// The bytes of every file with weights of a published model.
+    pub(crate) fn weights(&self, name: &str) -> BTreeMap<&'static str, Vec<u8>> {
+        let folder = self
+            .data_dir()
+            .join(format!("models/ft--tiny--{name}/1"));
+        ["adapter/adapter_model.safetensors", "model.safetensors"]
+            .into_iter()
+            .map(|file| (file, fs::read(folder.join(file)).unwrap()))
+            .collect()
+    }
+
+    /// What was begun and not made visible.
+    pub(crate) fn staged(&self) -> usize {
+        let staging = fs::read_dir(self.data_dir().join(".staging")).unwrap();
+        staging
+            .filter(|entry| entry.as_ref().unwrap().path().is_dir())
+            .count()
+    }
+}
+
+impl Server {
+    pub(crate) fn get(&self, path: &str) -> RequestBuilder {
+        self.client.get(self.at(path))
+    }
+
+    pub(crate) fn post(&self, path: &str) -> RequestBuilder {
+        self.client.post(self.at(path))
+    }
+
+    pub(crate) fn delete(&self, path: &str) -> RequestBuilder {
+        self.client.delete(self.at(path))
+    }
+
+    pub(crate) fn at(&self, path: &str) -> String {
+        format!("{}/api/v1{path}", self.url)
+    }
+
+    /// The JSON of a successful answer.
+    pub(crate) fn json(&self, request: RequestBuilder) -> Value {
+        let (status, body) = answer(request.send().unwrap());
+        assert!((200..300).contains(&status), "{status}: {body}");
+        body
+    }
+
+    /// The status and problem of an unsuccessful one.
+    pub(crate) fn problem(&self, request: RequestBuilder) -> (u16, Value) {
+        let response = request.send().unwrap();
+        assert_eq!(
+            response.headers()["content-type"],
+            "application/problem+json"
+        );
+        let id = response.headers()["x-request-id"].to_str().unwrap();
+        let id = id.to_owned();
+        let (status, body) = answer(response);
+        assert_eq!(body["status"], status);
+        assert_eq!(body["request_id"], id.as_str());
+        (status, body)
+    }
+
+    pub(crate) fn upload(&self, name: &str, text: String) -> Value {
+        self.json(self.post(&format!("/datasets?name={name}")).body(text))
+    }
+
+    pub(crate) fn job(&self, id: &str) -> Value {
+        self.json(self.get(&format!("/training/jobs/{id}")))
+    }
+
+    /// Waits until the job is in one of these states.
+    pub(crate) fn wait_for(&self, id: &str, states: &[&str]) -> Value {
+        let began = Instant::now();
+        loop {
+            let job = self.job(id);
+            if states.contains(&job["status"].as_str().unwrap()) {
+                return job;
+            }
+            assert!(began.elapsed() < PATIENCE, "{job}");
+            sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Waits until the job has reported this event.
+    pub(crate) fn wait_for_event(&self, id: &str, wanted: impl Fn(&Value) -> bool) {
+        let began = Instant::now();
+        let mut after = 0;
+        loop {
+            let page = self.json(self.get(&format!(
+                "/training/jobs/{id}/events?after={after}&limit=1000"
+            )));
+            if page["data"].as_array().unwrap().iter().any(&wanted) {
+                return;
+            }
+            after = page["last"].as_u64().unwrap();
+            assert!(began.elapsed() < PATIENCE, "after {after}");
+            sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// The names and data of all events of a stream, to its end.
+    pub(crate) fn stream(&self, request: RequestBuilder) -> Vec<(String, Value)> {
+        let response = request.header("accept", "text/event-stream").send();
+        let response = response.unwrap();
+        assert_eq!(response.status(), 200);
+        assert_eq!(response.headers()["content-type"], "text/event-stream");
+        let mut events = Vec::new();
+        let mut name = String::new();
+        for line in BufReader::new(response).lines() {
+            let line = line.unwrap();
+            if let Some(event) = line.strip_prefix("event: ") {
+                name = event.to_owned();
+            } else if let Some(data) = line.strip_prefix("data: ") {
+                events.push((name.clone(), serde_json::from_str(data).unwrap()));
+            }
+        }
+        events
+    }
+
+    /// Sends SIGKILL to the trainer that is at work, if one is.
+    pub(crate) fn kill_trainer(&self) -> bool {
+        let trainer = self.trainer();
+        trainer.is_some_and(|pid| kill_process(pid, Signal::KILL).is_ok())
+    }
+
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    pub(crate) fn pid(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+
+    /// Asks the server to end and returns its exit code.
+    pub(crate) fn terminate(&mut self) -> Option<i32> {
+        kill_process(self.pid(), Signal::TERM).unwrap();
+        self.child.wait().unwrap().code()
+    }
+
+    /// Finds the trainer among the server's children.
+    fn trainer(&self) -> Option<Pid> {
+        // Each thread has the children that it started.
+        let mut all = String::new();
+        for task in fs::read_dir(format!("/proc/{}/task", self.child.id())).ok()? {
+            let path = task.ok()?.path().join("children");
+            all.push_str(&fs::read_to_string(path).unwrap_or_default());
+        }
+        let pid = all.split_whitespace().next()?.parse().ok()?;
+        Pid::from_raw(pid)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.kill_trainer();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn answer(response: Response) -> (u16, Value) {
+    let status = response.status().as_u16();
+    let text = response.text().unwrap();
+    let body = if text.is_empty() {
+        Value::Null
+    } else {
+        serde_json::from_str(&text).unwrap_or_else(|_| panic!("{status}: {text}"))
+    };
+    (status, body)
+}
+
+/// Rows that teach squares.
+pub(crate) fn rows(range: std::ops::Range<u32>) -> String {
+    range
+        .map(|n| format!("{{\"prompt\":\"{n}?\",\"response\":\"{}\"}}\n", n * n))
+        .collect()
+}
+
+/// A job in which everything that has to be restored is in use.
+pub(crate) fn job(server: &Server, name: &str, epochs: u32) -> Value {
+    let train = server.upload("train.jsonl", rows(0..24));
+    let heldout = server.upload("heldout.jsonl", rows(40..44));
+    json!({
+        "base_model": "base:tiny",
+        "dataset_id": train["id"],
+        "evaluation_dataset_id": heldout["id"],
+        "name": name,
+        "config": {
+            "epochs": epochs,
+            "batch_size": 5,
+            "micro_batch_size": 2,
+            "learning_rate": 2e-3,
+            "dropout": 0.1,
+            "checkpoint_steps": 7,
+            "evaluation_max_new_tokens": 4,
+        },
+    })
+}
