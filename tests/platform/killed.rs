@@ -12,6 +12,7 @@ use rand_chacha::{
     ChaCha8Rng,
     rand_core::{Rng, SeedableRng},
 };
+use reqwest::blocking::Response;
 use serde_json::{Value, json};
 
 use crate::server::{Place, Server, job, rows};
@@ -97,7 +98,7 @@ fn a_job_whose_server_and_trainer_are_killed_goes_on_to_the_same_bytes() {
 #[test]
 fn an_upload_that_is_cut_off_leaves_nothing() {
     let place = Place::new();
-    let mut server = place.serve();
+    let server = place.serve();
     let text = rows(0..2000);
     let address = server.url.strip_prefix("http://").unwrap();
     let mut stream = TcpStream::connect(address).unwrap();
@@ -132,62 +133,70 @@ fn an_upload_that_is_cut_off_leaves_nothing() {
     assert_eq!(server.json(server.get("/datasets"))["data"].as_array().unwrap().len(), 1);
 }
 
+/// Uploads a dataset and submits a job at the same time, and returns the ids that were acknowledged.
+fn upload_and_submit(
+    server: &Server,
+    round: u32,
+    body: &Value,
+    meanwhile: impl FnOnce(),
+) -> [Option<String>; 2] {
+    let id = |sent: reqwest::Result<Response>| {
+        let answered: Value = sent.ok()?.json().ok()?;
+        Some(answered["id"].as_str().unwrap().to_owned())
+    };
+    scope(|scope| {
+        let rows = rows(round * 100..round * 100 + 50);
+        let upload = server.post("/datasets?name=x.jsonl").body(rows);
+        let upload = scope.spawn(move || id(upload.send()));
+        let submission = server.post("/training/jobs").json(body);
+        let submission = scope.spawn(move || id(submission.send()));
+        meanwhile();
+        [upload.join().unwrap(), submission.join().unwrap()]
+    })
+}
+
+fn ids(server: &Server, path: &str) -> Vec<String> {
+    let listed = server.json(server.get(path));
+    let listed = listed["data"].as_array().unwrap().iter();
+    listed
+        .map(|entry| entry["id"].as_str().unwrap().to_owned())
+        .collect()
+}
+
 #[test]
 fn what_was_acknowledged_is_there_after_a_kill_and_what_was_not_is_whole_or_absent() {
     let place = Place::new();
     let mut random = ChaCha8Rng::seed_from_u64(11);
-    let (mut acknowledged, mut cut) = (Vec::new(), 0);
-    let (mut jobs, mut jobs_cut) = (Vec::new(), 0);
-    for round in 0..12_u32 {
-        let mut server = place.serve();
+    let (mut uploads, mut jobs, mut cut) = (Vec::new(), Vec::new(), 0);
+    let mut whole = Duration::ZERO;
+    for round in 0..12 {
+        let server = place.serve();
         let body = job(&server, &format!("m{round}"), 1);
-        let text = rows(round * 100..round * 100 + 50);
-        let delay = Duration::from_micros((share(&mut random) * 30_000.0) as u64);
-        let (upload, submission) = scope(|scope| {
-            let upload = scope.spawn(|| {
-                let sent = server.post("/datasets?name=x.jsonl").body(text).send();
-                sent.ok().and_then(|it| it.json::<Value>().ok())
-            });
-            let submission = scope.spawn(|| {
-                let sent = server.post("/training/jobs").json(&body).send();
-                sent.ok().and_then(|it| it.json::<Value>().ok())
-            });
-            sleep(delay);
-            rustix::process::kill_process(server.pid(), rustix::process::Signal::KILL).unwrap();
-            (upload.join().unwrap(), submission.join().unwrap())
+        let began = Instant::now();
+        let [upload, submission] = upload_and_submit(&server, round, &body, || {
+            // The first round is not disturbed: it tells how long the others would take.
+            if round > 0 {
+                sleep(whole.mul_f64(1.2 * share(&mut random)));
+                server.kill();
+            }
         });
-        server.kill();
-        match upload {
-            Some(dataset) => acknowledged.push(dataset["id"].as_str().unwrap().to_owned()),
-            None => cut += 1,
-        }
-        match submission {
-            Some(job) => jobs.push(job["id"].as_str().unwrap().to_owned()),
-            None => jobs_cut += 1,
-        }
+        whole = whole.max(began.elapsed());
+        cut += [&upload, &submission].iter().filter(|it| it.is_none()).count();
+        uploads.extend(upload);
+        jobs.extend(submission);
     }
     // Otherwise nothing was tested.
-    assert!(cut > 0 && !acknowledged.is_empty(), "{cut} uploads were cut");
-    assert!(jobs_cut > 0 && !jobs.is_empty(), "{jobs_cut} jobs were cut");
+    assert!(cut > 0 && uploads.len() > 1 && jobs.len() > 1, "{cut} were cut");
+
     let server = place.serve();
-    for id in &acknowledged {
-        server.json(server.get(&format!("/datasets/{id}/report")));
+    let listed = ids(&server, "/datasets?limit=100");
+    assert!(uploads.iter().all(|id| listed.contains(id)));
+    for id in &listed {
+        let report = server.json(server.get(&format!("/datasets/{id}/report")));
+        assert!(report["rows"].as_u64().unwrap() > 0);
     }
-    let listed = server.json(server.get("/datasets?limit=100"));
-    for dataset in listed["data"].as_array().unwrap() {
-        let id = dataset["id"].as_str().unwrap();
-        server.json(server.get(&format!("/datasets/{id}/report")));
-    }
-    let listed = server.json(server.get("/training/jobs?limit=100"));
-    let listed: Vec<String> = listed["data"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|job| job["id"].as_str().unwrap().to_owned())
-        .collect();
-    for id in &jobs {
-        assert!(listed.contains(id), "{id}");
-    }
+    let listed = ids(&server, "/training/jobs?limit=100");
+    assert!(jobs.iter().all(|id| listed.contains(id)));
     for id in &listed {
         let job = server.wait_for(id, &["succeeded", "failed"]);
         assert_eq!(job["status"], "succeeded", "{job}");

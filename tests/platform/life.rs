@@ -22,7 +22,7 @@ fn question(server: &Server, extra: Value) -> reqwest::blocking::RequestBuilder 
 #[test]
 fn a_model_lives_from_upload_to_deletion_over_http() {
     let place = Place::new();
-    let mut server = place.serve();
+    let server = place.serve();
     assert_eq!(server.json(server.get("/health"))["status"], "ok");
     assert_eq!(server.json(server.get("/ready"))["status"], "ready");
 
@@ -228,7 +228,7 @@ fn what_is_wrong_with_a_request_is_said_by_field() {
 #[test]
 fn a_server_that_is_asked_to_end_leaves_its_job_to_go_on_later() {
     let place = Place::new();
-    let mut server = place.serve();
+    let server = place.serve();
     let id = submit(&server, "squares", 200);
     server.wait_for_event(&id, |event| event["event"] == "step");
     assert_eq!(server.terminate(), Some(0));

@@ -6,6 +6,7 @@ use std::{
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::Mutex,
     thread::sleep,
     time::{Duration, Instant},
 };
@@ -25,7 +26,7 @@ pub(crate) struct Place {
 
 /// A server on a [`Place`]; it is killed when it is dropped.
 pub(crate) struct Server {
-    child: Child,
+    child: Mutex<Child>,
     pub(crate) url: String,
     client: Client,
 }
@@ -88,7 +89,7 @@ impl Place {
             .build()
             .unwrap();
         Server {
-            child,
+            child: Mutex::new(child),
             url: ready["url"].as_str().unwrap().to_owned(),
             client,
         }
@@ -216,30 +217,28 @@ impl Server {
 
     /// Sends SIGKILL to the trainer that is at work, if one is.
     pub(crate) fn kill_trainer(&self) -> bool {
-        let trainer = self.trainer();
-        trainer.is_some_and(|pid| kill_process(pid, Signal::KILL).is_ok())
+        self.trainer().is_some_and(|pid| kill_process(pid, Signal::KILL).is_ok())
     }
 
-    pub(crate) fn kill(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-
-    pub(crate) fn pid(&self) -> Pid {
-        Pid::from_child(&self.child)
+    pub(crate) fn kill(&self) {
+        let mut child = self.child.lock().unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
     }
 
     /// Asks the server to end and returns its exit code.
-    pub(crate) fn terminate(&mut self) -> Option<i32> {
-        kill_process(self.pid(), Signal::TERM).unwrap();
-        self.child.wait().unwrap().code()
+    pub(crate) fn terminate(&self) -> Option<i32> {
+        let mut child = self.child.lock().unwrap();
+        kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+        child.wait().unwrap().code()
     }
 
     /// Finds the trainer among the server's children.
     fn trainer(&self) -> Option<Pid> {
         // Each thread has the children that it started.
         let mut all = String::new();
-        for task in fs::read_dir(format!("/proc/{}/task", self.child.id())).ok()? {
+        let own = self.child.lock().unwrap().id();
+        for task in fs::read_dir(format!("/proc/{own}/task")).ok()? {
             let path = task.ok()?.path().join("children");
             all.push_str(&fs::read_to_string(path).unwrap_or_default());
         }
@@ -251,8 +250,10 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.kill_trainer();
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        if let Ok(child) = self.child.get_mut() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
     }
 }
 
