@@ -50,7 +50,10 @@ fn a_job_whose_trainer_is_killed_at_random_moments_publishes_the_same_bytes() {
         server.wait_for_event(&id, |event| event["event"] == "checkpoint");
         sleep(Duration::from_millis((share(&mut random) * 400.0) as u64));
         let job = server.job(&id);
-        assert_ne!(job["status"], "succeeded", "the job is too short to be killed");
+        assert_ne!(
+            job["status"], "succeeded",
+            "the job is too short to be killed"
+        );
         kills += u32::from(server.kill_trainer());
     }
     let job = server.wait_for(&id, &["succeeded", "failed"]);
@@ -107,7 +110,9 @@ fn an_upload_that_is_cut_off_leaves_nothing() {
         text.len()
     );
     stream.write_all(head.as_bytes()).unwrap();
-    stream.write_all(&text.as_bytes()[..text.len() / 2]).unwrap();
+    stream
+        .write_all(&text.as_bytes()[..text.len() / 2])
+        .unwrap();
     while place.staged() == 0 {
         sleep(Duration::from_millis(5));
     }
@@ -130,7 +135,13 @@ fn an_upload_that_is_cut_off_leaves_nothing() {
     while place.staged() > 0 {
         sleep(Duration::from_millis(5));
     }
-    assert_eq!(server.json(server.get("/datasets"))["data"].as_array().unwrap().len(), 1);
+    assert_eq!(
+        server.json(server.get("/datasets"))["data"]
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
 }
 
 /// Uploads a dataset and submits a job at the same time, and returns the ids that were acknowledged.
@@ -181,12 +192,18 @@ fn what_was_acknowledged_is_there_after_a_kill_and_what_was_not_is_whole_or_abse
             }
         });
         whole = whole.max(began.elapsed());
-        cut += [&upload, &submission].iter().filter(|it| it.is_none()).count();
+        cut += [&upload, &submission]
+            .iter()
+            .filter(|it| it.is_none())
+            .count();
         uploads.extend(upload);
         jobs.extend(submission);
     }
     // Otherwise nothing was tested.
-    assert!(cut > 0 && uploads.len() > 1 && jobs.len() > 1, "{cut} were cut");
+    assert!(
+        cut > 0 && uploads.len() > 1 && jobs.len() > 1,
+        "{cut} were cut"
+    );
 
     let server = place.serve();
     let listed = ids(&server, "/datasets?limit=100");

@@ -12,7 +12,8 @@ fn submit(server: &Server, name: &str, epochs: u32) -> String {
 }
 
 fn question(server: &Server, extra: Value) -> reqwest::blocking::RequestBuilder {
-    let mut body = json!({"model_id": "squares", "prompt": "7?", "max_tokens": 8, "temperature": 0});
+    let mut body =
+        json!({"model_id": "squares", "prompt": "7?", "max_tokens": 8, "temperature": 0});
     for (key, value) in extra.as_object().unwrap() {
         body[key] = value.clone();
     }
@@ -29,14 +30,20 @@ fn a_model_lives_from_upload_to_deletion_over_http() {
     // Upload: the same bytes are one dataset, however they come.
     let dataset = server.upload("train.jsonl", rows(0..24));
     let id = dataset["id"].as_str().unwrap();
-    assert_eq!((&dataset["rows"], &dataset["valid"]), (&json!(24), &json!(true)));
+    assert_eq!(
+        (&dataset["rows"], &dataset["valid"]),
+        (&json!(24), &json!(true))
+    );
     let part = multipart::Part::text(rows(0..24)).file_name("again.jsonl");
     let form = multipart::Form::new().part("file", part);
     let again = server.post("/datasets").multipart(form).send().unwrap();
     assert_eq!(again.status(), 200);
     assert_eq!(again.json::<Value>().unwrap()["id"], id);
     let report = server.json(server.get(&format!("/datasets/{id}/report")));
-    assert_eq!((&report["file"], &report["rows"]), (&json!("train.jsonl"), &json!(24)));
+    assert_eq!(
+        (&report["file"], &report["rows"]),
+        (&json!("train.jsonl"), &json!(24))
+    );
 
     // Train, and watch it live.
     let body = job(&server, "squares", 4);
@@ -105,7 +112,8 @@ fn a_model_lives_from_upload_to_deletion_over_http() {
         .map(|(_, data)| data["text"].as_str().unwrap())
         .collect();
     assert_eq!(text, whole["text"].as_str().unwrap());
-    let request = json!({"model_id": "ft:tiny:squares:1", "prompt": "7?", "max_tokens": 8, "temperature": 0});
+    let request =
+        json!({"model_id": "ft:tiny:squares:1", "prompt": "7?", "max_tokens": 8, "temperature": 0});
     let unknown = json!({"model_id": "nobody", "prompt": "7?"});
     let batch = json!({"requests": [request, unknown, request]});
     let batch = server.json(server.post("/generate/batch").json(&batch));
@@ -142,7 +150,9 @@ fn a_job_is_stopped_and_goes_on_from_a_chosen_checkpoint_to_the_same_bytes() {
     let place = Place::new();
     let server = place.serve();
     let id = submit(&server, "squares", 60);
-    server.wait_for_event(&id, |event| event["event"] == "checkpoint" && event["step"] == 14);
+    server.wait_for_event(&id, |event| {
+        event["event"] == "checkpoint" && event["step"] == 14
+    });
     let stop = format!("/training/jobs/{id}/stop");
     server.json(server.post(&stop));
     server.wait_for(&id, &["stopped"]);
@@ -162,8 +172,12 @@ fn a_job_is_stopped_and_goes_on_from_a_chosen_checkpoint_to_the_same_bytes() {
     server.json(server.post(&resume).json(&json!({"checkpoint": steps[0]})));
     server.wait_for(&id, &["succeeded"]);
     let resumed = steps[0] + 1;
-    server.wait_for_event(&id, |event| event["event"] == "resumed" && event["step"] == steps[0]);
-    server.wait_for_event(&id, |event| event["event"] == "step" && event["step"] == resumed);
+    server.wait_for_event(&id, |event| {
+        event["event"] == "resumed" && event["step"] == steps[0]
+    });
+    server.wait_for_event(&id, |event| {
+        event["event"] == "step" && event["step"] == resumed
+    });
     assert_eq!(place.weights("squares"), undisturbed.weights("squares"));
 }
 
@@ -191,7 +205,10 @@ fn what_is_wrong_with_a_request_is_said_by_field() {
     body["config"]["batch_size"] = json!(0);
     body["name"] = json!("no name!");
     let (status, problem) = server.problem(server.post("/training/jobs").json(&body));
-    assert_eq!((status, &problem["code"]), (422, &json!("validation_failed")));
+    assert_eq!(
+        (status, &problem["code"]),
+        (422, &json!("validation_failed"))
+    );
     let pointers: Vec<&str> = problem["errors"]
         .as_array()
         .unwrap()
@@ -222,7 +239,10 @@ fn what_is_wrong_with_a_request_is_said_by_field() {
     // A folder of this machine is no name for those who ask over HTTP.
     let mut body = job(&server, "squares", 4);
     body["base_model"] = json!(place.data_dir().to_str().unwrap());
-    assert_eq!(server.problem(server.post("/training/jobs").json(&body)).0, 404);
+    assert_eq!(
+        server.problem(server.post("/training/jobs").json(&body)).0,
+        404
+    );
 }
 
 #[test]

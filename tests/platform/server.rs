@@ -101,9 +101,7 @@ impl Place {
 
     /// The bytes of every file with weights of a published model.
     pub(crate) fn weights(&self, name: &str) -> BTreeMap<&'static str, Vec<u8>> {
-        let folder = self
-            .data_dir()
-            .join(format!("models/ft--tiny--{name}/1"));
+        let folder = self.data_dir().join(format!("models/ft--tiny--{name}/1"));
         ["adapter/adapter_model.safetensors", "model.safetensors"]
             .into_iter()
             .map(|file| (file, fs::read(folder.join(file)).unwrap()))
@@ -217,7 +215,8 @@ impl Server {
 
     /// Sends SIGKILL to the trainer that is at work, if one is.
     pub(crate) fn kill_trainer(&self) -> bool {
-        self.trainer().is_some_and(|pid| kill_process(pid, Signal::KILL).is_ok())
+        self.trainer()
+            .is_some_and(|pid| kill_process(pid, Signal::KILL).is_ok())
     }
 
     pub(crate) fn kill(&self) {

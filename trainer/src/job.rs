@@ -2,9 +2,8 @@
 
 use std::{path::Path, sync::Arc, time::Duration};
 
-use llmopt_service::{
-    Claimed, ClaimedJob, JobWorker, Jobs, ServiceError, Tended, check_unchanged,
-};
+use llmopt_domain::error_chain;
+use llmopt_service::{Claimed, ClaimedJob, JobWorker, Jobs, ServiceError, Tended, check_unchanged};
 use llmopt_storage::FolderStore;
 use tokio::{runtime::Runtime, task::JoinHandle};
 
@@ -126,19 +125,15 @@ fn end(
     }
 }
 
-/// Joins what an error and its sources say, and what to do next.
+/// Says why a job failed, and what to do next.
 fn explanation(error: &TrainerError) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    match error {
-        TrainerError::Service(error) => match error.next_step() {
-            Some(next) => format!("{text}; {next}"),
-            None => text,
-        },
-        _ => text,
+    let text = error_chain(error);
+    let next = match error {
+        TrainerError::Service(error) => error.next_step(),
+        _ => None,
+    };
+    match next {
+        Some(next) => format!("{text}; {next}"),
+        None => text,
     }
 }

@@ -152,12 +152,7 @@ fn read_spec<T: DeserializeOwned>(path: &Path) -> Result<T, TrainerError> {
 }
 
 fn fail(error: &dyn std::error::Error, code: u8) -> ExitCode {
-    let mut message = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        message = format!("{message}: {cause}");
-        source = cause.source();
-    }
+    let message = llmopt_domain::error_chain(error);
     let _ = io::Write::write_fmt(&mut io::stderr(), format_args!("error: {message}\n"));
     ExitCode::from(code)
 }

@@ -1,7 +1,7 @@
 use std::{fmt, process::ExitCode};
 
 use llmopt_dataset::ValidationReport;
-use llmopt_domain::Severity;
+use llmopt_domain::{Severity, error_chain};
 use llmopt_service::ServiceError;
 
 /// Why a command did not succeed, as the user reads it, and the exit code that says so.
@@ -60,12 +60,12 @@ impl Failure {
 
     /// A failure of input with everything that `error` and its sources say.
     pub(crate) fn input_from(error: &dyn std::error::Error) -> Self {
-        Self::input(chain(error))
+        Self::input(error_chain(error))
     }
 
     /// A failure with everything that `error` and its sources say.
     pub(crate) fn failed_from(error: &dyn std::error::Error) -> Self {
-        Self::failed(chain(error))
+        Self::failed(error_chain(error))
     }
 
     /// Returns the process's exit code.
@@ -139,17 +139,6 @@ fn findings(report: &ValidationReport) -> Failure {
     Failure::input(message).next(next)
 }
 
-/// Joins what an error and its sources say.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -161,23 +150,5 @@ mod tests {
             failure.to_string(),
             "error: `x` is no model\n  next: llmopt models list\n"
         );
-    }
-
-    #[test]
-    fn the_causes_of_an_error_are_said_once_each() {
-        #[derive(Debug)]
-        struct Outer(std::io::Error);
-        impl fmt::Display for Outer {
-            fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("failed to read `a`")
-            }
-        }
-        impl std::error::Error for Outer {
-            fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-                Some(&self.0)
-            }
-        }
-        let outer = Outer(std::io::Error::other("disk on fire"));
-        assert_eq!(chain(&outer), "failed to read `a`: disk on fire");
     }
 }

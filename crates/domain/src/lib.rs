@@ -5,6 +5,7 @@
 
 mod conversation;
 mod digest;
+mod error_chain;
 mod event;
 mod finding;
 mod format;
@@ -17,6 +18,7 @@ mod uploaded_dataset;
 
 pub use conversation::{Conversation, Message, Role};
 pub use digest::Digest;
+pub use error_chain::error_chain;
 pub use event::{EvaluationMetrics, TrainingEvent};
 pub use finding::{Finding, Place, Severity};
 pub use format::Format;

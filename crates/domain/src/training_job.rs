@@ -160,7 +160,9 @@ pub enum JobRefusal {
     #[error("the job is {}", .0.as_str())]
     State(JobState),
     /// Too many workers ended while they had it.
-    #[error("{MAX_FRUITLESS_CLAIMS} trainers ended one after the other before they saved a checkpoint")]
+    #[error(
+        "{MAX_FRUITLESS_CLAIMS} trainers ended one after the other before they saved a checkpoint"
+    )]
     Exhausted,
 }
 

@@ -1,6 +1,7 @@
 //! What each error of a service is to a caller.
 
 use llmopt_dataset::DatasetError;
+use llmopt_domain::error_chain;
 use llmopt_service::{GenerationError, ServiceError};
 use llmopt_storage::StorageError;
 
@@ -11,7 +12,7 @@ impl From<ServiceError> for Problem {
         let code = code(&error);
         if code.status().is_server_error() {
             // Whoever asked learns that it failed; why is for those who run the service.
-            tracing::error!(error = %chain(&error), code = code.as_str(), "a request failed");
+            tracing::error!(error = %error_chain(&error), code = code.as_str(), "a request failed");
         }
         let detail = match code {
             Code::Internal => "something failed that is not the caller's fault: the log says what, by the request's id".to_owned(),
@@ -100,19 +101,9 @@ fn storage(error: &StorageError) -> Code {
 
 /// Says what happened, why, and what to do next.
 fn explanation(error: &ServiceError) -> String {
-    let text = chain(error);
+    let text = error_chain(error);
     match error.next_step() {
         Some(next) => format!("{text}; {next}"),
         None => text,
     }
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }

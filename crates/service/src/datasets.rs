@@ -5,9 +5,7 @@ use std::{
 
 use llmopt_dataset::{DatasetError, ValidationOptions, ValidationReport, validate};
 use llmopt_domain::{Digest, Format, ObjectKey, TrainingJob, UploadedDataset};
-use llmopt_storage::{
-    FolderStore, Listing, Page, RecordStore, StagedFolder, StorageError,
-};
+use llmopt_storage::{FolderStore, Listing, Page, RecordStore, StagedFolder, StorageError};
 use serde_json::Value;
 use tokio::{
     fs::{self, File},
@@ -142,7 +140,11 @@ impl Datasets {
     /// [`ServiceError::UnknownDataset`], or if the report cannot be read.
     pub async fn report(&self, id: &str) -> Result<Value, ServiceError> {
         self.get(id).await?;
-        let path = self.folders.open(&ObjectKey::dataset(id)).await?.join(REPORT);
+        let path = self
+            .folders
+            .open(&ObjectKey::dataset(id))
+            .await?
+            .join(REPORT);
         let json = fs::read(&path).await;
         let parsed = json.and_then(|json| Ok(serde_json::from_slice(&json)?));
         parsed.map_err(ServiceError::file("read", path))
@@ -264,3 +266,6 @@ fn record(name: String, size_bytes: u64, report: &ValidationReport) -> UploadedD
         warnings,
     }
 }
+
+#[cfg(test)]
+mod tests;

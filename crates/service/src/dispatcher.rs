@@ -175,3 +175,6 @@ fn waits(job: &TrainingJob) -> Wait {
         (JobState::Stopped | JobState::Succeeded | JobState::Failed, _) => Wait::Forever,
     }
 }
+
+#[cfg(test)]
+mod tests;

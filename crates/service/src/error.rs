@@ -289,7 +289,9 @@ impl ServiceError {
             Self::JobState { state, .. } if state.is_active() => {
                 "wait until it has ended, or stop it"
             }
-            Self::DatasetInUse { .. } | Self::ModelInUse { .. } => "stop the job first, or wait until it has ended",
+            Self::DatasetInUse { .. } | Self::ModelInUse { .. } => {
+                "stop the job first, or wait until it has ended"
+            }
             Self::JobChanged { .. } => {
                 "put it back as it was, or start a new job with `--dataset`, `--base-model` and `--name`"
             }

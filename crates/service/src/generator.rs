@@ -89,7 +89,9 @@ pub enum GenerationError {
     #[error(transparent)]
     Tokenization(#[from] TokenizationError),
     /// The turns leave no room for an answer.
-    #[error("the prompt has {tokens} tokens and the model's context holds {context}: expected room for an answer")]
+    #[error(
+        "the prompt has {tokens} tokens and the model's context holds {context}: expected room for an answer"
+    )]
     Overlong {
         /// Tokens of the prompt.
         tokens: usize,
@@ -97,7 +99,9 @@ pub enum GenerationError {
         context: usize,
     },
     /// The model is larger than all the memory that models may have.
-    #[error("model `{key}` takes {size_bytes} bytes in memory and all models together may take {limit_bytes}")]
+    #[error(
+        "model `{key}` takes {size_bytes} bytes in memory and all models together may take {limit_bytes}"
+    )]
     TooLarge {
         /// The model.
         key: String,
@@ -148,8 +152,10 @@ pub trait TextGenerator: Send + Sync {
     ///
     /// # Errors
     /// If the model cannot be loaded, or the turns cannot be encoded or are too long.
-    async fn generate(&self, request: GenerationRequest)
-    -> Result<GenerationStream, GenerationError>;
+    async fn generate(
+        &self,
+        request: GenerationRequest,
+    ) -> Result<GenerationStream, GenerationError>;
 
     /// Tells what is in memory.
     fn cache(&self) -> CacheStatus;

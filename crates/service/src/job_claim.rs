@@ -81,8 +81,13 @@ impl JobWorker {
                 Err(JobRefusal::Claimed { until_ms }) => return Ok(Claimed::Busy(until_ms)),
                 Err(JobRefusal::State(state)) => return Ok(Claimed::Over(state)),
                 Err(refusal @ (JobRefusal::Exhausted | JobRefusal::Lost)) => {
-                    let message = format!("{refusal}; too little memory is a common reason: lower `micro_batch_size`, then resume the job");
-                    (stored.record.failed(&message, now), StateEvent::Failed { message })
+                    let message = format!(
+                        "{refusal}; too little memory is a common reason: lower `micro_batch_size`, then resume the job"
+                    );
+                    (
+                        stored.record.failed(&message, now),
+                        StateEvent::Failed { message },
+                    )
                 }
             };
             match self.records.replace(stored.revision, &next).await {
@@ -186,7 +191,9 @@ impl ClaimedJob {
     pub async fn succeed(&self) -> Result<(), ServiceError> {
         let version = self.reported().version;
         let Some(version) = version else {
-            return self.fail("the trainer ended without publishing a model").await;
+            return self
+                .fail("the trainer ended without publishing a model")
+                .await;
         };
         let (name, progress) = (&self.worker.name, self.reported().progress.clone());
         let change = |job: &TrainingJob| {
@@ -312,3 +319,6 @@ pub(crate) fn left(job: &TrainingJob, reason: &str) -> StateEvent {
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests;

@@ -64,12 +64,11 @@ impl JobLog {
     ) -> Result<Vec<NumberedEvent>, ServiceError> {
         let entries = self.logs.read(&name(job), after, limit).await?;
         let parse = |entry: llmopt_storage::LogEntry| {
-            let event = serde_json::from_str(&entry.body).map_err(|error| {
-                StorageError::Corrupt {
+            let event =
+                serde_json::from_str(&entry.body).map_err(|error| StorageError::Corrupt {
                     subject: name(job),
                     reason: format!("entry {} cannot be read: {error}", entry.sequence),
-                }
-            })?;
+                })?;
             Ok(NumberedEvent {
                 sequence: entry.sequence,
                 event,

@@ -23,6 +23,8 @@ mod model;
 mod models;
 mod preview;
 mod reference;
+#[cfg(test)]
+mod testing;
 mod tokens;
 mod training;
 mod training_jobs;
@@ -34,8 +36,8 @@ pub use error::ServiceError;
 pub use evaluation::{EvaluationRequest, Weights, prepare_evaluation};
 pub use generation::{AnswerWeights, Answerer, Generation, Question};
 pub use generator::{
-    CacheStatus, FinishReason, GenerationError, GenerationEvent, GenerationRequest, GenerationStream,
-    Sampling, ServedModel, TextGenerator,
+    CacheStatus, FinishReason, GenerationError, GenerationEvent, GenerationRequest,
+    GenerationStream, Sampling, ServedModel, TextGenerator,
 };
 pub use health::{Check, Health, JobCounts, Status};
 pub use hub::{HubFailure, ModelHub};

@@ -135,9 +135,7 @@ impl<'a> Models<'a> {
             }
             _ => false,
         };
-        let mut doomed = self
-            .versions(&ObjectKey::model_versions(&named.id))
-            .await?;
+        let mut doomed = self.versions(&ObjectKey::model_versions(&named.id)).await?;
         doomed.retain(|model| !has_version || model.version == named.version);
         for model in &doomed {
             let key = ObjectKey::model(&model.id, model.version);

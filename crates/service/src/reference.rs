@@ -186,6 +186,28 @@ mod tests {
     }
 
     #[test]
+    fn a_base_has_a_name_or_that_of_a_repository() {
+        let base = |name: &str| ModelReference::Base(name.to_owned());
+        assert_eq!(ModelReference::parse("base:tiny").unwrap(), base("tiny"));
+        assert_eq!(
+            ModelReference::parse_name("base:openai-community/gpt2").unwrap(),
+            base("openai-community/gpt2")
+        );
+        for text in ["base:", "base:a:1", "base:../x", "base:a@main"] {
+            assert!(ModelReference::parse_name(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn those_who_are_not_on_this_machine_name_no_folder_of_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = folder.path().to_str().unwrap();
+        for text in [text, "/etc", ".", "./a", "a/"] {
+            assert!(ModelReference::parse_name(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
     fn words_and_repositories_are_told_apart() {
         let parse = |text| ModelReference::parse(text).unwrap();
         let name: ModelName = "orders".parse().unwrap();

@@ -10,8 +10,9 @@ use llmopt_storage::{
 use serde::Serialize;
 
 use crate::{
-    Datasets, Jobs, ModelHub, Models, NumberedEvent, ServiceError, TrainingRequest, blocking::blocking,
-    check_unchanged, clock::now_ms, job_log::JobLog, jobs::identity, prepare_training,
+    Datasets, Jobs, ModelHub, Models, NumberedEvent, ServiceError, TrainingRequest,
+    blocking::blocking, check_unchanged, clock::now_ms, job_log::JobLog, jobs::identity,
+    prepare_training,
 };
 
 /// How often a change is tried anew where others change the same job.

@@ -1,7 +1,9 @@
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use llmopt_http::{Code, Problem, timestamp};
-use llmopt_service::{AnswerWeights, Answerer, FinishReason, GenerationEvent, Question, ServiceError};
+use llmopt_service::{
+    AnswerWeights, Answerer, FinishReason, GenerationEvent, Question, ServiceError,
+};
 use serde::Serialize;
 use tokio::time::timeout;
 

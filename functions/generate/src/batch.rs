@@ -5,7 +5,9 @@ use llmopt_service::Question;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{GenerateState, answer::GenerateResponse, answer::whole_answer, request::GenerateRequest};
+use crate::{
+    GenerateState, answer::GenerateResponse, answer::whole_answer, request::GenerateRequest,
+};
 
 /// Questions in one request at most.
 const MAX_REQUESTS: usize = 100;

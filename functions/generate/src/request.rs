@@ -73,11 +73,7 @@ impl GenerateRequest {
     }
 }
 
-fn check_sampling(
-    sampling: &Sampling,
-    validation: &mut Validation,
-    at: &impl Fn(&str) -> String,
-) {
+fn check_sampling(sampling: &Sampling, validation: &mut Validation, at: &impl Fn(&str) -> String) {
     validation.require(sampling.max_tokens >= 1, &at("max_tokens"), || {
         "expected 1 or more, found 0".to_owned()
     });

@@ -45,7 +45,9 @@ pub(crate) async fn create_training_job(
 
 impl CreateTrainingJob {
     fn validate(mut self, threads: u32) -> Result<JobRequest, Problem> {
-        self.config.entry("threads").or_insert_with(|| json!(threads));
+        self.config
+            .entry("threads")
+            .or_insert_with(|| json!(threads));
         let config: TrainingConfig = serde_json::from_value(Value::Object(self.config))
             .map_err(|error| wrong_config(&error.to_string()))?;
         let mut validation = Validation::default();

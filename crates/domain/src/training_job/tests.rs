@@ -63,7 +63,10 @@ fn a_job_whose_trainers_die_without_a_checkpoint_is_given_up() {
     assert_eq!(job.claimed("a", 9, LEASE), Err(JobRefusal::Exhausted));
     let failed = job.failed("given up", 9);
     let again = failed.resumed(None, 10).unwrap();
-    assert_eq!((again.state, again.failure.clone()), (JobState::Queued, None));
+    assert_eq!(
+        (again.state, again.failure.clone()),
+        (JobState::Queued, None)
+    );
     assert!(again.claimed("a", 11, LEASE).is_ok());
 }
 

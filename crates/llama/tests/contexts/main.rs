@@ -62,7 +62,7 @@ fn options() -> ContextOptions {
     ContextOptions {
         context_tokens: 48,
         batch_tokens: 16,
-        threads: 2,
+        threads: 1,
     }
 }
 
@@ -194,7 +194,7 @@ fn decoding_can_be_cancelled_at_any_moment_and_goes_on_afterwards() {
     context.decode(&PROMPT[..16], &count).unwrap();
     let moments = asked.load(Ordering::Relaxed);
     assert!(moments > 20, "asked between operations: {moments}");
-    for moment in 0..moments {
+    for moment in (0..moments).step_by(7) {
         context.clear();
         let left = AtomicUsize::new(moment);
         let cancelled = || {
@@ -206,9 +206,7 @@ fn decoding_can_be_cancelled_at_any_moment_and_goes_on_afterwards() {
         let error = context.decode(&PROMPT[..16], &cancelled).unwrap_err();
         assert!(matches!(error, LlamaError::Cancelled), "{error}");
         assert_eq!(context.position(), 0);
-        if moment.is_multiple_of(10) {
-            assert_eq!(logits(&mut context), expected);
-        }
+        assert_eq!(logits(&mut context), expected);
     }
 }
 

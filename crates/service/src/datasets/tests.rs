@@ -1,0 +1,115 @@
+use super::*;
+use crate::testing::Stores;
+
+fn rows() -> String {
+    let row = |n: u32| format!("{{\"prompt\":\"{n}?\",\"response\":\"{n}!\"}}\n");
+    (0..12).map(row).collect()
+}
+
+async fn upload(stores: &Stores, name: &str, text: &str) -> Result<Uploaded, ServiceError> {
+    let mut upload = stores.datasets.upload(name).await?;
+    for part in text.as_bytes().chunks(100) {
+        upload.write(part).await?;
+    }
+    stores.datasets.finish(upload).await
+}
+
+fn id_of(text: &str) -> String {
+    Digest::of_bytes(text.as_bytes()).short().to_owned()
+}
+
+#[tokio::test]
+async fn the_same_bytes_are_one_dataset_whatever_they_are_called() {
+    let stores = Stores::new();
+    let first = upload(&stores, "a.jsonl", &rows()).await.unwrap();
+    assert!(first.created && first.dataset.is_valid());
+    assert_eq!(first.dataset.id, id_of(&rows()));
+    assert_eq!(first.dataset.size_bytes, rows().len() as u64);
+    let second = upload(&stores, "b.jsonl", &rows()).await.unwrap();
+    assert!(!second.created);
+    assert_eq!(second.dataset, first.dataset);
+    let path = stores.datasets.path(&first.dataset.id).await.unwrap();
+    assert_eq!(std::fs::read_to_string(path).unwrap(), rows());
+    let report = stores.datasets.report(&first.dataset.id).await.unwrap();
+    assert_eq!(
+        (report["file"].as_str(), report["rows"].as_u64()),
+        (Some("a.jsonl"), Some(12))
+    );
+}
+
+#[tokio::test]
+async fn a_dataset_whose_record_was_never_written_is_healed_by_uploading_it_again() {
+    let stores = Stores::new();
+    let staged = stores.stores.folders.stage().await.unwrap();
+    std::fs::write(staged.path().join("rows.jsonl"), rows()).unwrap();
+    std::fs::write(staged.path().join(REPORT), "{}").unwrap();
+    let key = ObjectKey::dataset(&id_of(&rows()));
+    let published = stores.stores.folders.publish(staged.path(), &key).await;
+    published.unwrap();
+    assert!(matches!(
+        stores.datasets.get(&id_of(&rows())).await,
+        Err(ServiceError::UnknownDataset(_))
+    ));
+    let uploaded = upload(&stores, "a.jsonl", &rows()).await.unwrap();
+    assert!(uploaded.created);
+    stores.datasets.path(&uploaded.dataset.id).await.unwrap();
+}
+
+#[tokio::test]
+async fn rows_with_errors_are_kept_with_their_report() {
+    let stores = Stores::new();
+    let text = rows() + "{\"prompt\":\"x\",\"response\":\"\"}\n";
+    let uploaded = upload(&stores, "a.jsonl", &text).await.unwrap();
+    assert!(!uploaded.dataset.is_valid());
+    let report = stores.datasets.report(&uploaded.dataset.id).await.unwrap();
+    let place = &report["findings"][0]["place"];
+    assert_eq!(
+        (place["file"].as_str(), place["row"].as_u64()),
+        (Some("a.jsonl"), Some(13))
+    );
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_dataset_is_refused_by_the_name_its_owner_gave_it() {
+    let stores = Stores::new();
+    let error = upload(&stores, "a.parquet", "PAR1...").await.unwrap_err();
+    assert!(matches!(error, ServiceError::Upload { .. }), "{error:?}");
+    assert!(
+        error
+            .to_string()
+            .starts_with("`a.parquet` is a Parquet file"),
+        "{error}"
+    );
+    let staging = std::fs::read_dir(stores.path().join(".staging")).unwrap();
+    let folders = staging.filter(|entry| entry.as_ref().unwrap().path().is_dir());
+    assert_eq!(folders.count(), 0);
+}
+
+#[tokio::test]
+async fn a_dataset_is_not_deleted_while_a_job_needs_it() {
+    let stores = Stores::new();
+    let uploaded = upload(&stores, "a.jsonl", &rows()).await.unwrap();
+    let id = uploaded.dataset.id;
+    let mut job = stores.job("j").await;
+    job.datasets = vec![id.clone()];
+    let known = stores.stores.records.get("j").await.unwrap();
+    let known = stores
+        .stores
+        .records
+        .replace(known.revision, &job)
+        .await
+        .unwrap();
+    let refused = stores.datasets.delete(&id).await.unwrap_err();
+    assert!(matches!(refused, ServiceError::DatasetInUse { job, .. } if job == "j"));
+    let stopped = job.stopped(now_ms()).unwrap();
+    stores
+        .stores
+        .records
+        .replace(known.revision, &stopped)
+        .await
+        .unwrap();
+    stores.datasets.delete(&id).await.unwrap();
+    assert!(stores.datasets.get(&id).await.is_err());
+    stores.datasets.delete(&id).await.unwrap();
+    assert!(upload(&stores, "a.jsonl", &rows()).await.unwrap().created);
+}
