@@ -131,8 +131,9 @@ impl Generation {
         Ok(Answerer {
             weights,
             served: ServedModel {
-                // A version may be deleted and its number given to another job's result.
-                key: format!("{id}@{}", model.job.short()),
+                // A version may be deleted and its number given to another job's result, and a base may
+                // come or go.
+                key: format!("{id}@{}/{}", model.job.short(), folder.display()),
                 weights: folder,
                 weights_digest,
                 adapter,

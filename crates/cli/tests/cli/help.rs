@@ -1,6 +1,6 @@
 use crate::support::{Said, Workplace};
 
-const COMMANDS: [&str; 8] = [
+const COMMANDS: [&str; 11] = [
     "dataset validate",
     "dataset preview",
     "dataset stats",
@@ -9,6 +9,9 @@ const COMMANDS: [&str; 8] = [
     "models list",
     "models show",
     "models init",
+    "models import",
+    "serve",
+    "stop",
 ];
 
 #[test]

@@ -10,5 +10,6 @@ mod dataset;
 mod evaluate;
 mod help;
 mod models;
+mod serve;
 mod support;
 mod train;

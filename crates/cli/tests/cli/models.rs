@@ -37,6 +37,36 @@ fn a_base_is_never_written_over() {
 }
 
 #[test]
+fn an_imported_base_is_trained_from_and_kept_once() {
+    let place = Workplace::with_base();
+    place
+        .run("models import base --name tiny")
+        .succeeds(&["imported `base:tiny`", "next:"]);
+    place
+        .run("models import base --name tiny")
+        .fails(2, &["`base:tiny` already", "--name"]);
+    place
+        .run("models import base")
+        .succeeds(&["imported `base:base`"]);
+    place
+        .run("train --base-model base:tiny --dataset rows.jsonl --name orders")
+        .succeeds(&["ft:tiny:orders"]);
+    place
+        .run("train --base-model base:nobody --dataset rows.jsonl --name orders")
+        .fails(2, &["base:nobody"]);
+}
+
+#[test]
+fn half_a_model_is_not_imported() {
+    let place = Workplace::with_base();
+    fs::remove_file(place.path("base/tokenizer.json")).unwrap();
+    place
+        .run("models import base --name tiny")
+        .fails(2, &["tokenizer.json"]);
+    assert!(!place.path("data/bases").exists());
+}
+
+#[test]
 fn an_unknown_size_is_refused() {
     let place = Workplace::new();
     place.write("model.json", r#"{"vocab_size": 300, "layers": 2}"#);

@@ -1,6 +1,7 @@
 //! Many who ask at once, more models than there is room for.
 
 use std::{
+    collections::HashSet,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -57,6 +58,11 @@ fn known(workplace: &Workplace, runtime: &Runtime) -> Vec<Known> {
             }
         }
     }
+    let texts: HashSet<&String> = known.iter().map(|known| &known.text).collect();
+    assert!(
+        texts.len() * 10 > known.len() * 9,
+        "nearly every answer tells its question: {texts:?}"
+    );
     known
 }
 

@@ -105,6 +105,7 @@ impl Workplace {
     fn model_of(&self, name: &str, config: &Gpt2Config, seed: u64) -> ServedModel {
         let folder = self.path(name);
         init_gpt2(&folder, config, seed).unwrap();
+        enlarge(&folder.join("model.safetensors"));
         for file in TOKENIZER_FILES {
             fs::copy(fixture("tiny-gpt2").join(file), folder.join(file)).unwrap();
         }
@@ -139,6 +140,17 @@ impl Workplace {
         files.dedup();
         files.len()
     }
+}
+
+/// Multiplies all weights: as they are initialised, every model repeats the last token for ever.
+fn enlarge(weights: &Path) {
+    let mut bytes = fs::read(weights).unwrap();
+    let header = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    let (values, _) = bytes[8 + header..].as_chunks_mut::<4>();
+    for value in values {
+        *value = (f32::from_le_bytes(*value) * 8.0).to_le_bytes();
+    }
+    fs::write(weights, bytes).unwrap();
 }
 
 fn config() -> Gpt2Config {

@@ -1,5 +1,3 @@
-use std::path::PathBuf;
-
 use clap::Args;
 use llmopt_domain::ModelName;
 use llmopt_service::ServiceError;
@@ -11,23 +9,25 @@ use crate::{context::Context, failure::Failure};
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
+  llmopt models import distilgpt2
   llmopt models import bases/tiny --name tiny
   llmopt train --base-model base:tiny --dataset orders.jsonl --name orders")]
 pub(crate) struct ImportArguments {
-    /// A folder in Hugging Face layout, with weights as safetensors
-    folder: PathBuf,
-    /// The name to keep it under
+    /// A folder in Hugging Face layout with weights as safetensors, or a Hub name
+    model: String,
+    /// The name to keep it under [default: the last part of the folder's or the Hub's]
     #[arg(long)]
-    name: ModelName,
+    name: Option<ModelName>,
 }
 
 pub(super) async fn run(context: &mut Context, arguments: &ImportArguments) -> Result<(), Failure> {
     let store = context.store()?;
-    let models = context.models(&store);
-    let imported = models.import(&arguments.folder, &arguments.name).await;
+    let found = context.resolve(&store, &arguments.model).await?;
+    let name = arguments.name.clone().unwrap_or(found.short_name);
+    let imported = context.models(&store).import(&found.path, &name).await;
     let base = imported.map_err(|error| match error {
         ServiceError::Storage(StorageError::AlreadyExists { .. }) => {
-            Failure::input(format!("there is a base `base:{}` already", arguments.name))
+            Failure::input(format!("there is a base `base:{name}` already"))
                 .next("choose another `--name`")
         }
         error => error.into(),
