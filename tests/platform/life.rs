@@ -1,6 +1,11 @@
 //! A model from its dataset to its deletion, and what is refused on the way.
 
-use reqwest::blocking::multipart;
+use std::fs;
+
+use reqwest::{
+    Certificate,
+    blocking::{Client, multipart},
+};
 use serde_json::{Value, json};
 
 use crate::server::{Place, Server, job, rows};
@@ -243,6 +248,26 @@ fn what_is_wrong_with_a_request_is_said_by_field() {
         server.problem(server.post("/training/jobs").json(&body)).0,
         404
     );
+}
+
+#[test]
+fn a_server_with_a_certificate_is_trusted_by_those_who_know_it() {
+    let place = Place::new();
+    let names = vec!["127.0.0.1".to_owned()];
+    let own = rcgen::generate_simple_self_signed(names).unwrap();
+    let pem = own.cert.pem();
+    fs::write(place.path("cert.pem"), &pem).unwrap();
+    fs::write(place.path("key.pem"), own.signing_key.serialize_pem()).unwrap();
+    let server = place.serve_with(&["--tls-cert", "cert.pem", "--tls-key", "key.pem"]);
+    assert!(server.url.starts_with("https://"), "{}", server.url);
+    assert!(
+        server.get("/health").send().is_err(),
+        "nobody vouches for it"
+    );
+    let certificate = Certificate::from_pem(pem.as_bytes()).unwrap();
+    let client = Client::builder().tls_certs_only([certificate]);
+    let answer = client.build().unwrap().get(server.at("/health")).send();
+    assert_eq!(answer.unwrap().json::<Value>().unwrap()["status"], "ok");
 }
 
 #[test]

@@ -83,11 +83,7 @@ impl Place {
         let out = child.stdout.take().unwrap();
         BufReader::new(out).read_line(&mut line).unwrap();
         let ready: Value = serde_json::from_str(&line).unwrap();
-        let client = Client::builder()
-            .timeout(PATIENCE)
-            .danger_accept_invalid_certs(true)
-            .build()
-            .unwrap();
+        let client = Client::builder().timeout(PATIENCE).build().unwrap();
         Server {
             child: Mutex::new(child),
             url: ready["url"].as_str().unwrap().to_owned(),
@@ -95,8 +91,12 @@ impl Place {
         }
     }
 
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
     pub(crate) fn data_dir(&self) -> PathBuf {
-        self.folder.path().join("data")
+        self.path("data")
     }
 
     /// The bytes of every file with weights of a published model.

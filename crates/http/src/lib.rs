@@ -1,4 +1,4 @@
-//! What every HTTP route stands behind: request ids, problems, bodies and pages, the listener.
+//! What every HTTP route stands behind: request ids, problems, bodies and pages.
 //!
 //! Knows how a request is decoded and an error rendered, the same in every process. Does not know any
 //! route, nor what a service does; who may ask, and how often, comes with the platform's keys.
@@ -10,7 +10,6 @@ mod page;
 mod problem;
 mod request_id;
 mod router;
-mod server;
 mod time;
 
 pub use body::{JsonBody, Parameters};
@@ -19,5 +18,4 @@ pub use page::{PageParameters, PageView};
 pub use problem::{FieldProblem, Problem, Validation};
 pub use request_id::RequestId;
 pub use router::{API, platform};
-pub use server::{ServeError, ServerOptions, Tls, serve};
 pub use time::timestamp;

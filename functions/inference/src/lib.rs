@@ -52,3 +52,6 @@ fn line(event: Result<GenerationEvent, GenerationError>) -> Bytes {
     };
     Bytes::from(format!("{value}\n"))
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,14 +5,14 @@ use std::{
 };
 
 use clap::Args;
-use llmopt_http::{API, ServerOptions, Tls, serve};
+use llmopt_http::API;
 use tokio::sync::watch;
 
 use crate::{
     context::Context,
     failure::Failure,
     output::note,
-    serve::{Platform, ServerFile, Supervisor, asked_to_stop},
+    serve::{Platform, ServerFile, ServerOptions, Supervisor, Tls, asked_to_stop, serve},
 };
 
 /// How long requests that are being answered may take once the server is asked to end.

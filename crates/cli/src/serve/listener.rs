@@ -11,25 +11,25 @@ use thiserror::Error;
 
 /// The files of a certificate, both PEM.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Tls {
+pub(crate) struct Tls {
     /// The certificate, with the chain to its authority.
-    pub certificate: PathBuf,
+    pub(crate) certificate: PathBuf,
     /// Its private key.
-    pub key: PathBuf,
+    pub(crate) key: PathBuf,
 }
 
 /// How a server listens and ends.
 #[derive(Clone, Debug)]
-pub struct ServerOptions {
+pub(crate) struct ServerOptions {
     /// The certificate; absent means plain HTTP.
-    pub tls: Option<Tls>,
+    pub(crate) tls: Option<Tls>,
     /// How long requests that are being answered may take once the server is to end.
-    pub grace: Duration,
+    pub(crate) grace: Duration,
 }
 
 /// Why a server does not serve.
 #[derive(Debug, Error)]
-pub enum ServeError {
+pub(crate) enum ServeError {
     /// The certificate or its key cannot be used.
     #[error(
         "failed to read the certificate `{}` with the key `{}`: expected PEM files that belong together",
@@ -57,7 +57,7 @@ pub enum ServeError {
 ///
 /// # Errors
 /// If the certificate cannot be used or the listener fails.
-pub async fn serve(
+pub(crate) async fn serve(
     listener: TcpListener,
     router: Router,
     options: ServerOptions,
