@@ -142,7 +142,7 @@ pub enum TrainerError {
     Storage(#[from] StorageError),
     /// The job's record.
     #[error(transparent)]
-    Service(#[from] ServiceError),
+    Service(Box<ServiceError>),
     /// libtorch.
     #[error("libtorch failed")]
     Torch(#[from] TchError),
@@ -187,6 +187,12 @@ impl TrainerError {
             | Self::Event(_)
             | Self::Write { .. } => 1,
         }
+    }
+}
+
+impl From<ServiceError> for TrainerError {
+    fn from(error: ServiceError) -> Self {
+        Self::Service(Box::new(error))
     }
 }
 

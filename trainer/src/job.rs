@@ -45,7 +45,7 @@ pub fn run_claimed(
     place: &JobPlace<'_>,
 ) -> Result<JobEnd, TrainerError> {
     let claimed = match place.runtime.block_on(worker.claim(id))? {
-        Claimed::Mine(claimed) => Arc::new(claimed),
+        Claimed::Mine(claimed) => Arc::new(*claimed),
         Claimed::Busy(_) => return Ok(JobEnd::Left),
         Claimed::Over(_) => return Ok(JobEnd::Over),
     };
@@ -107,16 +107,18 @@ fn end(
             let reason = "the trainer was asked to stop";
             (runtime.block_on(claimed.release(reason)), JobEnd::Left)
         }
-        Err(TrainerError::Service(error @ ServiceError::JobRunning { .. })) => {
-            let reason = error.to_string();
-            (runtime.block_on(claimed.release(&reason)), JobEnd::Left)
-        }
-        Err(TrainerError::Service(ServiceError::ClaimLost { .. })) => (Ok(()), JobEnd::Left),
-        Err(error) => {
-            let message = explanation(&error);
-            tracing::error!(%message, "the job failed");
-            (runtime.block_on(claimed.fail(&message)), JobEnd::Over)
-        }
+        Err(error) => match service_error(&error) {
+            Some(ServiceError::JobRunning { .. }) => {
+                let reason = error.to_string();
+                (runtime.block_on(claimed.release(&reason)), JobEnd::Left)
+            }
+            Some(ServiceError::ClaimLost { .. }) => (Ok(()), JobEnd::Left),
+            _ => {
+                let message = explanation(&error);
+                tracing::error!(message, "the job failed");
+                (runtime.block_on(claimed.fail(&message)), JobEnd::Over)
+            }
+        },
     };
     match noted {
         Ok(()) => Ok(end),
@@ -128,12 +130,15 @@ fn end(
 /// Says why a job failed, and what to do next.
 fn explanation(error: &TrainerError) -> String {
     let text = error_chain(error);
-    let next = match error {
-        TrainerError::Service(error) => error.next_step(),
-        _ => None,
-    };
-    match next {
+    match service_error(error).and_then(ServiceError::next_step) {
         Some(next) => format!("{text}; {next}"),
         None => text,
+    }
+}
+
+fn service_error(error: &TrainerError) -> Option<&ServiceError> {
+    match error {
+        TrainerError::Service(error) => Some(error),
+        _ => None,
     }
 }

@@ -16,7 +16,7 @@ pub struct Problem {
     code: Code,
     detail: String,
     errors: Vec<FieldProblem>,
-    report: Option<Value>,
+    report: Option<Box<Value>>,
 }
 
 /// What is wrong with one field.
@@ -64,7 +64,7 @@ impl Problem {
     /// Adds a report on a dataset.
     #[must_use]
     pub fn with_report(mut self, report: Value) -> Self {
-        self.report = Some(report);
+        self.report = Some(Box::new(report));
         self
     }
 
@@ -82,7 +82,7 @@ impl Problem {
             code: self.code.as_str(),
             detail: &self.detail,
             errors: &self.errors,
-            report: self.report.as_ref(),
+            report: self.report.as_deref(),
             request_id: request_id.map(RequestId::as_str),
         };
         serde_json::to_value(rendered).unwrap_or_default()

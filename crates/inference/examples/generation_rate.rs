@@ -9,7 +9,12 @@
     reason = "a program that prints what it measured"
 )]
 
-use std::{env, error::Error, path::Path, time::Instant};
+use std::{
+    env,
+    error::Error,
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use llmopt_artifact::{Gpt2Config, init_gpt2};
 use llmopt_domain::{Message, Role};
@@ -62,26 +67,24 @@ fn make(model: &Path, tokenizer: &Path) -> Result<(), Box<dyn Error>> {
 
 /// Generates `tokens` tokens after the first, which ends the prompt's time, and tells their rate.
 async fn answer(engine: &LlamaEngine, model: &Path, tokens: u32) -> Result<String, Box<dyn Error>> {
+    let begin = Instant::now();
     let mut stream = engine.generate(request(model, tokens + 1)).await?;
-    let mut first = None;
     while let Some(event) = stream.recv().await {
-        let now = Instant::now();
-        match event? {
-            GenerationEvent::Text { .. } => _ = first.get_or_insert(now),
-            GenerationEvent::Finished {
-                prompt_tokens,
-                completion_tokens,
-                ..
-            } => {
-                if completion_tokens != tokens + 1 {
-                    return Err("the model ended the answer".into());
-                }
-                let first = first.ok_or("an answer without text")?;
-                let rate = f64::from(tokens) / (now - first).as_secs_f64();
-                return Ok(format!(
-                    "{{\"tokens\": {tokens}, \"tokens_per_second\": {rate:.2}, \"prompt_tokens\": {prompt_tokens}}}"
-                ));
+        if let GenerationEvent::Finished {
+            prompt_tokens,
+            completion_tokens,
+            first_token_ms,
+            ..
+        } = event?
+        {
+            if completion_tokens != tokens + 1 {
+                return Err("the model ended the answer".into());
             }
+            let first = Duration::from_millis(first_token_ms);
+            let rate = f64::from(tokens) / (begin.elapsed() - first).as_secs_f64();
+            return Ok(format!(
+                "{{\"tokens\": {tokens}, \"tokens_per_second\": {rate:.2}, \"prompt_tokens\": {prompt_tokens}, \"first_token_ms\": {first_token_ms}}}"
+            ));
         }
     }
     Err("an answer without an end".into())

@@ -29,7 +29,7 @@ pub struct JobWorker {
 /// What came of asking for a job.
 pub enum Claimed {
     /// The worker has it.
-    Mine(ClaimedJob),
+    Mine(Box<ClaimedJob>),
     /// Another has it, until this many milliseconds since 1970 at least.
     Busy(u64),
     /// There is nothing to do.
@@ -106,7 +106,7 @@ impl JobWorker {
             return Claimed::Over(stored.record.state);
         }
         let progress = stored.record.progress.clone();
-        Claimed::Mine(ClaimedJob {
+        Claimed::Mine(Box::new(ClaimedJob {
             worker: self.clone(),
             log,
             stored: AsyncMutex::new(stored),
@@ -114,7 +114,7 @@ impl JobWorker {
                 progress,
                 ..Reported::default()
             }),
-        })
+        }))
     }
 }
 

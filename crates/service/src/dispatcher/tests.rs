@@ -15,7 +15,7 @@ async fn claim(stores: &Stores, name: &str) -> ClaimedJob {
         lease: LEASE,
     };
     match worker.claim("j").await.unwrap() {
-        Claimed::Mine(job) => job,
+        Claimed::Mine(job) => *job,
         _ => panic!("the job is not free"),
     }
 }

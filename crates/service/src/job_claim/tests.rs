@@ -14,7 +14,7 @@ fn worker(stores: &Stores, name: &str) -> JobWorker {
 
 async fn claim(stores: &Stores, name: &str) -> ClaimedJob {
     match worker(stores, name).claim("j").await.unwrap() {
-        Claimed::Mine(job) => job,
+        Claimed::Mine(job) => *job,
         Claimed::Busy(_) => panic!("another has it"),
         Claimed::Over(state) => panic!("it is {}", state.as_str()),
     }
