@@ -3,9 +3,9 @@ use std::time::Instant;
 use axum::{
     Router,
     extract::{MatchedPath, Request},
-    http::{Method, StatusCode, Uri},
+    http::{Method, StatusCode, Uri, header},
     middleware::{Next, from_fn},
-    response::{IntoResponse, Response},
+    response::Response,
 };
 
 use crate::{Code, Problem, RequestId, request_id};
@@ -63,14 +63,13 @@ async fn with_request_id(mut request: Request, next: Next) -> Response {
 
 /// Puts the request's id into the answer.
 fn settle(response: Response, id: &RequestId) -> Response {
-    let mut response = match response.extensions().get::<Problem>() {
-        None => plain_errors(response),
+    let mut response = match problem(&response) {
+        None => response,
         Some(problem) => {
-            let rendered = problem.render(Some(id));
             let (mut parts, _) = response.into_parts();
-            let (fresh, body) = rendered.into_parts();
-            parts.headers.extend(fresh.headers);
-            parts.headers.remove(axum::http::header::CONTENT_LENGTH);
+            let (rendered, body) = problem.render(Some(id)).into_parts();
+            parts.headers.remove(header::CONTENT_LENGTH);
+            parts.headers.extend(rendered.headers);
             Response::from_parts(parts, body)
         }
     };
@@ -80,15 +79,15 @@ fn settle(response: Response, id: &RequestId) -> Response {
     response
 }
 
-/// Makes problems of what extractors refuse before a handler is reached, such as a broken path.
-fn plain_errors(response: Response) -> Response {
-    let status = response.status();
-    if status != StatusCode::BAD_REQUEST {
-        return response;
-    }
-    let detail = "failed to read the request's path or query";
-    let problem = Problem::new(Code::InvalidRequest, detail);
-    problem.render(None).into_response()
+/// Returns the problem that the answer is, or that it should be: axum's own extractors refuse a broken
+/// path with a line of text.
+fn problem(response: &Response) -> Option<Problem> {
+    let problem = response.extensions().get::<Problem>().cloned();
+    let detail = "failed to read the request's path";
+    problem.or_else(|| {
+        (response.status() == StatusCode::BAD_REQUEST)
+            .then(|| Problem::new(Code::InvalidRequest, detail))
+    })
 }
 
 fn log(method: &Method, route: &str, status: StatusCode, id: &RequestId, began: Instant) {
@@ -106,3 +105,6 @@ fn log(method: &Method, route: &str, status: StatusCode, id: &RequestId, began: 
         "request"
     );
 }
+
+#[cfg(test)]
+mod tests;

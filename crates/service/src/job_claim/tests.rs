@@ -65,6 +65,24 @@ async fn a_worker_that_is_silent_for_a_lease_has_lost_its_job() {
 }
 
 #[tokio::test]
+async fn exactly_one_of_a_hundred_workers_gets_a_job() {
+    let stores = Stores::new();
+    stores.job("j").await;
+    let mut workers = tokio::task::JoinSet::new();
+    for number in 0..100 {
+        let worker = JobWorker {
+            lease: Duration::from_secs(60),
+            ..worker(&stores, &format!("w{number}"))
+        };
+        workers.spawn(async move { worker.claim("j").await.unwrap() });
+    }
+    let claims = workers.join_all().await;
+    let mine = claims.iter().filter(|it| matches!(it, Claimed::Mine(_)));
+    assert_eq!(mine.count(), 1);
+    assert_eq!(stores.events("j").await, ["claimed"]);
+}
+
+#[tokio::test]
 async fn a_worker_that_tends_its_job_keeps_it() {
     let stores = Stores::new();
     stores.job("j").await;
