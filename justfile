@@ -4,7 +4,7 @@
 default:
     @just --list
 
-# Sets the machine up and runs the main job: trains, evaluates, prints the table.
+# Sets the machine up and runs the main job: trains, evaluates, serves.
 quickstart *arguments:
     scripts/quickstart {{ arguments }}
 
@@ -31,6 +31,14 @@ bless:
 # Speed and memory beside transformers + peft.
 bench *arguments:
     scripts/bench-training {{ arguments }}
+
+# Speed of answers beside llama.cpp.
+bench-generate *arguments:
+    scripts/bench-generate {{ arguments }}
+
+# Start, memory and requests a second of the server.
+bench-serve:
+    scripts/bench-serve
 
 # Line coverage of crates/ and trainer/.
 coverage:

@@ -6,7 +6,7 @@ use std::{
 };
 
 use llmopt_service::{Dispatch, Dispatcher, ServiceError, WorkerEnd};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process, setpriority_process};
 use tokio::{
     process::{Child, Command},
     sync::watch,
@@ -22,6 +22,8 @@ const POLL: Duration = Duration::from_millis(200);
 const PAUSE: Duration = Duration::from_secs(1);
 /// How long a trainer may take to save a checkpoint.
 const GRACE: Duration = Duration::from_secs(60);
+/// The trainer's priority: 0 is that of every other process, 19 the least.
+const NICENESS: i32 = 10;
 /// The trainer's exit code for a job that it gave back.
 const LEFT: i32 = 3;
 
@@ -77,7 +79,10 @@ impl Supervisor {
     ) -> Result<(), ServiceError> {
         let worker = self.next_worker();
         let end = match self.start(&dispatch.job, &worker) {
-            Ok(child) => self.attend(dispatch, child, stop).await,
+            Ok(child) => {
+                yield_to_answers(&child);
+                self.attend(dispatch, child, stop).await
+            }
             Err(error) => WorkerEnd::Crashed(format!(
                 "failed to start `{}`: {error}",
                 self.program.display()
@@ -160,9 +165,22 @@ async fn pause(time: Duration, stop: &mut watch::Receiver<bool>) {
     let _ = timeout(time, stopped(stop)).await;
 }
 
+/// Has the trainer take the processors that answers leave: those wait for a token at a time, and
+/// training for hours.
+fn yield_to_answers(child: &Child) {
+    if let Some(pid) = pid(child)
+        && let Err(error) = setpriority_process(Some(pid), NICENESS)
+    {
+        tracing::debug!(%error, "the trainer runs as important as answers");
+    }
+}
+
+fn pid(child: &Child) -> Option<Pid> {
+    child.id().and_then(|id| Pid::from_raw(id.cast_signed()))
+}
+
 fn terminate(child: &Child) {
-    let pid = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
-    if let Some(pid) = pid
+    if let Some(pid) = pid(child)
         && let Err(error) = kill_process(pid, Signal::TERM)
     {
         tracing::warn!(%error, "the trainer could not be told to stop");
