@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use llmopt_artifact::{LossPoint, OwnedTensor, TensorFile, write_safetensors};
 use llmopt_domain::{Digest, EvaluationMetrics, ObjectKey};
-use llmopt_storage::FolderStore;
+use llmopt_storage::{FolderStore, StorageError};
 use serde::{Deserialize, Serialize};
 use tch::{Tensor, no_grad};
 use tokio::runtime::Runtime;
@@ -68,8 +68,14 @@ impl Checkpoints<'_> {
         let key = ObjectKey::checkpoint(self.job, state.step);
         let staged = self.runtime.block_on(self.store.stage())?;
         write_state(staged.path(), state, optimizer)?;
-        self.runtime
-            .block_on(self.store.publish(staged.path(), &key))?;
+        match self
+            .runtime
+            .block_on(self.store.publish(staged.path(), &key))
+        {
+            // A worker that had this job before and lost it has come this far: to the same numbers.
+            Ok(()) | Err(StorageError::AlreadyExists { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
         let keys = self.list()?;
         for old in &keys[..keys.len().saturating_sub(self.keep)] {
             self.runtime.block_on(self.store.delete(old))?;

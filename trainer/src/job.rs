@@ -5,7 +5,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 use llmopt_domain::error_chain;
 use llmopt_service::{Claimed, ClaimedJob, JobWorker, Jobs, ServiceError, Tended, check_unchanged};
 use llmopt_storage::FolderStore;
-use tokio::{runtime::Runtime, task::JoinHandle};
+use tokio::{runtime::Runtime, sync::oneshot, task::JoinHandle, time::timeout};
 
 use crate::{Events, Outcome, StopSignal, TrainerError, Worker, run_job};
 
@@ -49,10 +49,11 @@ pub fn run_claimed(
         Claimed::Busy(_) => return Ok(JobEnd::Left),
         Claimed::Over(_) => return Ok(JobEnd::Over),
     };
-    let tending = tend(Arc::clone(&claimed), place);
+    let (ended, end_of_training) = oneshot::channel();
+    let tending = tend(Arc::clone(&claimed), place, end_of_training);
     let trained = train(&claimed, place);
-    tending.abort();
-    // Waited for: what it was at must not come after the end.
+    drop(ended);
+    // Waited for: what it is at must not be cut off, nor come after the end.
     let _ = place.runtime.block_on(tending);
     end(&claimed, trained, place.runtime)
 }
@@ -76,13 +77,16 @@ fn train(claimed: &ClaimedJob, place: &JobPlace<'_>) -> Result<Outcome, TrainerE
     run_job(&record.spec, true, &worker, &mut Events::Job(claimed))
 }
 
-/// Tends the job until it is told not to. A worker that has lost its job stops as if it were asked to,
+/// Tends the job until training ends. A worker that has lost its job stops as if it were asked to,
 /// and cannot publish.
-fn tend(claimed: Arc<ClaimedJob>, place: &JobPlace<'_>) -> JoinHandle<()> {
+fn tend(
+    claimed: Arc<ClaimedJob>,
+    place: &JobPlace<'_>,
+    mut end_of_training: oneshot::Receiver<()>,
+) -> JoinHandle<()> {
     let stop = place.stop.clone();
     place.runtime.spawn(async move {
-        loop {
-            tokio::time::sleep(BEAT).await;
+        while timeout(BEAT, &mut end_of_training).await.is_err() {
             match claimed.tend().await {
                 Ok(Tended::GoOn) => {}
                 Ok(Tended::Stop) => stop.request(),

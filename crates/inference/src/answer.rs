@@ -5,41 +5,28 @@ use std::{
 };
 
 use llmopt_llama::Context;
-use llmopt_service::{FinishReason, GenerationError, GenerationEvent, Sampling};
+use llmopt_service::{FinishReason, GenerationEvent, Sampling};
 use llmopt_tokenization::{Encoder, TextStream};
-use tokio::sync::mpsc::Sender;
 
 use crate::{
     InferenceError,
+    reply::Reply,
     sampler::Sampler,
     stop::{Passed, StopFilter},
     tokens::{self, End, TokenRequest},
 };
 
-/// Where an answer goes. There is room for all of it: a reader who is slow holds up nobody.
-pub(crate) type Events = Sender<Result<GenerationEvent, GenerationError>>;
-
 /// An answer to generate.
 pub(crate) struct Job {
-    /// The key of the model, for errors.
-    pub(crate) key: String,
     pub(crate) prompt: Vec<u32>,
     pub(crate) sampling: Sampling,
-    pub(crate) events: Events,
+    pub(crate) reply: Reply,
     /// When the request came.
     pub(crate) asked: Instant,
     /// Whether the model was in memory then.
     pub(crate) cached: bool,
     /// Keeps the model in memory until the job is done.
     pub(crate) lease: Box<dyn Send>,
-}
-
-impl Job {
-    /// Returns how many events there can be at most for an answer of `tokens` tokens: a text for
-    /// each, one that was held back, and the end.
-    pub(crate) fn events_at_most(tokens: usize) -> usize {
-        tokens + 3
-    }
 }
 
 /// A model that answers one request at a time.
@@ -51,32 +38,30 @@ pub(crate) struct Answerer {
 impl Answerer {
     /// Answers a request, unless nobody waits for the answer any more.
     pub(crate) fn answer(&mut self, job: Job) {
-        if job.events.is_closed() {
+        if job.reply.is_given_up() {
             return;
         }
         let end = self.generate(&job);
-        let Job {
-            key, events, lease, ..
-        } = job;
+        let Job { reply, lease, .. } = job;
         // Whoever sees the end finds the model idle.
         drop(lease);
-        let end = end.map_err(|error| error.for_answer(&key)).transpose();
-        // A reader that is gone does not matter.
-        end.map(|end| events.try_send(end));
+        if let Some(end) = end.transpose() {
+            reply.end(end);
+        }
     }
 
     /// Returns the last event, or none if the answer was cancelled.
     fn generate(&mut self, job: &Job) -> Result<Option<GenerationEvent>, InferenceError> {
         let room = self.context.options().context_tokens as usize;
         let room = room.saturating_sub(job.prompt.len());
-        let events = &job.events;
+        let reply = &job.reply;
         let request = TokenRequest {
             prompt: &job.prompt,
             sampler: Sampler::new(&job.sampling),
             vocabulary: self.encoder.vocabulary_size(),
             end_token: self.encoder.end_token_id(),
             limit: room.min(job.sampling.max_tokens as usize),
-            cancelled: &|| events.is_closed(),
+            cancelled: &|| reply.is_given_up(),
         };
         let mut text = AnswerText::new(&self.encoder, job);
         let end = tokens::generate(&mut self.context, request, |token| text.take(token))?;
@@ -102,7 +87,7 @@ impl<'a> AnswerText<'a> {
             stream: encoder.stream(),
             outlet: Outlet {
                 stops: StopFilter::new(&job.sampling.stop),
-                events: &job.events,
+                reply: &job.reply,
             },
             job,
             tokens: 0,
@@ -147,7 +132,7 @@ impl<'a> AnswerText<'a> {
 /// Lets text out to the reader up to the first stop.
 struct Outlet<'a> {
     stops: StopFilter,
-    events: &'a Events,
+    reply: &'a Reply,
 }
 
 /// Whether a stop was found.
@@ -160,11 +145,11 @@ impl Outlet<'_> {
     fn pass(&mut self, part: &str) -> Found {
         match self.stops.push(part) {
             Passed::Text(text) => {
-                self.send(text);
+                self.reply.send(text);
                 Found::Nothing
             }
             Passed::Stopped(text) => {
-                self.send(text);
+                self.reply.send(text);
                 Found::Stop
             }
         }
@@ -173,14 +158,7 @@ impl Outlet<'_> {
     fn finish(mut self, rest: Option<String>) -> Found {
         let found = self.pass(rest.as_deref().unwrap_or(""));
         let held = self.stops.finish();
-        self.send(held);
+        self.reply.send(held);
         found
-    }
-
-    fn send(&self, text: String) {
-        if !text.is_empty() {
-            // A reader that is gone is noticed before the next token.
-            let _ = self.events.try_send(Ok(GenerationEvent::Text { text }));
-        }
     }
 }

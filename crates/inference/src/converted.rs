@@ -1,6 +1,7 @@
 use std::{
     fs::{self, File},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use llmopt_artifact::{AdapterFolder, ModelFolder};
@@ -8,10 +9,13 @@ use llmopt_domain::Digest;
 use llmopt_gguf::{WeightType, write_adapter, write_model};
 use parking_lot::Mutex;
 
-use crate::{InferenceError, remembered::Remembered};
+use crate::{InferenceError, remembered::RememberedDigests};
 
 /// Counts what changes the contents of converted files but not their names.
 const FORMAT: u32 = 1;
+
+/// Enough for the file times of network file systems.
+const SETTLING: Duration = Duration::from_secs(2);
 
 /// The files of a tokenizer that decide which token has which id.
 const TOKENIZER_FILES: [&str; 6] = [
@@ -28,7 +32,7 @@ const TOKENIZER_FILES: [&str; 6] = [
 pub(crate) struct ConvertedFiles {
     folder: PathBuf,
     weights: WeightType,
-    digests: Remembered<Digest>,
+    digests: RememberedDigests,
     /// Held while a file is written, so that those who want the same wait for it.
     writing: Mutex<()>,
 }
@@ -43,7 +47,7 @@ impl ConvertedFiles {
         Ok(Self {
             folder: folder.to_owned(),
             weights,
-            digests: Remembered::new(),
+            digests: RememberedDigests::new(folder, SETTLING),
             writing: Mutex::new(()),
         })
     }
@@ -104,6 +108,9 @@ impl ConvertedFiles {
         let hex = digest.to_string();
         let hex = hex.strip_prefix("sha256:").unwrap_or(&hex);
         let path = self.folder.join(format!("{kind}-{hex}-v{FORMAT}.gguf"));
+        if path.is_file() {
+            return Ok(path);
+        }
         let _writing = self.writing.lock();
         if !path.is_file() {
             write(&path)?;

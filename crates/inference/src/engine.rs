@@ -1,16 +1,18 @@
 use std::{sync::Arc, time::Instant};
 
 use async_trait::async_trait;
+use llmopt_domain::Message;
 use llmopt_service::{
     CacheStatus, GenerationError, GenerationRequest, GenerationStream, ServedModel, TextGenerator,
 };
-use tokio::{sync::mpsc, task};
+use tokio::task;
 
 use crate::{
     EngineOptions, InferenceError,
     answer::Job,
     cache::{Acquired, Cache, Lease, Limits},
     loader::ModelLoader,
+    reply::Reply,
 };
 
 /// Answers with models on llama.cpp, on this machine's processor.
@@ -63,19 +65,14 @@ impl TextGenerator for LlamaEngine {
             sampling,
         } = request;
         let Acquired { lease, cached } = self.load(&model).await?;
-        let key = model.key.clone();
         let lease = Arc::new(lease);
-        let encoder = Arc::clone(&lease.encoder);
-        let prompt = task::spawn_blocking(move || encoder.encode_prompt(&messages)).await;
-        let prompt = prompt.map_err(|_| InferenceError::Interrupted.for_answer(&key))??;
-        let room = room(&lease, prompt.len())?;
-        let answer_tokens = room.min(sampling.max_tokens as usize);
-        let (events, stream) = mpsc::channel(Job::events_at_most(answer_tokens));
+        let prompt = encode(&model.key, &lease, messages).await?;
+        let answer_tokens = room(&lease, prompt.len())?.min(sampling.max_tokens as usize);
+        let (reply, stream) = Reply::new(&model.key, answer_tokens);
         let job = Job {
-            key,
             prompt,
             sampling,
-            events,
+            reply,
             asked,
             cached,
             lease: Box::new(Arc::clone(&lease)),
@@ -83,7 +80,6 @@ impl TextGenerator for LlamaEngine {
         if !lease.worker.submit(job) {
             // Its thread is gone, which only a panic explains: the next request gets another.
             self.forget(&model.key);
-            return Err(InferenceError::Interrupted.for_answer(&model.key));
         }
         Ok(stream)
     }
@@ -91,6 +87,17 @@ impl TextGenerator for LlamaEngine {
     fn cache(&self) -> CacheStatus {
         self.cache.status()
     }
+}
+
+/// Encodes the turns where that holds up nobody else.
+async fn encode(
+    key: &str,
+    lease: &Lease<ModelLoader>,
+    messages: Vec<Message>,
+) -> Result<Vec<u32>, GenerationError> {
+    let encoder = Arc::clone(&lease.encoder);
+    let encoded = task::spawn_blocking(move || encoder.encode_prompt(&messages)).await;
+    Ok(encoded.map_err(|_| InferenceError::Interrupted.for_answer(key))??)
 }
 
 /// Returns how many tokens an answer can have after a prompt of `tokens`.

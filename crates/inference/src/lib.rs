@@ -12,6 +12,7 @@ mod error;
 mod loader;
 mod options;
 mod remembered;
+mod reply;
 mod sampler;
 mod stop;
 mod tokens;

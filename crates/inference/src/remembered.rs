@@ -1,25 +1,37 @@
 use std::{
-    collections::HashMap,
-    fs::Metadata,
+    fs::{self, Metadata},
     io,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
+    process,
     time::{Duration, SystemTime},
 };
 
+use llmopt_domain::Digest;
 use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
 
-/// A file that was changed less than this before it was read may be changed again without its times
-/// showing it: kernels count them in steps of some milliseconds, network file systems of seconds.
-const SETTLED: Duration = Duration::from_secs(2);
+/// The digests of folders, as long as the files in them stay what they were: reading all bytes of a
+/// model takes longer than loading it. They are kept in a folder, for other processes too.
+pub(crate) struct RememberedDigests {
+    folder: PathBuf,
+    /// A file that was changed less than this before it was read may be changed again without its
+    /// times showing it: they are counted in steps of milliseconds, on some file systems of seconds.
+    settling: Duration,
+    /// Held while a record is written: within a process they are written under the same name.
+    writing: Mutex<()>,
+}
 
-/// What was computed from folders, as long as the files in them stay what they were.
-pub(crate) struct Remembered<T> {
-    folders: Mutex<HashMap<PathBuf, (Vec<Stamp>, T)>>,
+/// A digest with what it was computed from.
+#[derive(PartialEq, Eq, Serialize, Deserialize)]
+struct Record {
+    folder: PathBuf,
+    stamps: Vec<Stamp>,
+    digest: Digest,
 }
 
 /// What changes when a file does: its name, its place on the disk, its size and its times.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 struct Stamp {
     name: PathBuf,
     device: u64,
@@ -29,51 +41,79 @@ struct Stamp {
     changed: (i64, i64),
 }
 
-impl<T: Clone> Remembered<T> {
-    pub(crate) fn new() -> Self {
+impl RememberedDigests {
+    /// Remembers in files in `folder`, which exists.
+    pub(crate) fn new(folder: &Path, settling: Duration) -> Self {
         Self {
-            folders: Mutex::default(),
+            folder: folder.to_owned(),
+            settling,
+            writing: Mutex::new(()),
         }
     }
 
-    /// Returns what `compute` gave for the folder when its files were last different.
+    /// Returns the digest of `folder`, which `compute` gives where its files are not what they were.
     ///
     /// # Errors
-    /// What `compute` fails with, or `failed` makes of a folder that cannot be read.
+    /// What `compute` fails with, and `failed` of the error with which the folder cannot be listed.
     pub(crate) fn get<E>(
         &self,
         folder: &Path,
         failed: impl FnOnce(io::Error) -> E,
-        compute: impl FnOnce() -> Result<T, E>,
-    ) -> Result<T, E> {
-        let (stamps, settled) = match stamps(folder) {
-            Ok(found) => found,
-            Err(error) => return Err(failed(error)),
-        };
-        if let Some((known, value)) = self.folders.lock().get(folder)
-            && *known == stamps
+        compute: impl FnOnce() -> Result<Digest, E>,
+    ) -> Result<Digest, E> {
+        let (stamps, age) = stamps(folder).map_err(failed)?;
+        let record = self.path(folder);
+        if let Some(known) = read(&record)
+            && known.folder == folder
+            && known.stamps == stamps
         {
-            return Ok(value.clone());
+            return Ok(known.digest);
         }
-        let value = compute()?;
-        if settled {
-            self.folders
-                .lock()
-                .insert(folder.to_owned(), (stamps, value.clone()));
+        let digest = compute()?;
+        if age.is_some_and(|age| age > self.settling) {
+            let known = Record {
+                folder: folder.to_owned(),
+                stamps,
+                digest: digest.clone(),
+            };
+            self.write(&record, &known);
         }
-        Ok(value)
+        Ok(digest)
+    }
+
+    fn path(&self, folder: &Path) -> PathBuf {
+        let name = Digest::of_bytes(folder.as_os_str().as_encoded_bytes());
+        self.folder.join(format!("digest-{}.json", name.short()))
+    }
+
+    /// Failing to remember only means to compute it again: the folder may be there for reading only.
+    fn write(&self, path: &Path, record: &Record) {
+        let _writing = self.writing.lock();
+        let whole = path.with_extension(format!("{}.partial", process::id()));
+        let written = serde_json::to_vec(record)
+            .map_err(io::Error::from)
+            .and_then(|json| fs::write(&whole, json))
+            .and_then(|()| fs::rename(&whole, path));
+        if let Err(error) = written {
+            tracing::debug!(path = %path.display(), %error, "a digest is not remembered");
+        }
     }
 }
 
-/// Reads the stamps of the files in a folder, and whether all of them are of some time ago.
-fn stamps(folder: &Path) -> io::Result<(Vec<Stamp>, bool)> {
-    let mut settled = true;
+/// A record that is missing or damaged is none.
+fn read(path: &Path) -> Option<Record> {
+    serde_json::from_slice(&fs::read(path).ok()?).ok()
+}
+
+/// Reads the stamps of the files in a folder, and the age of the youngest, if none is of the future.
+fn stamps(folder: &Path) -> io::Result<(Vec<Stamp>, Option<Duration>)> {
+    let mut youngest = Some(Duration::MAX);
     let mut stamps = Vec::new();
     for entry in folder.read_dir()? {
         let entry = entry?;
         // Not the entry's own: what a link points at is what is read.
         let metadata = entry.path().metadata()?;
-        settled &= is_settled(&metadata);
+        youngest = youngest.min(age(&metadata));
         stamps.push(Stamp {
             name: entry.file_name().into(),
             device: metadata.dev(),
@@ -84,59 +124,82 @@ fn stamps(folder: &Path) -> io::Result<(Vec<Stamp>, bool)> {
         });
     }
     stamps.sort();
-    Ok((stamps, settled))
+    Ok((stamps, youngest))
 }
 
-/// Whether the file was changed long enough ago that the next change will show.
-fn is_settled(metadata: &Metadata) -> bool {
-    let changed = u64::try_from(metadata.ctime().max(metadata.mtime())).unwrap_or(0);
-    let changed = SystemTime::UNIX_EPOCH + Duration::from_secs(changed);
-    changed.elapsed().is_ok_and(|age| age > SETTLED)
+/// Returns how long ago the file was changed last, if that was not in the future.
+fn age(metadata: &Metadata) -> Option<Duration> {
+    let modified = (metadata.mtime(), metadata.mtime_nsec());
+    let changed = (metadata.ctime(), metadata.ctime_nsec());
+    let (seconds, nanoseconds) = modified.max(changed);
+    let since_1970 = Duration::new(
+        u64::try_from(seconds).ok()?,
+        u32::try_from(nanoseconds).ok()?,
+    );
+    (SystemTime::UNIX_EPOCH + since_1970).elapsed().ok()
 }
 
 #[cfg(test)]
 mod tests {
-    use std::{cell::Cell, convert::Infallible, fs, thread};
+    use std::{cell::Cell, convert::Infallible, thread};
 
     use super::*;
 
+    const SETTLING: Duration = Duration::from_millis(100);
+
+    fn settle() {
+        thread::sleep(2 * SETTLING);
+    }
+
     #[test]
     fn a_folder_is_computed_again_only_when_it_changed() {
-        let folder = tempfile::tempdir().unwrap();
+        let [folder, records] = [(); 2].map(|()| tempfile::tempdir().unwrap());
         let file = folder.path().join("weights");
         fs::write(&file, "one").unwrap();
-        let remembered = Remembered::new();
         let computed = Cell::new(0);
         let get = || {
             let compute = || {
                 computed.set(computed.get() + 1);
-                Ok::<_, Infallible>(fs::read_to_string(&file).unwrap())
+                Ok::<_, Infallible>(Digest::of_bytes(&fs::read(&file).unwrap()))
             };
-            remembered
-                .get(folder.path(), |error| panic!("{error}"), compute)
-                .unwrap()
+            // As another process would.
+            let remembered = RememberedDigests::new(records.path(), SETTLING);
+            let digest = remembered.get(folder.path(), |error| panic!("{error}"), compute);
+            (digest.unwrap(), computed.get())
         };
-        assert_eq!((get(), computed.get()), ("one".to_owned(), 1));
-        assert_eq!(
-            (get(), computed.get()),
-            ("one".to_owned(), 2),
-            "too fresh to be remembered"
-        );
-        thread::sleep(SETTLED + Duration::from_millis(1_100));
-        assert_eq!((get(), computed.get()), ("one".to_owned(), 3));
-        assert_eq!((get(), computed.get()), ("one".to_owned(), 3), "remembered");
+        let [one, two] = ["one", "two"].map(|text| Digest::of_bytes(text.as_bytes()));
+        assert_eq!(get(), (one.clone(), 1));
+        assert_eq!(get(), (one.clone(), 2), "too fresh to be remembered");
+        settle();
+        assert_eq!(get(), (one.clone(), 3));
+        assert_eq!(get(), (one, 3), "remembered");
         fs::write(&file, "two").unwrap();
-        assert_eq!((get(), computed.get()), ("two".to_owned(), 4));
+        settle();
+        assert_eq!(get(), (two.clone(), 4));
+        assert_eq!(get(), (two.clone(), 4), "remembered");
+        let record = fs::read_dir(records.path()).unwrap().next().unwrap();
+        fs::write(record.unwrap().path(), "{").unwrap();
+        assert_eq!(get(), (two, 5), "the record is damaged");
+        assert_eq!(fs::read_dir(records.path()).unwrap().count(), 1);
     }
 
     #[test]
     fn a_folder_that_is_not_there_is_an_error() {
-        let remembered = Remembered::<()>::new();
-        let found = remembered.get(
-            Path::new("/nowhere/at/all"),
-            |error| error.kind(),
-            || Ok(()),
-        );
+        let records = tempfile::tempdir().unwrap();
+        let remembered = RememberedDigests::new(records.path(), SETTLING);
+        let compute = || panic!("there is nothing to compute");
+        let found = remembered.get(Path::new("/nowhere"), |error| error.kind(), compute);
         assert_eq!(found, Err(io::ErrorKind::NotFound));
+    }
+
+    #[test]
+    fn what_cannot_be_remembered_is_computed_each_time() {
+        let folder = tempfile::tempdir().unwrap();
+        settle();
+        let remembered = RememberedDigests::new(Path::new("/nowhere"), SETTLING);
+        let digest = Digest::of_bytes(b"one");
+        let compute = || Ok::<_, io::Error>(digest.clone());
+        let found = remembered.get(folder.path(), |error| error, compute);
+        assert_eq!(found.unwrap(), digest);
     }
 }

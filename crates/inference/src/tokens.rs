@@ -161,7 +161,7 @@ mod tests {
             sampler: Sampler::new(&sampling),
             vocabulary: usize::MAX,
             end_token: greedy.eos_token_id,
-            limit: greedy.max_new_tokens,
+            limit: greedy.max_new_tokens.min(96 - prompt.len()),
             cancelled: &|| false,
         };
         let mut ids = Vec::new();
@@ -185,6 +185,23 @@ mod tests {
     fn greedy_tokens_are_those_of_transformers() {
         let greedy = greedy();
         check(&mut model(WeightType::F32), &greedy.base, &greedy);
+    }
+
+    #[test]
+    fn a_prompt_of_several_batches_goes_on_as_it_was_generated() {
+        let greedy = Greedy {
+            max_new_tokens: 60,
+            ..greedy()
+        };
+        let mut context = model(WeightType::F32);
+        for row in &greedy.base {
+            let whole = answer(&mut context, &row.prompt_ids, &greedy);
+            let (before, after) = whole.split_at(50);
+            let prompt = [&row.prompt_ids, before].concat();
+            assert!(prompt.len() > BATCH_TOKENS as usize);
+            let found = answer(&mut context, &prompt, &greedy);
+            assert_eq!(found[..after.len()], *after);
+        }
     }
 
     #[test]

@@ -97,10 +97,12 @@ impl Dispatcher {
         end: &WorkerEnd,
     ) -> Result<(), ServiceError> {
         let job = self.take_from(&dispatch.job, worker, end).await?;
-        match waits(&job) {
-            Wait::Not => self.hide(dispatch, Duration::ZERO).await,
-            Wait::For(time) => self.hide(dispatch, time).await,
-            Wait::Forever => self.done(dispatch).await,
+        match (waits(&job), end) {
+            // It was given back because it cannot be worked on now.
+            (Wait::Not, WorkerEnd::Orderly) => self.hide(dispatch, self.lease).await,
+            (Wait::Not, WorkerEnd::Crashed(_)) => self.hide(dispatch, Duration::ZERO).await,
+            (Wait::For(time), _) => self.hide(dispatch, time).await,
+            (Wait::Forever, _) => self.done(dispatch).await,
         }
     }
 

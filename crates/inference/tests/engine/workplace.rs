@@ -123,6 +123,7 @@ impl Workplace {
         let entries = fs::read_dir(self.converted()).unwrap();
         let mut names: Vec<String> = entries
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .filter(|name| name.ends_with(".gguf"))
             .collect();
         names.sort();
         names

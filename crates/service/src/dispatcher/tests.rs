@@ -77,6 +77,21 @@ async fn a_job_whose_worker_died_is_handed_out_at_once() {
 }
 
 #[tokio::test]
+async fn a_job_that_a_worker_gave_back_is_left_alone_for_a_while() {
+    let stores = Stores::new();
+    stores.job("j").await;
+    stores.stores.queue.send("j").await.unwrap();
+    let dispatcher = dispatcher(&stores);
+    let dispatch = dispatcher.next().await.unwrap().unwrap();
+    claim(&stores, "w").await.release("not now").await.unwrap();
+    let ended = dispatcher.ended(&dispatch, "w", &WorkerEnd::Orderly).await;
+    ended.unwrap();
+    assert!(dispatcher.next().await.unwrap().is_none());
+    tokio::time::sleep(LEASE * 2).await;
+    assert!(dispatcher.next().await.unwrap().is_some());
+}
+
+#[tokio::test]
 async fn a_job_whose_workers_die_before_they_claim_it_fails_with_the_reason() {
     let stores = Stores::new();
     stores.job("j").await;
