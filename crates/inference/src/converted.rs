@@ -1,6 +1,7 @@
 use std::{
     fs::{self, File},
     path::{Path, PathBuf},
+    process,
     time::Duration,
 };
 
@@ -26,6 +27,9 @@ const TOKENIZER_FILES: [&str; 6] = [
     "tokenizer_config.json",
     "special_tokens_map.json",
 ];
+
+/// The files of an adapter.
+const ADAPTER_FILES: [&str; 2] = ["adapter_config.json", "adapter_model.safetensors"];
 
 /// A folder with models and adapters in llama.cpp's format, each named for what it was made from: a
 /// name is never wrong, whatever becomes of the folders, and models with the same weights share one.
@@ -62,7 +66,7 @@ impl ConvertedFiles {
             .get(model.path(), failed, || Ok(model.digest()?))
     }
 
-    /// Returns the file with the weights of `model`, whose digest is `digest`.
+    /// Returns the file with the weights in `folder`, whose digest is `digest`.
     ///
     /// It holds a vocabulary, too, which nothing reads: the model's own if it has one, so that
     /// adapters that bring theirs do not each need a file.
@@ -71,51 +75,91 @@ impl ConvertedFiles {
     /// If it cannot be written.
     pub(crate) fn model(
         &self,
-        model: &ModelFolder,
+        folder: &Path,
         digest: &Digest,
         tokenizer: &Path,
     ) -> Result<PathBuf, InferenceError> {
-        let (tokenizer, digest) = if has_tokenizer(model.path()) {
-            (model.path(), digest.clone())
-        } else {
-            let parts = [digest.clone(), digest_of(tokenizer, &TOKENIZER_FILES)?];
-            (tokenizer, of_all(&parts))
+        let other = (!has_tokenizer(folder)).then_some(tokenizer);
+        let with_tokenizer = |digest: &Digest| match other {
+            Some(other) => Ok(of_all(&[
+                digest.clone(),
+                digest_of(other, &TOKENIZER_FILES)?,
+            ])),
+            None => Ok::<_, InferenceError>(digest.clone()),
         };
-        self.file(&format!("model-{}", self.weights), &digest, |path| {
-            Ok(write_model(model, tokenizer, self.weights, path)?)
+        let source = Source {
+            kind: format!("model-{}", self.weights),
+            folder,
+            digest: with_tokenizer(digest)?,
+        };
+        let digest = || with_tokenizer(&ModelFolder::open(folder)?.digest()?);
+        self.file(&source, digest, |path| {
+            let model = ModelFolder::open(folder)?;
+            Ok(write_model(
+                &model,
+                other.unwrap_or(folder),
+                self.weights,
+                path,
+            )?)
         })
     }
 
-    /// Returns the file with an adapter.
+    /// Returns the file with the adapter in `folder`.
     ///
     /// # Errors
     /// If the adapter cannot be opened or the file not be written.
     pub(crate) fn adapter(&self, folder: &Path) -> Result<PathBuf, InferenceError> {
-        let adapter = AdapterFolder::open(folder)?;
-        let files = ["adapter_config.json", "adapter_model.safetensors"];
-        let digest = digest_of(folder, &files)?;
-        self.file("adapter", &digest, |path| {
-            Ok(write_adapter(&adapter, path)?)
+        let digest = || digest_of(folder, &ADAPTER_FILES);
+        let source = Source {
+            kind: "adapter".to_owned(),
+            folder,
+            digest: digest()?,
+        };
+        self.file(&source, digest, |path| {
+            Ok(write_adapter(&AdapterFolder::open(folder)?, path)?)
         })
     }
 
+    /// Returns the file for `source`, written unless it is there. It gets its name only if the digest
+    /// is what it was: else the folder may have changed while it was read.
     fn file(
         &self,
-        kind: &str,
-        digest: &Digest,
+        source: &Source<'_>,
+        digest: impl FnOnce() -> Result<Digest, InferenceError>,
         write: impl FnOnce(&Path) -> Result<(), InferenceError>,
     ) -> Result<PathBuf, InferenceError> {
-        let hex = digest.to_string();
-        let hex = hex.strip_prefix("sha256:").unwrap_or(&hex);
-        let path = self.folder.join(format!("{kind}-{hex}-v{FORMAT}.gguf"));
+        let path = self.folder.join(source.file_name());
         if path.is_file() {
             return Ok(path);
         }
         let _writing = self.writing.lock();
-        if !path.is_file() {
-            write(&path)?;
+        if path.is_file() {
+            return Ok(path);
         }
+        let partial = path.with_extension(format!("{}.partial", process::id()));
+        write(&partial)?;
+        if digest()? != source.digest {
+            fs::remove_file(&partial).map_err(InferenceError::io("remove", &partial))?;
+            let folder = source.folder.to_owned();
+            return Err(InferenceError::Changing { folder });
+        }
+        fs::rename(&partial, &path).map_err(InferenceError::io("rename", &partial))?;
         Ok(path)
+    }
+}
+
+/// What a file is made from.
+struct Source<'a> {
+    kind: String,
+    folder: &'a Path,
+    digest: Digest,
+}
+
+impl Source<'_> {
+    fn file_name(&self) -> String {
+        let digest = self.digest.to_string();
+        let hex = digest.strip_prefix("sha256:").unwrap_or(&digest);
+        format!("{}-{hex}-v{FORMAT}.gguf", self.kind)
     }
 }
 
@@ -141,4 +185,33 @@ fn digest_of(folder: &Path, files: &[&str]) -> Result<Digest, InferenceError> {
 fn of_all(digests: &[Digest]) -> Digest {
     let all: Vec<String> = digests.iter().map(Digest::to_string).collect();
     Digest::of_bytes(all.join("\n").as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_made_from_a_folder_that_changed_meanwhile_gets_no_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = ConvertedFiles::open(folder.path(), WeightType::F32).unwrap();
+        let source = Source {
+            kind: "model".to_owned(),
+            folder: Path::new("/models/a"),
+            digest: Digest::of_bytes(b"before"),
+        };
+        let write =
+            |path: &Path| fs::write(path, "content").map_err(InferenceError::io("write", path));
+        let error = files
+            .file(&source, || Ok(Digest::of_bytes(b"after")), write)
+            .unwrap_err();
+        assert!(error.to_string().contains("`/models/a` changed"), "{error}");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+        let path = files
+            .file(&source, || Ok(Digest::of_bytes(b"before")), write)
+            .unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "content");
+        let again = files.file(&source, || panic!("it is there"), |_| panic!("it is there"));
+        assert_eq!(again.unwrap(), path);
+    }
 }

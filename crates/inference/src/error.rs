@@ -53,6 +53,12 @@ pub enum InferenceError {
         /// What it is.
         found: Digest,
     },
+    /// A folder was written to while it was read.
+    #[error("`{folder}` changed while it was read: try again when it is whole")]
+    Changing {
+        /// The folder.
+        folder: PathBuf,
+    },
     /// The tokenizer has tokens that the model does not know.
     #[error(
         "the tokenizer of `{folder}` has {tokens} tokens and the model's embedding {rows} rows: check that they belong together"

@@ -93,7 +93,9 @@ impl Loader for ModelLoader {
         check_vocabulary(&encoder, folder.config(), &source.tokenizer)?;
         let digest = self.files.digest(&folder)?;
         check_digest(source, &digest)?;
-        let weights = self.files.model(&folder, &digest, &source.tokenizer)?;
+        let weights = self
+            .files
+            .model(&source.weights, &digest, &source.tokenizer)?;
         let adapter = source.adapter.as_deref();
         let adapter = adapter
             .map(|adapter| self.files.adapter(adapter))

@@ -11,7 +11,8 @@ pub struct EngineOptions {
     pub max_bytes: Option<u64>,
     /// The type of the weights in memory.
     pub weights: WeightType,
-    /// Threads that compute, for all models together. More than there are processors make it slow.
+    /// Threads that compute, for all models together. They wait for each other at every operation
+    /// without sleeping: more than there are processors without other work make it many times slower.
     pub threads: NonZeroU32,
     /// Tokens that a context holds at most, prompt and answer together; a model's own limit may be
     /// less. Memory for each model grows with it.

@@ -111,8 +111,8 @@ fn stamps(folder: &Path) -> io::Result<(Vec<Stamp>, Option<Duration>)> {
     let mut stamps = Vec::new();
     for entry in folder.read_dir()? {
         let entry = entry?;
-        // Not the entry's own: what a link points at is what is read.
-        let metadata = entry.path().metadata()?;
+        // What a link points at is what is read, if it points at anything.
+        let metadata = entry.path().metadata().or_else(|_| entry.metadata())?;
         youngest = youngest.min(age(&metadata));
         stamps.push(Stamp {
             name: entry.file_name().into(),
