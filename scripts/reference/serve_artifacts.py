@@ -51,6 +51,9 @@ def check(checks, url, name, weights, reference, prompts):
         stopped = metadata["finish_reason"] == "stop"
         found.append((answer["text"], metrics["input_tokens"], metrics["output_tokens"], stopped))
     same = sum(one == other for one, other in zip(found, expected))
+    for one, other in zip(found, expected):
+        if one != other:
+            print(f"{name}: expected {other!r}, found {one!r}", file=sys.stderr)
     checks.that(served_from == {weights}, f"{name}: answers from its {weights} weights", ", ".join(served_from))
     checks.that(same == len(prompts) == PROMPTS, f"{name} ({weights}): greedy answers", f"{same} of {len(prompts)} the same")
     batch = post(url, "/generate/batch", {"requests": [question(name, prompt) for prompt in prompts]})
