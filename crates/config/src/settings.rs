@@ -57,6 +57,8 @@ pub struct Settings {
     pub model_cache_bytes: Option<u64>,
     /// The form in which weights are served (`LLMOPT_MODEL_WEIGHTS`).
     pub model_weights: ModelWeights,
+    /// Threads that compute one answer (`LLMOPT_MODEL_THREADS`).
+    pub model_threads: NonZeroU32,
     /// Where the server listens (`LLMOPT_LISTEN`).
     pub listen: SocketAddr,
     /// How long a trainer's claim on a job holds (`LLMOPT_JOB_LEASE_SECONDS`).
@@ -124,6 +126,9 @@ impl Settings {
             model_cache: read.required(&variables::MODEL_CACHE, |value| value.parse().ok())?,
             model_cache_bytes: read.optional(&variables::MODEL_CACHE_MB, parse_mebibytes)?,
             model_weights: read.required(&variables::MODEL_WEIGHTS, parse_model_weights)?,
+            model_threads: read.required(&variables::MODEL_THREADS, |value| {
+                parse_threads(value).and_then(NonZeroU32::new)
+            })?,
             listen: read.required(&variables::LISTEN, |value| value.parse().ok())?,
             job_lease: read.required(&variables::JOB_LEASE_SECONDS, parse_seconds)?,
             model_timeout: read.required(&variables::MODEL_TIMEOUT_SECONDS, parse_seconds)?,

@@ -222,6 +222,19 @@ pub const MODEL_WEIGHTS: Variable = Variable {
     secret: false,
 };
 
+/// Says how many threads compute one answer.
+pub const MODEL_THREADS: Variable = Variable {
+    name: "LLMOPT_MODEL_THREADS",
+    kind: "a whole number from 1 to 1024",
+    default: Default::Everywhere("1"),
+    read_by: "`llmopt serve`",
+    description: "Threads that compute one answer; as many answers are computed at once as `LLMOPT_THREADS` then allows. \
+                  More make a large model faster on a machine that does nothing else, and slow everything down on one \
+                  that does.",
+    example: "",
+    secret: false,
+};
+
 /// Says where the server listens.
 pub const LISTEN: Variable = Variable {
     name: "LLMOPT_LISTEN",
@@ -296,6 +309,7 @@ pub const ALL: &[&Variable] = &[
     &MODEL_CACHE,
     &MODEL_CACHE_MB,
     &MODEL_WEIGHTS,
+    &MODEL_THREADS,
     &MODEL_TIMEOUT_SECONDS,
     &LISTEN,
     &JOB_LEASE_SECONDS,

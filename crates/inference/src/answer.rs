@@ -14,6 +14,7 @@ use crate::{
     sampler::Sampler,
     stop::{Passed, StopFilter},
     tokens::{self, End, TokenRequest},
+    turn::Turns,
 };
 
 /// An answer to generate.
@@ -31,6 +32,7 @@ pub(crate) struct Job {
 
 /// A model that answers one request at a time.
 pub(crate) struct Answerer {
+    pub(crate) turns: Arc<Turns>,
     pub(crate) context: Context,
     pub(crate) encoder: Arc<Encoder>,
 }
@@ -62,6 +64,7 @@ impl Answerer {
             end_token: self.encoder.end_token_id(),
             limit: room.min(job.sampling.max_tokens as usize),
             cancelled: &|| reply.is_given_up(),
+            turns: &self.turns,
         };
         let mut text = AnswerText::new(&self.encoder, job);
         let end = tokens::generate(&mut self.context, request, |token| text.take(token))?;

@@ -7,7 +7,8 @@ use std::{
 
 use llmopt_artifact::{Gpt2Config, ModelFolder};
 use llmopt_domain::Digest;
-use llmopt_llama::{Adapter, Context, ContextOptions, Model, ModelShape};
+use llmopt_gguf::WeightType;
+use llmopt_llama::{Adapter, Context, ContextOptions, Gelu, Model, ModelShape};
 use llmopt_service::ServedModel;
 use llmopt_tokenization::{Encoder, TemplateLock};
 use parking_lot::Mutex;
@@ -18,6 +19,7 @@ use crate::{
     cache::{Charge, Loader},
     converted::ConvertedFiles,
     tokens::BATCH_TOKENS,
+    turn::Turns,
     worker::Worker,
 };
 
@@ -25,6 +27,8 @@ use crate::{
 pub(crate) struct ModelLoader {
     files: ConvertedFiles,
     threads: u32,
+    gelu: Gelu,
+    turns: Arc<Turns>,
     max_context_tokens: u32,
     /// The weights in memory, by file: models with the same weights share them.
     weights: Mutex<HashMap<PathBuf, Weak<Model>>>,
@@ -54,6 +58,12 @@ impl ModelLoader {
         Ok(Self {
             files: ConvertedFiles::open(&options.folder, options.weights)?,
             threads: options.threads.get(),
+            gelu: match options.weights {
+                WeightType::F32 => Gelu::Exact,
+                // The weights are rounded as much as the table.
+                WeightType::F16 | WeightType::Q8_0 => Gelu::Table,
+            },
+            turns: Arc::new(Turns::new(options.at_once)),
             max_context_tokens: options.max_context_tokens.get(),
             weights: Mutex::default(),
         })
@@ -66,6 +76,7 @@ impl ModelLoader {
             context_tokens,
             batch_tokens: BATCH_TOKENS.min(context_tokens),
             threads: self.threads,
+            gelu: self.gelu,
         }
     }
 
@@ -134,6 +145,7 @@ impl Loader for ModelLoader {
         let mut context = Context::new(model, options)?;
         context.set_adapter(adapter)?;
         let answerer = Answerer {
+            turns: Arc::clone(&self.turns),
             context,
             encoder: Arc::clone(&encoder),
         };

@@ -3,7 +3,7 @@ use std::ops::ControlFlow;
 use llmopt_llama::{Cancelled, Context, LlamaError};
 use llmopt_service::FinishReason;
 
-use crate::{sampler::Sampler, turn};
+use crate::{sampler::Sampler, turn::Turns};
 
 /// Tokens of a prompt that are decoded at once. Always the same, because the order of sums in a
 /// product depends on it; larger ones are not faster, and hold up other models for longer.
@@ -29,6 +29,7 @@ pub(crate) struct TokenRequest<'a> {
     /// Tokens at most.
     pub(crate) limit: usize,
     pub(crate) cancelled: Cancelled<'a>,
+    pub(crate) turns: &'a Turns,
 }
 
 /// Generates tokens and gives each to `take`, the end token too, until one of them ends it.
@@ -67,7 +68,7 @@ fn prefill(context: &mut Context, request: &mut TokenRequest<'_>) -> Result<u32,
         request.prompt.len().saturating_sub(1) / BATCH_TOKENS as usize * BATCH_TOKENS as usize;
     let (before, last) = request.prompt.split_at(last);
     for batch in before.chunks(BATCH_TOKENS as usize) {
-        let _turn = turn::take();
+        let _turn = request.turns.take();
         context.decode(batch, request.cancelled)?;
     }
     step(context, last, request)
@@ -78,7 +79,7 @@ fn step(
     batch: &[u32],
     request: &mut TokenRequest<'_>,
 ) -> Result<u32, LlamaError> {
-    let turn = turn::take();
+    let turn = request.turns.take();
     if (request.cancelled)() {
         return Err(LlamaError::Cancelled);
     }
@@ -90,11 +91,12 @@ fn step(
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroU32;
     use std::path::{Path, PathBuf};
 
     use llmopt_artifact::{AdapterFolder, ModelFolder};
     use llmopt_gguf::{WeightType, write_adapter, write_model};
-    use llmopt_llama::{Adapter, ContextOptions, Model};
+    use llmopt_llama::{Adapter, ContextOptions, Gelu, Model};
     use llmopt_service::Sampling;
     use serde::Deserialize;
 
@@ -136,6 +138,10 @@ mod tests {
             context_tokens,
             batch_tokens: BATCH_TOKENS.min(context_tokens),
             threads: 1,
+            gelu: match weights {
+                WeightType::F32 => Gelu::Exact,
+                WeightType::F16 | WeightType::Q8_0 => Gelu::Table,
+            },
         };
         Context::new(model, options).unwrap()
     }
@@ -163,6 +169,7 @@ mod tests {
             end_token: greedy.eos_token_id,
             limit: greedy.max_new_tokens.min(96 - prompt.len()),
             cancelled: &|| false,
+            turns: &Turns::new(NonZeroU32::MIN),
         };
         let mut ids = Vec::new();
         let end = generate::<LlamaError>(context, request, |token| {

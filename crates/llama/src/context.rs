@@ -2,7 +2,7 @@ use std::{ffi::c_void, fmt, ptr, ptr::NonNull, slice, sync::Arc};
 
 use llama_cpp_sys_2 as sys;
 
-use crate::{Adapter, LlamaError, Model, backend, log::with_reason};
+use crate::{Adapter, Gelu, LlamaError, Model, backend, gelu::ExactGelu, log::with_reason};
 
 /// `GGML_MAX_N_THREADS`.
 const MAX_THREADS: u32 = 512;
@@ -16,6 +16,8 @@ pub struct ContextOptions {
     pub batch_tokens: u32,
     /// Threads that compute.
     pub threads: u32,
+    /// How GELU is computed.
+    pub gelu: Gelu,
 }
 
 /// Asked between two operations of a computation, thousands of times a second, whether to end it.
@@ -38,6 +40,7 @@ pub struct Context {
     poisoned: bool,
     adapter: Option<Arc<Adapter>>,
     model: Arc<Model>,
+    exact_gelu: Option<ExactGelu>,
 }
 
 // SAFETY: llama.cpp ties a context to no thread; it starts and ends its own within each computation.
@@ -53,11 +56,13 @@ impl Context {
             context_tokens,
             batch_tokens,
             threads,
+            gelu,
         } = options;
         check("context tokens", context_tokens, model.context_tokens())?;
         check("batch tokens", batch_tokens, context_tokens)?;
         check("threads", threads, MAX_THREADS)?;
-        let parameters = parameters(options);
+        let mut parameters = parameters(options);
+        let exact_gelu = (gelu == Gelu::Exact).then(|| ExactGelu::watching(&mut parameters));
         // SAFETY: the model is loaded, no other thread changes it, and the parameters are llama.cpp's
         // own with plain values changed.
         let make = || unsafe {
@@ -75,6 +80,7 @@ impl Context {
             poisoned: false,
             adapter: None,
             model,
+            exact_gelu,
         })
     }
 
@@ -148,6 +154,11 @@ impl Context {
     /// Returns the number of tokens in the context.
     pub fn position(&self) -> usize {
         self.position
+    }
+
+    /// Returns how many times GELU was computed exactly.
+    pub fn exact_gelus(&self) -> u64 {
+        self.exact_gelu.as_ref().map_or(0, ExactGelu::replaced)
     }
 
     /// Returns the size that was asked for.
@@ -237,7 +248,7 @@ impl fmt::Debug for Context {
 
 impl Drop for Context {
     fn drop(&mut self) {
-        // SAFETY: the context is whole, and model and adapter are dropped after it.
+        // SAFETY: the context is whole, and what it points to is dropped after it.
         unsafe { sys::llama_free(self.raw.as_ptr()) };
     }
 }

@@ -108,7 +108,9 @@ fn engine_options(context: &Context) -> EngineOptions {
             ModelWeights::F16 => WeightType::F16,
             ModelWeights::Q8_0 => WeightType::Q8_0,
         },
-        threads: NonZeroU32::new(settings.threads).unwrap_or(NonZeroU32::MIN),
+        threads: settings.model_threads,
+        at_once: NonZeroU32::new(settings.threads / settings.model_threads)
+            .unwrap_or(NonZeroU32::MIN),
         ..EngineOptions::new(converted(&context.data_dir))
     }
 }

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod damage;
+mod exact;
 mod sizes;
 
 use std::{
@@ -16,7 +17,7 @@ use std::{
 
 use llmopt_artifact::{AdapterFolder, ModelFolder};
 use llmopt_gguf::{WeightType, write_adapter, write_model};
-use llmopt_llama::{Adapter, Cancelled, Context, ContextOptions, LlamaError, Model};
+use llmopt_llama::{Adapter, Cancelled, Context, ContextOptions, Gelu, LlamaError, Model};
 use tempfile::TempDir;
 
 const GO_ON: Cancelled<'_> = &|| false;
@@ -63,6 +64,7 @@ fn options() -> ContextOptions {
         context_tokens: 48,
         batch_tokens: 16,
         threads: 1,
+        gelu: Gelu::Table,
     }
 }
 
@@ -172,6 +174,7 @@ fn a_context_of_a_size_out_of_range_is_refused() {
             context_tokens,
             batch_tokens,
             threads,
+            gelu: Gelu::Table,
         };
         let error = Context::new(Arc::clone(&model), options).unwrap_err();
         assert!(matches!(error, LlamaError::Options { .. }), "{error}");
@@ -180,6 +183,7 @@ fn a_context_of_a_size_out_of_range_is_refused() {
         context_tokens: trained,
         batch_tokens: 1,
         threads: 1,
+        gelu: Gelu::Table,
     };
     Context::new(model, whole).unwrap();
 }

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use llmopt_llama::{Context, ContextOptions, Model};
+use llmopt_llama::{Context, ContextOptions, Gelu, Model};
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::Files;
@@ -67,6 +67,7 @@ fn a_context_takes_no_more_than_is_said_and_not_much_less() {
             context_tokens: context_tokens.min(model.context_tokens()),
             batch_tokens,
             threads: 1,
+            gelu: Gelu::Table,
         };
         let (made, said) = made(&model, options);
         // llama.cpp says hundredths of a MiB.
