@@ -4,7 +4,6 @@
 
 mod damage;
 mod exact;
-mod sizes;
 
 use std::{
     path::{Path, PathBuf},

@@ -1,14 +1,18 @@
-//! What a context takes, beside what llama.cpp says that it does.
+//! What a context takes, beside what llama.cpp says that it does. Alone in its process, because
+//! whether something is logged is remembered for all threads.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{
     io::{self, Write},
+    path::Path,
     sync::{Arc, Mutex},
 };
 
+use llmopt_artifact::ModelFolder;
+use llmopt_gguf::{WeightType, write_model};
 use llmopt_llama::{Context, ContextOptions, Gelu, Model};
 use tracing_subscriber::fmt::MakeWriter;
-
-use crate::Files;
 
 /// What was logged.
 #[derive(Clone, Default)]
@@ -31,6 +35,15 @@ impl<'a> MakeWriter<'a> for Log {
     fn make_writer(&'a self) -> Self {
         self.clone()
     }
+}
+
+fn tiny_model() -> Arc<Model> {
+    let fixture = "../../trainer/tests/fixtures/tiny-gpt2";
+    let folder = ModelFolder::open(&Path::new(env!("CARGO_MANIFEST_DIR")).join(fixture)).unwrap();
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("model.gguf");
+    write_model(&folder, folder.path(), WeightType::F32, &path).unwrap();
+    Model::load(&path).unwrap()
 }
 
 /// Adds up the buffers that llama.cpp says it made, in bytes.
@@ -61,7 +74,7 @@ fn made(model: &Arc<Model>, options: ContextOptions) -> (f64, u64) {
 
 #[test]
 fn a_context_takes_no_more_than_is_said_and_not_much_less() {
-    let model = Files::new().model();
+    let model = tiny_model();
     for (context_tokens, batch_tokens) in [(16, 1), (64, 64)] {
         let options = ContextOptions {
             context_tokens: context_tokens.min(model.context_tokens()),
