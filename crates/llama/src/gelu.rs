@@ -13,7 +13,7 @@ pub enum Gelu {
     /// As llama.cpp does: from a table of 16-bit floats, for inputs rounded to 16 bits.
     Table,
     /// In 32 bits, as libtorch does. What reads its input and writes its output comes between the
-    /// operations of a computation, which takes a few percent of the time.
+    /// operations of a computation and is one thread's work (docs/BENCHMARKS.md has what it costs).
     Exact,
 }
 
