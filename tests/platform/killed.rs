@@ -99,6 +99,20 @@ fn a_job_whose_server_and_trainer_are_killed_goes_on_to_the_same_bytes() {
 }
 
 #[test]
+fn a_job_whose_trainer_gives_no_sign_of_life_is_given_to_another() {
+    let expected = undisturbed().weights("squares");
+    let place = Place::new();
+    let server = place.serve();
+    let id = submit(&server);
+    server.wait_for_event(&id, |event| event["event"] == "checkpoint");
+    assert!(server.suspend_trainer());
+    server.wait_for_event(&id, |event| event["event"] == "requeued");
+    let job = server.wait_for(&id, &["succeeded", "failed"]);
+    assert_eq!(job["status"], "succeeded", "{job}");
+    assert_eq!(place.weights("squares"), expected);
+}
+
+#[test]
 fn an_upload_that_is_cut_off_leaves_nothing() {
     let place = Place::new();
     let server = place.serve();
@@ -106,7 +120,7 @@ fn an_upload_that_is_cut_off_leaves_nothing() {
     let address = server.url.strip_prefix("http://").unwrap();
     let mut stream = TcpStream::connect(address).unwrap();
     let head = format!(
-        "POST /api/v1/datasets?name=a.jsonl HTTP/1.1\r\nhost: a\r\ncontent-length: {}\r\n\r\n",
+        "POST /api/v1/datasets?name=a.jsonl HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n\r\n",
         text.len()
     );
     stream.write_all(head.as_bytes()).unwrap();

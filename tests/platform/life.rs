@@ -251,6 +251,37 @@ fn what_is_wrong_with_a_request_is_said_by_field() {
 }
 
 #[test]
+fn a_job_whose_model_was_deleted_is_trained_again_when_it_is_asked_for() {
+    let place = Place::new();
+    let server = place.serve();
+    let body = job(&server, "squares", 4);
+    let submit = || server.post("/training/jobs").json(&body);
+    let id = server.json(submit())["id"].as_str().unwrap().to_owned();
+    server.wait_for(&id, &["succeeded"]);
+    let first = place.weights("squares");
+    let deleted = server.delete("/models/ft:tiny:squares:1").send().unwrap();
+    assert_eq!(deleted.status(), 204);
+    assert_eq!(submit().send().unwrap().status(), 202);
+    server.wait_for(&id, &["succeeded"]);
+    assert_eq!(place.weights("squares"), first);
+}
+
+#[test]
+fn the_pages_of_other_sites_are_refused() {
+    let place = Place::new();
+    let server = place.serve();
+    let page = server
+        .get("/models")
+        .header("origin", "https://evil.example");
+    let (status, problem) = server.problem(page);
+    assert_eq!((status, &problem["code"]), (403, &json!("foreign_origin")));
+    let rebound = server.get("/models").header("host", "evil.example");
+    assert_eq!(server.problem(rebound).0, 403);
+    let own = server.get("/models").header("origin", &server.url);
+    assert_eq!(own.send().unwrap().status(), 200);
+}
+
+#[test]
 fn a_server_with_a_certificate_is_trusted_by_those_who_know_it() {
     let place = Place::new();
     let names = vec!["127.0.0.1".to_owned()];

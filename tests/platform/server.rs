@@ -219,6 +219,12 @@ impl Server {
             .is_some_and(|pid| kill_process(pid, Signal::KILL).is_ok())
     }
 
+    /// Has the trainer that is at work do nothing more, without ending it.
+    pub(crate) fn suspend_trainer(&self) -> bool {
+        self.trainer()
+            .is_some_and(|pid| kill_process(pid, Signal::STOP).is_ok())
+    }
+
     pub(crate) fn kill(&self) {
         let mut child = self.child.lock().unwrap();
         child.kill().unwrap();

@@ -114,6 +114,14 @@ pub enum TrainerError {
         /// Its gradient norm.
         gradient_norm: f64,
     },
+    /// The held-out rows gave a loss that is no number.
+    #[error(
+        "the loss on the held-out rows is {loss}: the weights have diverged or are damaged; lower `learning_rate`"
+    )]
+    EvaluationNotFinite {
+        /// The loss.
+        loss: f64,
+    },
     /// What would be published is wrong.
     #[error("refused to publish: {0}")]
     Unpublishable(String),
@@ -179,6 +187,7 @@ impl TrainerError {
             | Self::Artifact(_)
             | Self::Tokenization(_) => 2,
             Self::NotFinite { .. }
+            | Self::EvaluationNotFinite { .. }
             | Self::Unpublishable(_)
             | Self::Checkpoint { .. }
             | Self::Storage(_)

@@ -119,10 +119,14 @@ impl Evaluation<'_> {
         rows: &[Row],
     ) -> Result<EvaluationMetrics, TrainerError> {
         let loss = self.loss(model, rows)?;
+        if !loss.is_finite() {
+            return Err(TrainerError::EvaluationNotFinite { loss });
+        }
         Ok(EvaluationMetrics {
             rows: rows.len() as u64,
             loss,
-            perplexity: loss.exp(),
+            // JSON has no infinity.
+            perplexity: loss.exp().min(f64::MAX),
             exact_match: None,
         })
     }

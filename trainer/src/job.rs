@@ -68,6 +68,10 @@ fn train(claimed: &ClaimedJob, place: &JobPlace<'_>) -> Result<Outcome, TrainerE
     let jobs = Jobs::new(place.folders, place.data_dir);
     let _lock = jobs.lock(&job)?;
     jobs.save(&job, &record.spec)?;
+    if let Some(step) = record.resume_from {
+        place.runtime.block_on(jobs.rewind(&job, step))?;
+        place.runtime.block_on(claimed.rewound())?;
+    }
     let worker = Worker {
         store: place.folders,
         runtime: place.runtime,
@@ -112,10 +116,6 @@ fn end(
             (runtime.block_on(claimed.release(reason)), JobEnd::Left)
         }
         Err(error) => match service_error(&error) {
-            Some(ServiceError::JobRunning { .. }) => {
-                let reason = error.to_string();
-                (runtime.block_on(claimed.release(&reason)), JobEnd::Left)
-            }
             Some(ServiceError::ClaimLost { .. }) => (Ok(()), JobEnd::Left),
             _ => {
                 let message = explanation(&error);

@@ -283,7 +283,12 @@ pub(crate) fn already_published(
     runtime: &Runtime,
 ) -> Result<Option<TrainingEvent>, TrainerError> {
     for (version, key) in versions(spec, store, runtime)? {
-        let metadata = TrainingMetadata::read(&runtime.block_on(store.open(&key))?)?;
+        let folder = match runtime.block_on(store.open(&key)) {
+            // Deleted since it was listed.
+            Err(StorageError::NotFound { .. }) => continue,
+            folder => folder?,
+        };
+        let metadata = TrainingMetadata::read(&folder)?;
         if metadata.job == *job {
             return Ok(Some(published(spec, version, metadata.resources.seconds)));
         }

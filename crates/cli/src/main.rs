@@ -12,15 +12,27 @@ mod output;
 mod serve;
 mod trainer;
 
-use std::{io::Write, process::ExitCode};
+use std::{io::Write, process::ExitCode, time::Duration};
 
 use clap::Parser;
+use tokio::runtime::Runtime;
 
 use crate::{arguments::Arguments, context::Context, failure::Failure};
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    match run(Arguments::parse()).await {
+/// How long work that nobody waits for any more may hold up the end, such as converting a model.
+const GRACE: Duration = Duration::from_secs(2);
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let ended = match Runtime::new() {
+        Ok(runtime) => {
+            let ended = runtime.block_on(run(arguments));
+            runtime.shutdown_timeout(GRACE);
+            ended
+        }
+        Err(error) => Err(Failure::failed(format!("failed to start threads: {error}"))),
+    };
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             // Nobody is left to tell where standard error is gone.

@@ -39,6 +39,14 @@ impl ValidationReport {
         findings.any(|finding| finding.severity == Severity::Error)
     }
 
+    /// Calls the file `name` throughout.
+    pub fn rename(&mut self, name: &str) {
+        name.clone_into(&mut self.file);
+        for finding in &mut self.findings {
+            name.clone_into(&mut finding.place.file);
+        }
+    }
+
     /// Returns how many errors and how many warnings there are, those left out included.
     pub fn counts(&self) -> (u64, u64) {
         let of = |severity| {

@@ -310,9 +310,9 @@ impl TrainingConfig {
             self.keep_checkpoints.to_string(),
         );
         require(
-            self.threads >= 1,
+            (1..=1024).contains(&self.threads),
             "threads",
-            "1 or more",
+            "1 to 1024",
             self.threads.to_string(),
         );
         if problems.is_empty() {

@@ -136,6 +136,8 @@ pub struct TrainingJob {
     pub stop_requested: bool,
     /// Claims since its last checkpoint.
     pub fruitless_claims: u32,
+    /// The step of the checkpoint that its owner wants it to go on from; later ones are to be deleted.
+    pub resume_from: Option<u64>,
     /// How far it has come.
     pub progress: JobProgress,
     /// The version that it publishes, or has published where it succeeded.
@@ -180,6 +182,7 @@ impl TrainingJob {
             claim: None,
             stop_requested: false,
             fruitless_claims: 0,
+            resume_from: None,
             progress: JobProgress::default(),
             version: None,
             failure: None,
@@ -332,16 +335,53 @@ impl TrainingJob {
         }
     }
 
-    /// Queues a job again that was stopped or failed.
+    /// Notes that `worker` has deleted the checkpoints after the one to go on from.
+    ///
+    /// # Errors
+    /// [`JobRefusal::Lost`] if the claim is not its any more.
+    pub fn rewound(&self, worker: &str, now_ms: u64) -> Result<Self, JobRefusal> {
+        self.require(worker)?;
+        Ok(Self {
+            resume_from: None,
+            ..self.at(now_ms)
+        })
+    }
+
+    /// Takes in that the job was submitted again, when its inputs lie where `spec` says. Where what it
+    /// published is gone, `is_gone`, it is queued anew.
+    pub fn resubmitted(&self, spec: JobSpec, is_gone: impl FnOnce() -> bool, now_ms: u64) -> Self {
+        match self.state {
+            JobState::Queued | JobState::Running => self.clone(),
+            JobState::Succeeded if is_gone() => Self {
+                created_ms: self.created_ms,
+                ..Self::new(&self.id, spec, self.datasets.clone(), now_ms)
+            },
+            JobState::Succeeded => self.clone(),
+            JobState::Stopped | JobState::Failed => Self {
+                spec,
+                ..self.at(now_ms)
+            },
+        }
+    }
+
+    /// Queues a job again that was stopped or failed, to go on from its last checkpoint or from the one
+    /// after `from` steps; `last` is the step of the last.
     ///
     /// # Errors
     /// [`JobRefusal::State`] if it is not, such as one that is queued.
-    pub fn resumed(&self, checkpoint: Option<u64>, now_ms: u64) -> Result<Self, JobRefusal> {
+    pub fn resumed(
+        &self,
+        from: Option<u64>,
+        last: Option<u64>,
+        now_ms: u64,
+    ) -> Result<Self, JobRefusal> {
+        let checkpoint = from.or(last);
         match self.state {
             JobState::Stopped | JobState::Failed => Ok(Self {
                 state: JobState::Queued,
                 failure: None,
                 fruitless_claims: 0,
+                resume_from: from,
                 progress: JobProgress {
                     step: checkpoint.unwrap_or(0),
                     checkpoint,

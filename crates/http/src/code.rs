@@ -15,6 +15,8 @@ pub enum Code {
     UnsupportedMediaType,
     /// The body is larger than the route takes.
     BodyTooLarge,
+    /// The request comes from a page of another site.
+    ForeignOrigin,
     /// There is no such model.
     ModelNotFound,
     /// There is no such dataset.
@@ -90,6 +92,7 @@ impl Code {
                 "another kind of body is needed",
             ),
             Self::BodyTooLarge => ("body_too_large", S::PAYLOAD_TOO_LARGE, "body too large"),
+            Self::ForeignOrigin => ("foreign_origin", S::FORBIDDEN, "not from this machine"),
             Self::ModelNotFound => ("model_not_found", S::NOT_FOUND, "no such model"),
             Self::DatasetNotFound => ("dataset_not_found", S::NOT_FOUND, "no such dataset"),
             Self::JobNotFound => ("job_not_found", S::NOT_FOUND, "no such training job"),

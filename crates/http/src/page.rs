@@ -99,8 +99,10 @@ fn render(cursor: &Cursor) -> String {
 
 fn parse(text: &str) -> Option<Cursor> {
     let (created_ms, id) = text.split_once('-')?;
+    // What a store counts in.
+    let created_ms: i64 = created_ms.parse().ok()?;
     Some(Cursor {
-        created_ms: created_ms.parse().ok()?,
+        created_ms: u64::try_from(created_ms).ok()?,
         id: id.to_owned(),
     })
 }

@@ -6,25 +6,32 @@ use std::{
 use llmopt_dataset::{DatasetError, ValidationOptions, ValidationReport, validate};
 use llmopt_domain::{Digest, Format, ObjectKey, TrainingJob, UploadedDataset};
 use llmopt_storage::{FolderStore, Listing, Page, RecordStore, StagedFolder, StorageError};
+use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use tokio::{
     fs::{self, File},
     io::AsyncWriteExt,
+    sync::Mutex,
 };
 
 use crate::{ServiceError, blocking::blocking, clock::now_ms, training_jobs::active_jobs};
 
 const REPORT: &str = "report.json";
+/// The record as it was when the folder was published.
+const RECORD: &str = "dataset.json";
 
 /// The datasets that were uploaded.
 ///
-/// A dataset is its bytes: its id comes of their digest, and the same bytes are kept once. Its file and
-/// report lie in a published folder, its record says that it is there.
+/// A dataset is its bytes and how they are read: its id comes of their digest and of the file's
+/// extension, and the same are kept once. Its file and report lie in a published folder, its record says
+/// that it is there.
 #[derive(Clone)]
 pub struct Datasets {
     folders: Arc<dyn FolderStore>,
     records: Arc<dyn RecordStore<UploadedDataset>>,
     jobs: Arc<dyn RecordStore<TrainingJob>>,
+    /// Held while folder and record change: both are there, or neither.
+    changing: Arc<Mutex<()>>,
 }
 
 /// A dataset that is being uploaded; what was written is removed when it is dropped.
@@ -55,6 +62,7 @@ impl Datasets {
             folders,
             records,
             jobs,
+            changing: Arc::default(),
         }
     }
 
@@ -92,24 +100,26 @@ impl Datasets {
         let flushed = file.flush().await;
         flushed.map_err(ServiceError::file("write", &path))?;
         drop(file);
-        let (report, shown) = (path.clone(), name.clone());
-        let report = blocking("validate", move || inspect(&report, &shown)).await?;
-        let digest = report.digest.clone();
-        if let Some(dataset) = self.existing(&digest).await? {
+        let shown = name.clone();
+        let report = blocking("validate", move || inspect(&path, &shown)).await?;
+        let record = record(name, size_bytes, &report)?;
+        let _changing = self.changing.lock().await;
+        if let Some(dataset) = self.existing(&record.id).await? {
             return Ok(Uploaded {
                 dataset,
                 created: false,
             });
         }
-        write_report(staged.path(), &report).await?;
-        let record = record(name, size_bytes, &report);
-        let published = self
-            .folders
-            .publish(staged.path(), &ObjectKey::dataset(&record.id))
-            .await;
-        match published {
-            // Another upload of the same bytes was faster, or died before its record was written.
-            Ok(()) | Err(StorageError::AlreadyExists { .. }) => self.create(record).await,
+        write_json(staged.path(), REPORT, &report).await?;
+        write_json(staged.path(), RECORD, &record).await?;
+        let key = ObjectKey::dataset(&record.id);
+        match self.folders.publish(staged.path(), &key).await {
+            Ok(()) => self.create(&record).await,
+            // An upload of the same bytes died before its record was written.
+            Err(StorageError::AlreadyExists { .. }) => {
+                let folder = self.folders.open(&key).await?;
+                self.create(&read_json(&folder, RECORD).await?).await
+            }
             Err(error) => Err(error.into()),
         }
     }
@@ -140,14 +150,8 @@ impl Datasets {
     /// [`ServiceError::UnknownDataset`], or if the report cannot be read.
     pub async fn report(&self, id: &str) -> Result<Value, ServiceError> {
         self.get(id).await?;
-        let path = self
-            .folders
-            .open(&ObjectKey::dataset(id))
-            .await?
-            .join(REPORT);
-        let json = fs::read(&path).await;
-        let parsed = json.and_then(|json| Ok(serde_json::from_slice(&json)?));
-        parsed.map_err(ServiceError::file("read", path))
+        let folder = self.folders.open(&ObjectKey::dataset(id)).await?;
+        read_json(&folder, REPORT).await
     }
 
     /// Returns the dataset's file.
@@ -165,6 +169,7 @@ impl Datasets {
     /// # Errors
     /// [`ServiceError::DatasetInUse`] while a job that is queued or running needs it.
     pub async fn delete(&self, id: &str) -> Result<(), ServiceError> {
+        let _changing = self.changing.lock().await;
         for job in active_jobs(&*self.jobs).await? {
             if job.datasets.iter().any(|needed| needed == id) {
                 return Err(ServiceError::DatasetInUse {
@@ -178,16 +183,22 @@ impl Datasets {
         Ok(self.folders.delete(&ObjectKey::dataset(id)).await?)
     }
 
-    async fn existing(&self, digest: &Digest) -> Result<Option<UploadedDataset>, ServiceError> {
-        match self.get(digest.short()).await {
+    /// Returns the dataset with this id, if its record and its folder are there.
+    async fn existing(&self, id: &str) -> Result<Option<UploadedDataset>, ServiceError> {
+        match self.folders.open(&ObjectKey::dataset(id)).await {
+            Ok(_) => {}
+            Err(StorageError::NotFound { .. }) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        }
+        match self.get(id).await {
             Ok(dataset) => Ok(Some(dataset)),
             Err(ServiceError::UnknownDataset(_)) => Ok(None),
             Err(error) => Err(error),
         }
     }
 
-    async fn create(&self, record: UploadedDataset) -> Result<Uploaded, ServiceError> {
-        match self.records.create(&record).await {
+    async fn create(&self, record: &UploadedDataset) -> Result<Uploaded, ServiceError> {
+        match self.records.create(record).await {
             Ok(stored) => Ok(Uploaded {
                 dataset: stored.record,
                 created: true,
@@ -235,27 +246,35 @@ fn inspect(path: &Path, name: &str) -> Result<ValidationReport, ServiceError> {
         },
         other => other.into(),
     })?;
-    report.file = name.to_owned();
-    for finding in &mut report.findings {
-        finding.place.file = name.to_owned();
-    }
+    report.rename(name);
     Ok(report)
 }
 
-async fn write_report(folder: &Path, report: &ValidationReport) -> Result<(), ServiceError> {
-    let path = folder.join(REPORT);
-    let written = match serde_json::to_vec(report) {
+async fn write_json(folder: &Path, name: &str, value: &impl Serialize) -> Result<(), ServiceError> {
+    let path = folder.join(name);
+    let written = match serde_json::to_vec(value) {
         Ok(json) => fs::write(&path, json).await,
         Err(error) => Err(error.into()),
     };
     written.map_err(ServiceError::file("write", path))
 }
 
-fn record(name: String, size_bytes: u64, report: &ValidationReport) -> UploadedDataset {
+async fn read_json<T: DeserializeOwned>(folder: &Path, name: &str) -> Result<T, ServiceError> {
+    let path = folder.join(name);
+    let json = fs::read(&path).await;
+    let parsed = json.and_then(|json| Ok(serde_json::from_slice(&json)?));
+    parsed.map_err(ServiceError::file("read", path))
+}
+
+fn record(
+    name: String,
+    size_bytes: u64,
+    report: &ValidationReport,
+) -> Result<UploadedDataset, ServiceError> {
     let (errors, warnings) = report.counts();
-    UploadedDataset {
+    Ok(UploadedDataset {
         format: Format,
-        id: report.digest.short().to_owned(),
+        id: id(&report.digest, &name)?,
         created_ms: now_ms(),
         name,
         digest: report.digest.clone(),
@@ -264,7 +283,13 @@ fn record(name: String, size_bytes: u64, report: &ValidationReport) -> UploadedD
         rows: report.rows,
         errors,
         warnings,
-    }
+    })
+}
+
+fn id(digest: &Digest, name: &str) -> Result<String, ServiceError> {
+    let id = Digest::of_json(&(digest, file_name(name)));
+    let id = id.map_err(|error| ServiceError::file("render", name)(error.into()))?;
+    Ok(id.short().to_owned())
 }
 
 #[cfg(test)]

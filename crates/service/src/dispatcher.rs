@@ -86,6 +86,17 @@ impl Dispatcher {
         self.hide(dispatch, self.lease).await
     }
 
+    /// Returns whether the worker called `worker` should have renewed its claim long ago and has not.
+    ///
+    /// # Errors
+    /// [`ServiceError::Storage`].
+    pub async fn is_silent(&self, dispatch: &Dispatch, worker: &str) -> Result<bool, ServiceError> {
+        let job = stored(&*self.stores.records, &dispatch.job).await?.record;
+        Ok(job.claim.is_some_and(|claim| {
+            claim.worker == worker && Duration::from_millis(claim.expires_ms) + self.lease < now()
+        }))
+    }
+
     /// Takes in that the worker called `worker` has ended: a job that it still had waits for another.
     ///
     /// # Errors
@@ -158,6 +169,10 @@ impl Dispatcher {
     async fn done(&self, dispatch: &Dispatch) -> Result<(), ServiceError> {
         Ok(self.stores.queue.acknowledge(&dispatch.receipt).await?)
     }
+}
+
+fn now() -> Duration {
+    Duration::from_millis(now_ms())
 }
 
 /// How long a job is not to be given to a worker.

@@ -151,8 +151,9 @@ impl ClaimedJob {
         };
         *self.stored.lock().await = known;
         self.flush().await?;
-        if claim.expires_ms < now + millis(self.worker.lease) * 2 / 3 {
-            let progress = self.reported().progress.clone();
+        let progress = self.reported().progress.clone();
+        let advanced = progress.checkpoint > job.progress.checkpoint;
+        if advanced || claim.expires_ms < now + millis(self.worker.lease) * 2 / 3 {
             let lease = millis(self.worker.lease);
             let renewed = self
                 .change(|job| job.renewed(&self.worker.name, progress.clone(), now, lease))
@@ -182,6 +183,16 @@ impl ClaimedJob {
             .await?;
         self.mine(changed).await?;
         Ok(version)
+    }
+
+    /// Notes that the checkpoints after the one to go on from are deleted.
+    ///
+    /// # Errors
+    /// [`ServiceError::ClaimLost`], or [`ServiceError::Storage`].
+    pub async fn rewound(&self) -> Result<(), ServiceError> {
+        let name = &self.worker.name;
+        let changed = self.change(|job| job.rewound(name, now_ms())).await?;
+        self.mine(changed).await
     }
 
     /// Ends the job: its model is published.

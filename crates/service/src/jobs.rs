@@ -107,6 +107,19 @@ impl<'a> Jobs<'a> {
         Ok(self.checkpoints(job).await?.last().copied())
     }
 
+    /// Deletes the job's checkpoints after `to` steps.
+    ///
+    /// # Errors
+    /// [`ServiceError::Storage`].
+    pub async fn rewind(&self, job: &Digest, to: u64) -> Result<(), ServiceError> {
+        for step in self.checkpoints(job).await? {
+            if step > to {
+                self.store.delete(&ObjectKey::checkpoint(job, step)).await?;
+            }
+        }
+        Ok(())
+    }
+
     /// Deletes all of the job's checkpoints.
     ///
     /// # Errors

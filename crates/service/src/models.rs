@@ -2,7 +2,7 @@ use std::{fs, io, path::Path};
 
 use llmopt_artifact::ModelFolder;
 use llmopt_domain::{Digest, ModelId, ModelName, ObjectKey};
-use llmopt_storage::FolderStore;
+use llmopt_storage::{FolderStore, StorageError};
 use llmopt_tokenization::Encoder;
 
 use crate::{
@@ -237,8 +237,14 @@ impl<'a> Models<'a> {
     async fn versions(&self, parent: &ObjectKey) -> Result<Vec<ModelSummary>, ServiceError> {
         let mut models = Vec::new();
         for key in self.store.list(parent).await? {
-            if let Ok(version) = key.name().parse() {
-                models.push(ModelSummary::read(version, self.store.open(&key).await?)?);
+            let Ok(version) = key.name().parse() else {
+                continue;
+            };
+            match self.store.open(&key).await {
+                Ok(path) => models.push(ModelSummary::read(version, path)?),
+                // Deleted since it was listed.
+                Err(StorageError::NotFound { .. }) => {}
+                Err(error) => return Err(error.into()),
             }
         }
         models.sort_by_key(|model| model.version);

@@ -105,11 +105,12 @@ pub fn check_unchanged(spec: &JobSpec, code_version: &str) -> Result<(), Service
         .into_iter()
         .flatten()
     {
-        if digest(&file.path)? != file.digest {
+        if !file.path.is_file() || digest(&file.path)? != file.digest {
             return changed(format!("dataset `{}`", file.path.display()));
         }
     }
-    if ModelFolder::open(&spec.base.path)?.digest()? != spec.base.digest {
+    if !spec.base.path.is_dir() || ModelFolder::open(&spec.base.path)?.digest()? != spec.base.digest
+    {
         return changed(format!("base model `{}`", spec.base.path.display()));
     }
     Ok(())

@@ -1,8 +1,8 @@
 use std::{path::PathBuf, sync::Arc};
 
 use llmopt_domain::{
-    Digest, JobEventBody, JobRefusal, JobState, ModelName, ObjectKey, StateEvent, TrainingConfig,
-    TrainingEvent, TrainingJob,
+    JobEventBody, JobRefusal, JobState, ModelName, StateEvent, TrainingConfig, TrainingEvent,
+    TrainingJob,
 };
 use llmopt_storage::{
     EventLog, FolderStore, Listing, MessageQueue, Page, RecordStore, StorageError,
@@ -131,22 +131,46 @@ impl TrainingJobs {
             data_dir: self.place.data_dir.clone(),
             code_version: self.place.code_version.clone(),
         };
-        let prepared = blocking("prepare a job", move || prepare_training(training)).await?;
+        let prepared = blocking("prepare a job", move || prepare_training(training)).await;
+        let prepared = prepared.map_err(|error| named(error, &request.dataset))?;
         let datasets = [Some(request.dataset), request.evaluation];
         let datasets = datasets.into_iter().flatten().collect();
         let job = TrainingJob::new(prepared.id.short(), prepared.spec, datasets, now_ms());
         match self.stores.records.create(&job).await {
             Ok(_) => {}
-            Err(StorageError::RecordExists { .. }) => {
-                return Ok(Submitted {
-                    job: self.get(&job.id).await?,
-                    created: false,
-                });
-            }
+            Err(StorageError::RecordExists { .. }) => return self.resubmit(job).await,
             Err(error) => return Err(error.into()),
         }
+        self.announce(job, StateEvent::Queued).await
+    }
+
+    /// Takes in that a job was submitted that there is. It is new again where what it published is gone.
+    async fn resubmit(&self, job: TrainingJob) -> Result<Submitted, ServiceError> {
+        let before = self.get(&job.id).await?.state;
+        let digest = identity(&job.spec)?;
+        let models = Models::new(&*self.stores.folders, &self.place.data_dir);
+        let published = models.published_by(&job.spec.model, &digest).await?;
+        let is_gone = published.is_none();
+        let change =
+            |known: &TrainingJob| Ok(known.resubmitted(job.spec.clone(), || is_gone, now_ms()));
+        let known = self.change(&job.id, change).await?;
+        if before == JobState::Succeeded && known.state == JobState::Queued {
+            return self.announce(known, StateEvent::Queued).await;
+        }
+        Ok(Submitted {
+            job: known,
+            created: false,
+        })
+    }
+
+    /// Tells that a job waits.
+    async fn announce(
+        &self,
+        job: TrainingJob,
+        event: StateEvent,
+    ) -> Result<Submitted, ServiceError> {
         // The record is the job; a log or a message that is missing is made up for.
-        self.log.state(&job.id, StateEvent::Queued).await?;
+        self.log.state(&job.id, event).await?;
         self.stores.queue.send(&job.id).await?;
         Ok(Submitted { job, created: true })
     }
@@ -237,34 +261,21 @@ impl TrainingJobs {
         checkpoint: Option<u64>,
     ) -> Result<TrainingJob, ServiceError> {
         let job = self.get(id).await?;
-        if let Err(refusal) = job.resumed(None, now_ms()) {
+        if let Err(refusal) = job.resumed(None, None, now_ms()) {
             return Err(refused(&job, &refusal));
         }
         let (spec, version) = (job.spec.clone(), self.place.code_version.clone());
         blocking("check a job", move || check_unchanged(&spec, &version)).await?;
-        let digest = identity(&job.spec)?;
-        let from = self.rewind(&digest, checkpoint).await?;
-        let job = self.change(id, |job| job.resumed(from, now_ms())).await?;
-        let event = StateEvent::Resumed { step: from };
-        self.log.state(id, event).await?;
-        self.stores.queue.send(id).await?;
-        Ok(job)
-    }
-
-    /// Deletes checkpoints after the one asked for; returns the one to go on from.
-    async fn rewind(&self, job: &Digest, to: Option<u64>) -> Result<Option<u64>, ServiceError> {
-        let available = self.files().checkpoints(job).await?;
-        let Some(step) = to else {
-            return Ok(available.last().copied());
-        };
-        if !available.contains(&step) {
+        let available = self.files().checkpoints(&identity(&job.spec)?).await?;
+        if let Some(step) = checkpoint.filter(|step| !available.contains(step)) {
             return Err(ServiceError::NoCheckpoint { step, available });
         }
-        for &later in available.iter().filter(|&&other| other > step) {
-            let key = ObjectKey::checkpoint(job, later);
-            self.stores.folders.delete(&key).await?;
-        }
-        Ok(Some(step))
+        let last = available.last().copied();
+        let change = |job: &TrainingJob| job.resumed(checkpoint, last, now_ms());
+        let job = self.change(id, change).await?;
+        let step = checkpoint.or(last);
+        let resumed = self.announce(job, StateEvent::Resumed { step }).await?;
+        Ok(resumed.job)
     }
 
     async fn change(
@@ -322,6 +333,17 @@ pub(crate) async fn active_jobs(
         }
     }
     Ok(jobs)
+}
+
+/// Names a dataset with errors by its id: where it lies is nothing to those who ask over HTTP.
+fn named(error: ServiceError, dataset: &str) -> ServiceError {
+    match error {
+        ServiceError::Findings { mut report } => {
+            report.rename(dataset);
+            ServiceError::Findings { report }
+        }
+        other => other,
+    }
 }
 
 fn refused(job: &TrainingJob, refusal: &JobRefusal) -> ServiceError {

@@ -188,7 +188,10 @@ fn parse<R: Record>(raw: Raw) -> Result<Stored<R>, StorageError> {
 
 fn body<R: Record>(record: &R) -> Result<String, StorageError> {
     let failed = |error| Trouble::Internal.during("render", &subject::<R>(record.id()), error);
-    serde_json::to_string(record).map_err(failed)
+    let body = serde_json::to_string(record).map_err(failed)?;
+    // A number that JSON does not have would make the record, and every list with it, unreadable.
+    serde_json::from_str::<R>(&body).map_err(failed)?;
+    Ok(body)
 }
 
 fn subject<R: Record>(id: &str) -> String {

@@ -57,6 +57,8 @@ pub(crate) async fn list_events(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let after = last_event_id(&headers).or(parameters.after).unwrap_or(0);
+    // What a store counts in; there are no events after it.
+    let after = after.min(i64::MAX.unsigned_abs());
     if accepts_stream(&headers) {
         // An unknown job is a problem, not a stream.
         state.jobs.get(&id).await?;
@@ -83,6 +85,8 @@ struct Live {
     id: String,
     after: u64,
     waiting: VecDeque<NumberedEvent>,
+    /// Whether the job was over when it was last looked at.
+    over: bool,
     ended: bool,
 }
 
@@ -96,6 +100,7 @@ fn live(
         id,
         after,
         waiting: VecDeque::new(),
+        over: false,
         ended: false,
     };
     stream::unfold(live, |mut live| async {
@@ -108,12 +113,15 @@ impl Live {
     async fn next(&mut self) -> Option<Event> {
         while !self.ended {
             if let Some(event) = self.waiting.pop_front() {
-                return Some(self.send(event));
+                return Some(self.send(event).await);
             }
             match self.jobs.events(&self.id, self.after, MAX_LIMIT).await {
                 Ok(events) if events.is_empty() => {
-                    // Also where the last event was sent before, or never written.
-                    if self.is_over().await {
+                    // The record says that a job is over a moment before its log does, and alone where a
+                    // process died in between.
+                    let was_over = self.over;
+                    self.over = self.is_over().await;
+                    if self.over && was_over {
                         return None;
                     }
                     tokio::time::sleep(POLL).await;
@@ -129,11 +137,11 @@ impl Live {
         None
     }
 
-    fn send(&mut self, event: NumberedEvent) -> Event {
+    async fn send(&mut self, event: NumberedEvent) -> Event {
         self.after = event.sequence;
         if let JobEventBody::State(state) = &event.event.body {
             // A job that was resumed has events after its end.
-            self.ended = state.is_final() && self.waiting.is_empty();
+            self.ended = state.is_final() && self.waiting.is_empty() && self.is_over().await;
         }
         let view = EventView::from(event);
         let name = view.body.get("event").and_then(Value::as_str);

@@ -52,8 +52,13 @@ pub(crate) async fn run(context: &mut Context, arguments: ServeArguments) -> Res
     let stop = asked_to_stop()?;
     let listener = bind(context, &arguments)?;
     let address = listener.local_addr().map_err(no_address)?;
-    let tls = arguments.tls_cert.zip(arguments.tls_key);
-    let tls = tls.map(|(certificate, key)| Tls { certificate, key });
+    let tls = match arguments.tls_cert.zip(arguments.tls_key) {
+        None => None,
+        Some((certificate, key)) => {
+            let loaded = Tls { certificate, key }.load().await;
+            Some(loaded.map_err(|error| Failure::failed_from(&error))?)
+        }
+    };
     let url = url(address, tls.is_some());
     let file = ServerFile::claim(&context.data_dir, &url)?;
     let platform = Platform::open(context)?;
@@ -67,7 +72,8 @@ pub(crate) async fn run(context: &mut Context, arguments: ServeArguments) -> Res
     announce(context, &url)?;
     let training = supervisor.map(|it| tokio::spawn(it.run(stop.clone())));
     let options = ServerOptions { tls, grace: GRACE };
-    let served = serve(listener, platform.router(), options, wait(stop.clone())).await;
+    let router = platform.router(address);
+    let served = serve(listener, router, options, wait(stop.clone())).await;
     if let Some(training) = training {
         // Where the server failed, nobody else asks for the end.
         if served.is_err() {

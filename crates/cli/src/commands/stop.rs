@@ -7,7 +7,7 @@ use crate::{context::Context, failure::Failure, serve::ServerFile};
 
 /// How often, and how many times, it is looked whether the server has ended.
 const POLL: Duration = Duration::from_millis(100);
-const POLLS: u32 = 600;
+const POLLS: u32 = 900;
 
 /// Ends the server that runs on the data directory, in good order, and waits until it has.
 #[derive(Args, Debug)]

@@ -1,7 +1,7 @@
 use std::{
     fs::{self, File, TryLockError},
     io::{self, Read, Seek, Write},
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 use serde::{Deserialize, Serialize};
@@ -10,9 +10,10 @@ use crate::failure::Failure;
 
 const NAME: &str = "server.json";
 
-/// Says which server runs on a data directory. Its lock ends with the server, however that ends.
+/// Says which server runs on a data directory: the one that holds its lock, which ends with the server,
+/// however that ends. Without the lock the file says nothing; it is never removed, because another may
+/// be about to lock it.
 pub(crate) struct ServerFile {
-    path: PathBuf,
     _locked: File,
 }
 
@@ -37,7 +38,7 @@ impl ServerFile {
             .write(true)
             .open(&path);
         let mut file = open.map_err(failed(&path))?;
-        if is_locked(&file).map_err(failed(&path))? {
+        if taken(file.try_lock()).map_err(failed(&path))? {
             let running = read(&mut file);
             let place = running.map_or_else(|_| String::new(), |it| format!(": {}", it.url));
             return Err(Failure::failed(format!(
@@ -51,10 +52,7 @@ impl ServerFile {
             url: url.to_owned(),
         };
         write(&mut file, &running).map_err(failed(&path))?;
-        Ok(Self {
-            path,
-            _locked: file,
-        })
+        Ok(Self { _locked: file })
     }
 
     /// Returns the server that runs on the data directory, if one does.
@@ -64,23 +62,17 @@ impl ServerFile {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             other => other.map_err(failed(&path))?,
         };
-        if !is_locked(&file).map_err(failed(&path))? {
+        // Shared: two who look are not in each other's way.
+        if !taken(file.try_lock_shared()).map_err(failed(&path))? {
             return Ok(None);
         }
         read(&mut file).map(Some).map_err(failed(&path))
     }
 }
 
-impl Drop for ServerFile {
-    fn drop(&mut self) {
-        // Without the lock the file says nothing; it is only tidier without.
-        let _ = fs::remove_file(&self.path);
-    }
-}
-
-/// Takes the lock, or finds that another has it.
-fn is_locked(file: &File) -> io::Result<bool> {
-    match file.try_lock() {
+/// Returns whether another has the lock.
+fn taken(locked: Result<(), TryLockError>) -> io::Result<bool> {
+    match locked {
         Ok(()) => Ok(false),
         Err(TryLockError::WouldBlock) => Ok(true),
         Err(TryLockError::Error(error)) => Err(error),

@@ -19,10 +19,9 @@ pub(crate) struct Tls {
 }
 
 /// How a server listens and ends.
-#[derive(Clone, Debug)]
 pub(crate) struct ServerOptions {
     /// The certificate; absent means plain HTTP.
-    pub(crate) tls: Option<Tls>,
+    pub(crate) tls: Option<RustlsConfig>,
     /// How long requests that are being answered may take once the server is to end.
     pub(crate) grace: Duration,
 }
@@ -56,7 +55,7 @@ pub(crate) enum ServeError {
 /// Serves `router` on `listener` until `stop` resolves, then answers what has begun and returns.
 ///
 /// # Errors
-/// If the certificate cannot be used or the listener fails.
+/// [`ServeError::Listen`].
 pub(crate) async fn serve(
     listener: TcpListener,
     router: Router,
@@ -80,8 +79,7 @@ pub(crate) async fn serve(
             let server = axum_server::from_tcp(listener).map_err(failed)?;
             server.handle(handle).serve(service).await
         }
-        Some(tls) => {
-            let config = certificate(tls).await?;
+        Some(config) => {
             let server = axum_server::from_tcp_rustls(listener, config).map_err(failed)?;
             server.handle(handle).serve(service).await
         }
@@ -89,11 +87,17 @@ pub(crate) async fn serve(
     served.map_err(failed)
 }
 
-async fn certificate(tls: Tls) -> Result<RustlsConfig, ServeError> {
-    let config = RustlsConfig::from_pem_file(&tls.certificate, &tls.key).await;
-    config.map_err(|source| ServeError::Tls {
-        certificate: tls.certificate,
-        key: tls.key,
-        source,
-    })
+impl Tls {
+    /// Reads the files.
+    ///
+    /// # Errors
+    /// [`ServeError::Tls`] if they cannot be used.
+    pub(crate) async fn load(self) -> Result<RustlsConfig, ServeError> {
+        let config = RustlsConfig::from_pem_file(&self.certificate, &self.key).await;
+        config.map_err(|source| ServeError::Tls {
+            certificate: self.certificate,
+            key: self.key,
+            source,
+        })
+    }
 }

@@ -1,6 +1,7 @@
 //! The local server: the platform on the embedded stores, and the trainers it starts.
 
 mod file;
+mod guard;
 mod listener;
 mod platform;
 mod signals;

@@ -1,4 +1,4 @@
-use std::{num::NonZeroU32, path::PathBuf, sync::Arc};
+use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf, sync::Arc};
 
 use axum::Router;
 use llmopt_config::ModelWeights;
@@ -15,6 +15,7 @@ use llmopt_storage_embedded::{
 };
 use llmopt_training_function::TrainingState;
 
+use super::guard::guard;
 use crate::{context::Context, failure::Failure, hub::Hub};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -66,18 +67,18 @@ impl Platform {
         })
     }
 
-    /// Returns every route of the platform.
+    /// Returns every route of the platform, for a server that listens on `address`.
     ///
     /// The route of `inference` is not among them: it takes folders of this machine, which only
     /// `generate` may name, and that has the engine in its own process here.
-    pub(crate) fn router(&self) -> Router {
+    pub(crate) fn router(&self, address: SocketAddr) -> Router {
         let routes = Router::new()
             .merge(llmopt_health_function::router(self.health.clone()))
             .merge(llmopt_models_function::router(self.catalog.clone()))
             .merge(llmopt_datasets_function::router(self.datasets.clone()))
             .merge(llmopt_training_function::router(self.jobs.clone()))
             .merge(llmopt_generate_function::router(self.generate.clone()));
-        platform(routes)
+        platform(guard(routes, address))
     }
 }
 

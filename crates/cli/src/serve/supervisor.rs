@@ -24,6 +24,9 @@ const PAUSE: Duration = Duration::from_secs(1);
 const GRACE: Duration = Duration::from_secs(60);
 /// The trainer's priority: 0 is that of every other process, 19 the least.
 const NICENESS: i32 = 10;
+/// Looks, a third of a lease apart, that find a trainer silent before it is ended: where the whole
+/// machine was asleep, the first comes before the trainer can say anything.
+const PATIENCE: u32 = 3;
 /// The trainer's exit code for a job that it gave back.
 const LEFT: i32 = 3;
 
@@ -81,7 +84,7 @@ impl Supervisor {
         let end = match self.start(&dispatch.job, &worker) {
             Ok(child) => {
                 yield_to_answers(&child);
-                self.attend(dispatch, child, stop).await
+                self.attend(dispatch, &worker, child, stop).await
             }
             Err(error) => WorkerEnd::Crashed(format!(
                 "failed to start `{}`: {error}",
@@ -115,15 +118,22 @@ impl Supervisor {
     async fn attend(
         &self,
         dispatch: &Dispatch,
+        worker: &str,
         mut child: Child,
         stop: &mut watch::Receiver<bool>,
     ) -> WorkerEnd {
+        let mut silent = 0;
         loop {
             tokio::select! {
                 status = child.wait() => return end(status),
                 () = sleep(self.lease / 3) => {
                     if let Err(error) = self.dispatcher.keep(dispatch).await {
                         tracing::warn!(%error, "a job's message cannot be kept");
+                    }
+                    silent = if self.is_silent(dispatch, worker).await { silent + 1 } else { 0 };
+                    if silent == PATIENCE {
+                        let _ = child.kill().await;
+                        return WorkerEnd::Crashed("the trainer gave no sign of life".to_owned());
                     }
                 }
                 () = stopped(stop) => {
@@ -138,6 +148,12 @@ impl Supervisor {
                 }
             }
         }
+    }
+
+    async fn is_silent(&self, dispatch: &Dispatch, worker: &str) -> bool {
+        let silent = self.dispatcher.is_silent(dispatch, worker).await;
+        // Where the record cannot be read, the trainer cannot write it either.
+        silent.unwrap_or(false)
     }
 
     fn next_worker(&mut self) -> String {

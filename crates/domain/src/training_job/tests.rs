@@ -62,7 +62,7 @@ fn a_job_whose_trainers_die_without_a_checkpoint_is_given_up() {
     }
     assert_eq!(job.claimed("a", 9, LEASE), Err(JobRefusal::Exhausted));
     let failed = job.failed("given up", 9);
-    let again = failed.resumed(None, 10).unwrap();
+    let again = failed.resumed(None, None, 10).unwrap();
     assert_eq!(
         (again.state, again.failure.clone()),
         (JobState::Queued, None)
@@ -122,10 +122,29 @@ fn a_job_that_has_ended_is_not_claimed_and_one_that_is_active_is_not_resumed() {
     );
     for active in [&job(), &running, &done] {
         assert_eq!(
-            active.resumed(None, 300),
+            active.resumed(None, None, 300),
             Err(JobRefusal::State(active.state))
         );
     }
+}
+
+#[test]
+fn a_job_is_queued_anew_where_what_it_published_is_gone() {
+    let running = job().claimed("a", 100, LEASE).unwrap();
+    let moved = JobSpec {
+        data_dir: "/elsewhere".into(),
+        ..running.spec.clone()
+    };
+    let done = running.succeeded("a", 1, 200).unwrap();
+    assert_eq!(done.resubmitted(moved.clone(), || false, 300), done);
+    let anew = done.resubmitted(moved.clone(), || true, 300);
+    assert_eq!((anew.state, anew.version), (JobState::Queued, None));
+    assert_eq!(anew.created_ms, done.created_ms);
+    let failed = running
+        .failed("bad", 200)
+        .resubmitted(moved.clone(), || true, 300);
+    assert_eq!((failed.state, &failed.spec), (JobState::Failed, &moved));
+    assert_eq!(running.resubmitted(moved, || true, 300), running);
 }
 
 #[test]
@@ -133,9 +152,14 @@ fn a_resumed_job_shows_the_checkpoint_it_goes_on_from() {
     let running = job().claimed("a", 100, LEASE).unwrap();
     let renewed = running.renewed("a", at_checkpoint(8), 150, LEASE).unwrap();
     let stopped = renewed.stopped(200).unwrap().released("a", 210).unwrap();
-    let resumed = stopped.resumed(Some(6), 300).unwrap();
+    let resumed = stopped.resumed(Some(6), Some(8), 300).unwrap();
     assert_eq!(resumed.progress.step, 6);
     assert_eq!(resumed.progress.checkpoint, Some(6));
+    assert_eq!(resumed.resume_from, Some(6));
+    let claimed = resumed.claimed("b", 400, LEASE).unwrap();
+    assert_eq!(claimed.rewound("b", 410).unwrap().resume_from, None);
+    let last = stopped.resumed(None, Some(8), 300).unwrap();
+    assert_eq!((last.progress.step, last.resume_from), (8, None));
 }
 
 #[test]

@@ -14,8 +14,8 @@ async fn upload(stores: &Stores, name: &str, text: &str) -> Result<Uploaded, Ser
     stores.datasets.finish(upload).await
 }
 
-fn id_of(text: &str) -> String {
-    Digest::of_bytes(text.as_bytes()).short().to_owned()
+fn id_of(text: &str, name: &str) -> String {
+    id(&Digest::of_bytes(text.as_bytes()), name).unwrap()
 }
 
 #[tokio::test]
@@ -23,7 +23,7 @@ async fn the_same_bytes_are_one_dataset_whatever_they_are_called() {
     let stores = Stores::new();
     let first = upload(&stores, "a.jsonl", &rows()).await.unwrap();
     assert!(first.created && first.dataset.is_valid());
-    assert_eq!(first.dataset.id, id_of(&rows()));
+    assert_eq!(first.dataset.id, id_of(&rows(), "x.jsonl"));
     assert_eq!(first.dataset.size_bytes, rows().len() as u64);
     let second = upload(&stores, "b.jsonl", &rows()).await.unwrap();
     assert!(!second.created);
@@ -40,19 +40,34 @@ async fn the_same_bytes_are_one_dataset_whatever_they_are_called() {
 #[tokio::test]
 async fn a_dataset_whose_record_was_never_written_is_healed_by_uploading_it_again() {
     let stores = Stores::new();
-    let staged = stores.stores.folders.stage().await.unwrap();
-    std::fs::write(staged.path().join("rows.jsonl"), rows()).unwrap();
-    std::fs::write(staged.path().join(REPORT), "{}").unwrap();
-    let key = ObjectKey::dataset(&id_of(&rows()));
-    let published = stores.stores.folders.publish(staged.path(), &key).await;
-    published.unwrap();
-    assert!(matches!(
-        stores.datasets.get(&id_of(&rows())).await,
-        Err(ServiceError::UnknownDataset(_))
-    ));
-    let uploaded = upload(&stores, "a.jsonl", &rows()).await.unwrap();
-    assert!(uploaded.created);
-    stores.datasets.path(&uploaded.dataset.id).await.unwrap();
+    let first = upload(&stores, "a.jsonl", &rows()).await.unwrap().dataset;
+    // As if the process had died between the two.
+    stores.datasets.records.delete(&first.id).await.unwrap();
+    assert!(stores.datasets.get(&first.id).await.is_err());
+    let healed = upload(&stores, "b.jsonl", &rows()).await.unwrap();
+    assert!(healed.created);
+    assert_eq!(healed.dataset, first);
+    let path = stores.datasets.path(&first.id).await.unwrap();
+    assert_eq!(std::fs::read_to_string(path).unwrap(), rows());
+}
+
+#[tokio::test]
+async fn a_dataset_whose_files_are_gone_is_healed_by_uploading_it_again() {
+    let stores = Stores::new();
+    let first = upload(&stores, "a.jsonl", &rows()).await.unwrap().dataset;
+    let key = ObjectKey::dataset(&first.id);
+    stores.stores.folders.delete(&key).await.unwrap();
+    upload(&stores, "a.jsonl", &rows()).await.unwrap();
+    stores.datasets.report(&first.id).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_same_bytes_read_in_another_way_are_another_dataset() {
+    let stores = Stores::new();
+    let wrong = upload(&stores, "a.csv", &rows()).await.unwrap();
+    let right = upload(&stores, "a.jsonl", &rows()).await.unwrap();
+    assert!(right.created && right.dataset.is_valid());
+    assert_ne!(right.dataset.id, wrong.dataset.id);
 }
 
 #[tokio::test]

@@ -155,6 +155,23 @@ async fn a_version_that_was_fixed_before_is_kept_unless_it_is_taken() {
 }
 
 #[tokio::test]
+async fn a_number_that_json_does_not_have_makes_no_record_unreadable() {
+    let stores = Stores::new();
+    stores.job("j").await;
+    let known = stores.stores.records.get("j").await.unwrap();
+    let mut job = known.record.clone();
+    job.progress.evaluation = Some(llmopt_domain::EvaluationMetrics {
+        rows: 1,
+        loss: f64::NAN,
+        perplexity: f64::INFINITY,
+        exact_match: None,
+    });
+    let replaced = stores.stores.records.replace(known.revision, &job).await;
+    assert!(replaced.is_err(), "{replaced:?}");
+    assert_eq!(stores.record("j").await, known.record);
+}
+
+#[tokio::test]
 async fn a_trainer_that_ends_without_a_model_has_failed() {
     let stores = Stores::new();
     stores.job("j").await;
