@@ -113,6 +113,28 @@ fn a_job_whose_trainer_gives_no_sign_of_life_is_given_to_another() {
 }
 
 #[test]
+fn a_publication_that_is_cut_off_shows_nothing_and_is_done_again() {
+    let expected = undisturbed().weights("squares");
+    let place = Place::new();
+    let mut server = place.serve();
+    let id = submit(&server);
+    let mut cut = 0;
+    while cut < 2 && place.wait_for_publication("squares") {
+        server.kill_trainer();
+        server.kill();
+        cut += u32::from(!place.is_published("squares"));
+        server = place.serve();
+    }
+    let job = server.wait_for(&id, &["succeeded", "failed"]);
+    assert_eq!(job["status"], "succeeded", "{job}");
+    assert_eq!(job["fine_tuned_model"], "ft:tiny:squares:1");
+    assert_eq!(place.weights("squares"), expected);
+    assert_eq!(place.staged(), 0);
+    // Otherwise nothing was tested.
+    assert!(cut > 0, "no publication was cut");
+}
+
+#[test]
 fn an_upload_that_is_cut_off_leaves_nothing() {
     let place = Place::new();
     let server = place.serve();

@@ -99,13 +99,38 @@ impl Place {
         self.path("data")
     }
 
+    fn published(&self, name: &str) -> PathBuf {
+        self.data_dir().join(format!("models/ft--tiny--{name}/1"))
+    }
+
     /// The bytes of every file with weights of a published model.
     pub(crate) fn weights(&self, name: &str) -> BTreeMap<&'static str, Vec<u8>> {
-        let folder = self.data_dir().join(format!("models/ft--tiny--{name}/1"));
+        let folder = self.published(name);
         ["adapter/adapter_model.safetensors", "model.safetensors"]
             .into_iter()
             .map(|file| (file, fs::read(folder.join(file)).unwrap()))
             .collect()
+    }
+
+    pub(crate) fn is_published(&self, name: &str) -> bool {
+        self.published(name).exists()
+    }
+
+    /// Waits until a model's files are being written that are not visible yet; returns whether that came
+    /// before the model was published.
+    pub(crate) fn wait_for_publication(&self, name: &str) -> bool {
+        let began = Instant::now();
+        while !self.is_published(name) {
+            let staging = fs::read_dir(self.data_dir().join(".staging")).unwrap();
+            let mut slots = staging.map(|entry| entry.unwrap().path());
+            // Checkpoints are staged too, but hold no such file.
+            if slots.any(|slot| slot.join("folder/model.safetensors").exists()) {
+                return true;
+            }
+            assert!(began.elapsed() < PATIENCE);
+            sleep(Duration::from_micros(200));
+        }
+        false
     }
 
     /// What was begun and not made visible.

@@ -1,5 +1,6 @@
 use std::{
     fs::{self, File},
+    io,
     path::{Path, PathBuf},
     process,
     time::Duration,
@@ -17,6 +18,9 @@ const FORMAT: u32 = 1;
 
 /// Enough for the file times of network file systems.
 const SETTLING: Duration = Duration::from_secs(2);
+
+/// A file that nobody has written to for so long is nobody's: writing goes on without a pause.
+const ABANDONED: Duration = Duration::from_secs(600);
 
 /// The files of a tokenizer that decide which token has which id.
 const TOKENIZER_FILES: [&str; 6] = [
@@ -42,12 +46,13 @@ pub(crate) struct ConvertedFiles {
 }
 
 impl ConvertedFiles {
-    /// Makes the folder if need be.
+    /// Makes the folder if need be, and removes what a process that died had begun to write.
     ///
     /// # Errors
     /// If that is not possible.
     pub(crate) fn open(folder: &Path, weights: WeightType) -> Result<Self, InferenceError> {
         fs::create_dir_all(folder).map_err(InferenceError::io("create", folder))?;
+        sweep(folder).map_err(InferenceError::io("tidy", folder))?;
         Ok(Self {
             folder: folder.to_owned(),
             weights,
@@ -146,6 +151,23 @@ impl ConvertedFiles {
         fs::rename(&partial, &path).map_err(InferenceError::io("rename", &partial))?;
         Ok(path)
     }
+}
+
+fn sweep(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        let is_partial = path.extension().is_some_and(|it| it == "partial");
+        if is_partial && age(&path)? > ABANDONED {
+            fs::remove_file(path)?;
+        }
+    }
+    Ok(())
+}
+
+/// Returns how long ago a file was written to; zero where that is in the future.
+fn age(path: &Path) -> io::Result<Duration> {
+    let written = fs::metadata(path)?.modified()?;
+    Ok(written.elapsed().unwrap_or_default())
 }
 
 /// What a file is made from.

@@ -3,7 +3,7 @@
 use std::{fs, sync::Arc};
 
 use llmopt_artifact::ModelFolder;
-use llmopt_domain::{Conversation, Message, Role};
+use llmopt_domain::{Conversation, Message, Role, error_chain};
 use llmopt_inference::{EngineOptions, LlamaEngine};
 use llmopt_service::{CacheStatus, GenerationError, ServedModel, TextGenerator};
 use llmopt_tokenization::Encoder;
@@ -11,23 +11,12 @@ use tokio::time::{Duration, sleep, timeout};
 
 use crate::workplace::{LONG, Workplace, ask, fixture, greedy, request, tiny};
 
-/// The messages of an error and its causes.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
-}
-
 async fn problem(engine: &LlamaEngine, model: &ServedModel) -> String {
     let error = ask(engine, request(model, "Hello", greedy(1)))
         .await
         .unwrap_err();
     assert!(matches!(error, GenerationError::Load { .. }), "{error}");
-    chain(&error)
+    error_chain(&error)
 }
 
 #[tokio::test]
@@ -47,6 +36,22 @@ async fn a_hundred_first_requests_load_a_model_once() {
         (workplace.converted_files().len(), workplace.mapped_files()),
         (1, 1)
     );
+}
+
+#[tokio::test]
+async fn what_a_process_that_died_had_begun_to_write_is_removed() {
+    let workplace = Workplace::new();
+    let engine = workplace.engine(1);
+    let [old, new] = ["old.partial", "new.partial"].map(|name| workplace.converted().join(name));
+    for path in [&old, &new] {
+        fs::write(path, "half").unwrap();
+    }
+    let hour_ago = std::time::SystemTime::now() - Duration::from_secs(3600);
+    let file = fs::File::options().write(true).open(&old).unwrap();
+    file.set_modified(hour_ago).unwrap();
+    drop(engine);
+    workplace.engine(1);
+    assert!(!old.exists() && new.exists());
 }
 
 #[tokio::test]

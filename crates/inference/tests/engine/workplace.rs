@@ -71,6 +71,7 @@ impl Workplace {
     pub(crate) fn options(&self, models: u32) -> EngineOptions {
         EngineOptions {
             max_models: NonZeroU32::new(models).unwrap(),
+            at_once: NonZeroU32::new(2).unwrap(),
             weights: WeightType::F32,
             ..EngineOptions::new(self.converted())
         }
