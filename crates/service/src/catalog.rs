@@ -4,7 +4,8 @@ use llmopt_domain::TrainingJob;
 use llmopt_storage::{FolderStore, RecordStore};
 
 use crate::{
-    ModelReference, ModelSummary, Models, ServiceError, hub::NoHub, training_jobs::active_jobs,
+    ModelReference, ModelSummary, Models, ServiceError, hub::NoHub, memory::ModelMemory,
+    training_jobs::active_jobs,
 };
 
 /// The models that can be asked, as their owners see them.
@@ -13,6 +14,7 @@ pub struct ModelCatalog {
     folders: Arc<dyn FolderStore>,
     jobs: Arc<dyn RecordStore<TrainingJob>>,
     data_dir: PathBuf,
+    memory: ModelMemory,
 }
 
 /// A model of the catalog.
@@ -35,6 +37,7 @@ impl ModelCatalog {
             folders,
             jobs,
             data_dir,
+            memory: ModelMemory::default(),
         }
     }
 
@@ -96,6 +99,6 @@ impl ModelCatalog {
     }
 
     fn models(&self) -> Models<'_> {
-        Models::new(&*self.folders, &self.data_dir)
+        Models::remembering(&*self.folders, &self.data_dir, self.memory.clone())
     }
 }

@@ -9,6 +9,7 @@ use crate::{
     Sampling, ServedModel, ServiceError, TextGenerator,
     evaluation::{ADAPTER, base_folder},
     hub::NoHub,
+    memory::ModelMemory,
 };
 
 /// Answers with the models that are here.
@@ -17,6 +18,7 @@ pub struct Generation {
     folders: Arc<dyn FolderStore>,
     data_dir: PathBuf,
     generator: Arc<dyn TextGenerator>,
+    memory: ModelMemory,
 }
 
 /// What a user asks a model.
@@ -66,6 +68,7 @@ impl Generation {
             folders,
             data_dir,
             generator,
+            memory: ModelMemory::default(),
         }
     }
 
@@ -93,7 +96,8 @@ impl Generation {
     }
 
     async fn find(&self, name: &str) -> Result<Answerer, ServiceError> {
-        let models = Models::new(&*self.folders, &self.data_dir);
+        let memory = self.memory.clone();
+        let models = Models::remembering(&*self.folders, &self.data_dir, memory);
         if let ModelReference::Base(_) = ModelReference::parse_name(name)? {
             let base = models.resolve_name(name, &NoHub).await?;
             return Ok(Answerer {

@@ -19,6 +19,7 @@ mod init;
 mod job_claim;
 mod job_log;
 mod jobs;
+mod memory;
 mod model;
 mod models;
 mod preview;

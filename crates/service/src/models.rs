@@ -7,7 +7,7 @@ use llmopt_tokenization::Encoder;
 
 use crate::{
     HubFailure, HubRepository, ModelHub, ModelReference, ModelSummary, ResolvedModel, ServiceError,
-    hub::well_known,
+    hub::well_known, memory::ModelMemory,
 };
 
 /// The revision of a base model that was copied from a folder.
@@ -17,12 +17,26 @@ const IMPORTED: &str = "imported";
 pub struct Models<'a> {
     store: &'a dyn FolderStore,
     data_dir: &'a Path,
+    memory: ModelMemory,
 }
 
 impl<'a> Models<'a> {
     /// Looks after the models in `data_dir`, whose folders `store` holds.
     pub fn new(store: &'a dyn FolderStore, data_dir: &'a Path) -> Self {
-        Self { store, data_dir }
+        Self::remembering(store, data_dir, ModelMemory::default())
+    }
+
+    /// As [`Models::new`], with what was read of the models before.
+    pub(crate) fn remembering(
+        store: &'a dyn FolderStore,
+        data_dir: &'a Path,
+        memory: ModelMemory,
+    ) -> Self {
+        Self {
+            store,
+            data_dir,
+            memory,
+        }
     }
 
     /// Returns every published version, by id and then by version.
@@ -241,7 +255,7 @@ impl<'a> Models<'a> {
                 continue;
             };
             match self.store.open(&key).await {
-                Ok(path) => models.push(ModelSummary::read(version, path)?),
+                Ok(path) => models.push(self.memory.summary(version, path)?),
                 // Deleted since it was listed.
                 Err(StorageError::NotFound { .. }) => {}
                 Err(error) => return Err(error.into()),

@@ -190,3 +190,19 @@ async fn a_job_is_found_again_by_what_it_published() {
     let other = Digest::of_bytes(b"another job");
     assert!(models.published_by(&id, &other).await.unwrap().is_none());
 }
+
+#[tokio::test]
+async fn what_was_read_before_is_not_taken_for_what_was_published_since() {
+    let place = Place::new();
+    let memory = ModelMemory::default();
+    let models = || Models::remembering(&place.store, place.folder.path(), memory.clone());
+    let first = place.publish("ft:gpt2:orders", 1, 1).await;
+    for _ in 0..2 {
+        assert_eq!(models().show("orders").await.unwrap().job, first);
+    }
+    models().delete("orders:1").await.unwrap();
+    assert!(models().show("orders").await.is_err());
+    let second = place.publish("ft:gpt2:orders", 1, 2).await;
+    assert_ne!(second, first);
+    assert_eq!(models().show("orders").await.unwrap().job, second);
+}
