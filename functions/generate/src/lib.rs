@@ -12,11 +12,11 @@ use std::time::Duration;
 use axum::{
     Json, Router,
     extract::State,
-    http::{HeaderMap, header},
+    http::HeaderMap,
     response::{IntoResponse, Response},
     routing::post,
 };
-use llmopt_http::{JsonBody, Problem};
+use llmopt_http::{JsonBody, Problem, accepts_stream};
 use llmopt_service::Generation;
 
 use request::GenerateRequest;
@@ -54,11 +54,6 @@ async fn generate(
     } else {
         Ok(Json(answer::whole_answer(&state, question).await?).into_response())
     }
-}
-
-fn accepts_stream(headers: &HeaderMap) -> bool {
-    let accept = headers.get(header::ACCEPT).and_then(|it| it.to_str().ok());
-    accept.is_some_and(|accept| accept.contains("text/event-stream"))
 }
 
 #[cfg(test)]

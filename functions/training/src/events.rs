@@ -3,7 +3,7 @@ use std::{collections::VecDeque, convert::Infallible, time::Duration};
 use axum::{
     Json,
     extract::{Path, State},
-    http::{HeaderMap, header},
+    http::HeaderMap,
     response::{
         IntoResponse, Response, Sse,
         sse::{Event, KeepAlive},
@@ -11,7 +11,7 @@ use axum::{
 };
 use futures::{Stream, stream};
 use llmopt_domain::{JobEvent, JobEventBody};
-use llmopt_http::{Parameters, Problem, Validation, timestamp};
+use llmopt_http::{Parameters, Problem, Validation, accepts_stream, timestamp};
 use llmopt_service::{NumberedEvent, TrainingJobs};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -170,11 +170,6 @@ impl From<NumberedEvent> for EventView {
             body,
         }
     }
-}
-
-fn accepts_stream(headers: &HeaderMap) -> bool {
-    let accept = headers.get(header::ACCEPT).and_then(|it| it.to_str().ok());
-    accept.is_some_and(|accept| accept.contains("text/event-stream"))
 }
 
 fn last_event_id(headers: &HeaderMap) -> Option<u64> {
