@@ -178,7 +178,7 @@ pub const REQUESTS_PER_MINUTE: Variable = Variable {
         testing: "0",
         production: "30",
     },
-    read_by: "`llmopt serve`, when it arrives",
+    read_by: "nothing yet: limits come with the keys of callers",
     description: "Requests that one caller may make in a minute.",
     example: "",
     secret: false,
