@@ -189,7 +189,7 @@ pub const MODEL_CACHE: Variable = Variable {
     name: "LLMOPT_MODEL_CACHE",
     kind: "a whole number from 1",
     default: Default::By {
-        development: "2",
+        development: "3",
         testing: "1",
         production: "3",
     },
