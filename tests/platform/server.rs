@@ -133,6 +133,16 @@ impl Place {
         false
     }
 
+    /// Starts a server once more, which has nothing to tidy up after: it finds nothing half made.
+    pub(crate) fn is_tidy_after(&self, server: Server) -> bool {
+        server.terminate();
+        // A trainer that a killed server was just starting had that server's locks for a moment, so that
+        // the server after it left things alone.
+        drop(server);
+        let _server = self.serve();
+        self.staged() == 0
+    }
+
     /// What was begun and not made visible.
     pub(crate) fn staged(&self) -> usize {
         let staging = fs::read_dir(self.data_dir().join(".staging")).unwrap();

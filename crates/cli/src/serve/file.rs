@@ -2,6 +2,8 @@ use std::{
     fs::{self, File, TryLockError},
     io::{self, Read, Seek, Write},
     path::Path,
+    thread,
+    time::Duration,
 };
 
 use serde::{Deserialize, Serialize};
@@ -9,6 +11,9 @@ use serde::{Deserialize, Serialize};
 use crate::failure::Failure;
 
 const NAME: &str = "server.json";
+/// How often, and at what distance, it is looked whether another server ends.
+const LOOKS: u32 = 20;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
 
 /// Says which server runs on a data directory: the one that holds its lock, which ends with the server,
 /// however that ends. Without the lock the file says nothing; it is never removed, because another may
@@ -38,7 +43,7 @@ impl ServerFile {
             .write(true)
             .open(&path);
         let mut file = open.map_err(failed(&path))?;
-        if taken(file.try_lock()).map_err(failed(&path))? {
+        if stays_taken(&file).map_err(failed(&path))? {
             let running = read(&mut file);
             let place = running.map_or_else(|_| String::new(), |it| format!(": {}", it.url));
             return Err(Failure::failed(format!(
@@ -68,6 +73,18 @@ impl ServerFile {
         }
         read(&mut file).map(Some).map_err(failed(&path))
     }
+}
+
+/// Takes the lock, or finds that another keeps it. A process that a dead server was just starting has
+/// the lock, too, until it has begun.
+fn stays_taken(file: &File) -> io::Result<bool> {
+    for _ in 0..LOOKS {
+        if !taken(file.try_lock())? {
+            return Ok(false);
+        }
+        thread::sleep(BETWEEN_LOOKS);
+    }
+    taken(file.try_lock())
 }
 
 /// Returns whether another has the lock.
