@@ -15,10 +15,11 @@ if [ -n "${CI:-}" ] && [ -z "${CARGO_TARGET_DIR:-}" ]; then
 fi
 LLMOPT_TARGET=${CARGO_TARGET_DIR:-$LLMOPT_ROOT/target}
 
-# Bindings to llama.cpp are generated with libclang.
+# Bindings to llama.cpp are generated with libclang, and with clang's own headers, which its development
+# package brings; the library alone is not enough.
 has_libclang() {
-  [ -n "${LIBCLANG_PATH:-}" ] || compgen -G '/usr/lib/llvm-*/lib/libclang*.so*' >/dev/null ||
-    compgen -G '/usr/lib/*/libclang*.so*' >/dev/null
+  [ -n "${LIBCLANG_PATH:-}" ] || compgen -G '/usr/lib/llvm-*/lib/libclang.so' >/dev/null ||
+    compgen -G '/usr/lib*/libclang.so' >/dev/null
 }
 
 # The build packages that are not there yet, by the command or header each of them brings.
