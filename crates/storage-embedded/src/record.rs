@@ -1,5 +1,11 @@
-use std::{collections::BTreeMap, fs, io, path::Path};
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    io,
+    path::Path,
+};
 
+use llmopt_domain::Digest;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Failure;
@@ -56,6 +62,16 @@ impl Record {
     pub(crate) fn to_json(&self) -> io::Result<Vec<u8>> {
         Ok(serde_json::to_vec(self)?)
     }
+}
+
+/// Computes the digests of the files in the published `folder`.
+pub(crate) fn digests(folder: &Path) -> Result<BTreeMap<String, Digest>, Failure> {
+    let Record::V1 { files } = Record::of_folder(folder)?;
+    let digest = |name: String| {
+        let digest = Digest::of_reader(File::open(folder.join(&name))?)?;
+        Ok((name, digest))
+    };
+    files.into_keys().map(digest).collect()
 }
 
 fn damaged(what: String) -> Failure {

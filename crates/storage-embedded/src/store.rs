@@ -1,17 +1,18 @@
 use std::{
+    collections::BTreeMap,
     fs, io,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use async_trait::async_trait;
-use llmopt_domain::ObjectKey;
-use llmopt_storage::{FolderStore, StagedFolder, StorageError};
+use llmopt_domain::{Digest, ObjectKey};
+use llmopt_storage::{FolderStore, StagedFolder, StorageError, Wanted};
 
 use crate::{
     disk::Disk,
     error::{Failure, io_error},
-    record::{RECORD, Record},
+    record::{RECORD, Record, digests},
     staging::Staging,
 };
 
@@ -78,10 +79,30 @@ impl FolderStore for FileFolderStore {
         .await
     }
 
-    async fn open(&self, key: &ObjectKey) -> Result<PathBuf, StorageError> {
+    // Every file is here: a part is as good as the whole.
+    async fn open_part(&self, key: &ObjectKey, _: Wanted) -> Result<PathBuf, StorageError> {
         let owned = key.clone();
         self.blocking("open", key.as_str(), move |folders| folders.open(&owned))
             .await
+    }
+
+    async fn digests(&self, key: &ObjectKey) -> Result<BTreeMap<String, Digest>, StorageError> {
+        let owned = key.clone();
+        self.blocking("read", key.as_str(), move |folders| {
+            let path = folders.open(&owned)?;
+            digests(&path).map_err(|failure| failure.at("read", &owned))
+        })
+        .await
+    }
+
+    async fn places(&self, parent: &ObjectKey) -> Result<Vec<ObjectKey>, StorageError> {
+        let owned = parent.clone();
+        self.blocking("list", parent.as_str(), move |folders| {
+            folders
+                .places(&owned)
+                .map_err(io_error("list", owned.as_str()))
+        })
+        .await
     }
 
     async fn list(&self, parent: &ObjectKey) -> Result<Vec<ObjectKey>, StorageError> {
@@ -206,6 +227,27 @@ impl Folders {
         Ok(keys)
     }
 
+    fn places(&self, parent: &ObjectKey) -> io::Result<Vec<ObjectKey>> {
+        if self.is_within_published(parent)? {
+            return Ok(Vec::new());
+        }
+        let entries = match fs::read_dir(self.path(parent)) {
+            Err(error) if is_absent(&error) => return Ok(Vec::new()),
+            other => other?,
+        };
+        let mut keys = Vec::new();
+        for entry in entries {
+            let entry = entry?;
+            let name = entry.file_name();
+            let child = name.to_str().and_then(|name| parent.child(name));
+            if !has_record(&entry.path())? && holds_published(&entry.path())? {
+                keys.extend(child);
+            }
+        }
+        keys.sort();
+        Ok(keys)
+    }
+
     fn delete(&self, key: &ObjectKey) -> io::Result<()> {
         if !self.is_published(key)? {
             return Ok(());
@@ -310,6 +352,21 @@ fn is_absent(error: &io::Error) -> bool {
         error.kind(),
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
     )
+}
+
+/// Returns whether a published folder lies anywhere below `path`.
+fn holds_published(path: &Path) -> io::Result<bool> {
+    let entries = match fs::read_dir(path) {
+        Err(error) if is_absent(&error) => return Ok(false),
+        other => other?,
+    };
+    for entry in entries {
+        let path = entry?.path();
+        if has_record(&path)? || holds_published(&path)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Returns whether `path` is a file, below a file, or a folder with a file anywhere in it.

@@ -84,6 +84,9 @@ macro_rules! folder_store_conformance {
             exactly_one_of_a_hundred_concurrent_publishes_wins
             children_are_listed_by_name_and_nothing_else_is
             a_parent_that_does_not_exist_has_no_children
+            places_are_the_children_that_hold_published_folders
+            a_part_of_a_folder_has_the_files_that_are_wanted
+            digests_are_those_of_the_files
             staged_folders_are_invisible_and_removed_when_dropped
             deleting_is_idempotent_and_leaves_children_and_neighbours
             a_deleted_key_can_be_published_again

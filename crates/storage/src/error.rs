@@ -78,9 +78,7 @@ pub enum StorageError {
         reason: String,
     },
     /// Anything else: a retry does not mend it.
-    #[error(
-        "failed to {operation} `{subject}`: check that the store's folder is writable and on one file system"
-    )]
+    #[error("failed to {operation} `{subject}`")]
     Internal {
         /// What was tried.
         operation: &'static str,

@@ -1,13 +1,18 @@
 use std::{
     any::Any,
+    collections::BTreeMap,
     fmt,
     path::{Path, PathBuf},
 };
 
 use async_trait::async_trait;
-use llmopt_domain::ObjectKey;
+use llmopt_domain::{Digest, ObjectKey};
 
 use crate::StorageError;
+
+/// Says of a file of a published folder, by its path in it with `/` between the names, whether it is
+/// wanted.
+pub type Wanted = fn(&str) -> bool;
 
 /// Keeps folders that never change once published: base models, checkpoints, artifacts.
 ///
@@ -45,7 +50,29 @@ pub trait FolderStore: Send + Sync {
     /// # Errors
     /// [`StorageError::NotFound`] if nothing is; [`StorageError::Corrupt`] if files are missing or
     /// have another size than when they were published.
-    async fn open(&self, key: &ObjectKey) -> Result<PathBuf, StorageError>;
+    async fn open(&self, key: &ObjectKey) -> Result<PathBuf, StorageError> {
+        self.open_part(key, |_| true).await
+    }
+
+    /// As [`open`](Self::open), for those who read only the files that are `wanted`: the others may be
+    /// there or not.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open); damage to files that are not wanted may go unnoticed.
+    async fn open_part(&self, key: &ObjectKey, wanted: Wanted) -> Result<PathBuf, StorageError>;
+
+    /// Returns the digest of each file published at `key`, by its path with `/` between the names.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    async fn digests(&self, key: &ObjectKey) -> Result<BTreeMap<String, Digest>, StorageError>;
+
+    /// Returns the direct children of `parent` that hold published folders, at any depth, sorted by
+    /// name. Those that are published themselves are not among them.
+    ///
+    /// # Errors
+    /// [`StorageError::Unavailable`], [`StorageError::Internal`].
+    async fn places(&self, parent: &ObjectKey) -> Result<Vec<ObjectKey>, StorageError>;
 
     /// Returns the published direct children of `parent`, sorted by name.
     ///

@@ -1,8 +1,10 @@
-//! The storage ports: what llmopt asks of a place that keeps folders, records, logs and messages.
+//! The storage ports: what llmopt asks of a place that keeps folders, records, logs, messages
+//! and allowances.
 //!
 //! Knows the contract of each port and, behind the feature `conformance`, the one suite of each that
 //! every adapter runs. Does not know any technology: no file system layout, no cloud, no database.
 
+mod allowance;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod error;
@@ -11,9 +13,12 @@ mod kinds;
 mod log;
 mod queue;
 mod record;
+mod upload;
 
+pub use allowance::AllowanceStore;
 pub use error::StorageError;
-pub use folder::{FolderStore, StagedFolder};
+pub use folder::{FolderStore, StagedFolder, Wanted};
 pub use log::{EventLog, LogEntry};
 pub use queue::{Delivery, MessageQueue, Receipt};
 pub use record::{Cursor, Listing, Page, Record, RecordStore, Revision, Stored};
+pub use upload::{UploadStore, UploadTarget};

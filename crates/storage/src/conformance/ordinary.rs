@@ -1,10 +1,10 @@
 use std::fs;
 
-use llmopt_domain::ObjectKey;
+use llmopt_domain::{Digest, ObjectKey};
 
 use super::{
-    Subject, assert_absent, assert_holds, job, only_winner, publish, read, read_all, root, staged,
-    version, versions,
+    Subject, assert_absent, assert_holds, files, job, only_winner, publish, read, read_all, root,
+    staged, version, versions,
 };
 use crate::StorageError;
 
@@ -245,4 +245,63 @@ pub async fn a_restart_keeps_what_was_published_and_nothing_else(subject: Subjec
     assert_holds(&store, &version(1), "one").await;
     let listed = store.list(&versions()).await;
     assert_eq!(listed.expect("the versions can be listed"), [version(1)]);
+}
+
+/// A place is no published folder, but holds some.
+pub async fn places_are_the_children_that_hold_published_folders(subject: Subject) {
+    let root = root();
+    let store = (subject.open)(root.path());
+    let models = ObjectKey::models();
+    let places = async |parent: &ObjectKey| store.places(parent).await.expect("listed");
+    assert_eq!(places(&models).await, []);
+    publish(&store, "one", &version(1)).await;
+    let alone = models.child("alone").expect("a name");
+    publish(&store, "alone", &alone).await;
+    assert_eq!(places(&models).await, [versions()]);
+    assert_eq!(places(&versions()).await, []);
+    assert_eq!(places(&version(1)).await, []);
+    assert_eq!(places(&alone).await, []);
+    store.delete(&version(1)).await.expect("it is there");
+    assert_eq!(places(&models).await, []);
+}
+
+/// Who wants a part gets it, from the start and after another part.
+pub async fn a_part_of_a_folder_has_the_files_that_are_wanted(subject: Subject) {
+    let root = root();
+    let store = (subject.open)(root.path());
+    publish(&store, "one", &version(1)).await;
+    let key = version(1);
+    let part = store.open_part(&key, |name| name == "config.json").await;
+    let part = part.expect("the key is published");
+    assert_eq!(fs::read(part.join("config.json")).expect("there"), b"one");
+    let part = store
+        .open_part(&key, |name| name.starts_with("adapter/"))
+        .await;
+    let part = part.expect("the key is published");
+    let weights = fs::read(part.join("adapter/deep/weights")).expect("there");
+    assert_eq!(weights, "one".repeat(9000).as_bytes());
+    assert_holds(&store, &version(1), "one").await;
+    let missing = store.open_part(&version(2), |_| false).await;
+    assert!(
+        matches!(missing, Err(StorageError::NotFound { .. })),
+        "{missing:?}"
+    );
+}
+
+/// Digests tell of the files without their being opened.
+pub async fn digests_are_those_of_the_files(subject: Subject) {
+    let root = root();
+    let store = (subject.open)(root.path());
+    publish(&store, "one", &version(1)).await;
+    let digests = store.digests(&version(1)).await;
+    let mut digests = digests.expect("the key is published");
+    digests.retain(|name, _| !name.starts_with('.'));
+    let expected = files("one").into_iter();
+    let expected = expected.map(|(name, content)| (name, Digest::of_bytes(&content)));
+    assert_eq!(digests, expected.collect());
+    let missing = store.digests(&version(2)).await;
+    assert!(
+        matches!(missing, Err(StorageError::NotFound { .. })),
+        "{missing:?}"
+    );
 }
