@@ -20,6 +20,9 @@ pub enum TrainerError {
         /// What is wrong with it.
         source: io::Error,
     },
+    /// The stores of submitted jobs cannot be opened.
+    #[error("failed to open the stores of jobs")]
+    Stores(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// A value of the configuration is out of range.
     #[error("the training configuration is wrong: {}", join(.0))]
     Config(Vec<ConfigProblem>),
@@ -192,6 +195,7 @@ impl TrainerError {
             | Self::Checkpoint { .. }
             | Self::Storage(_)
             | Self::Service(_)
+            | Self::Stores(_)
             | Self::Torch(_)
             | Self::Event(_)
             | Self::Write { .. } => 1,

@@ -1,9 +1,15 @@
 //! A job that has a record: claimed, tended while it is trained, and ended in the record.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    path::Path,
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use llmopt_domain::error_chain;
-use llmopt_service::{Claimed, ClaimedJob, JobWorker, Jobs, ServiceError, Tended, check_unchanged};
+use llmopt_service::{
+    Claimed, ClaimedJob, JobWorker, Jobs, ServiceError, Tended, check_unchanged, localise,
+};
 use llmopt_storage::FolderStore;
 use tokio::{runtime::Runtime, sync::oneshot, task::JoinHandle, time::timeout};
 
@@ -26,6 +32,9 @@ pub struct JobPlace<'a> {
     pub code_version: &'a str,
 }
 
+/// How long to wait for a job that another worker has, beyond the end of its claim.
+const MARGIN: Duration = Duration::from_secs(1);
+
 /// How a worker's part of a job ended; the record says the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JobEnd {
@@ -44,30 +53,77 @@ pub fn run_claimed(
     id: &str,
     place: &JobPlace<'_>,
 ) -> Result<JobEnd, TrainerError> {
-    let claimed = match place.runtime.block_on(worker.claim(id))? {
-        Claimed::Mine(claimed) => Arc::new(*claimed),
-        Claimed::Busy(_) => return Ok(JobEnd::Left),
-        Claimed::Over(_) => return Ok(JobEnd::Over),
-    };
+    match place.runtime.block_on(worker.claim(id))? {
+        Claimed::Mine(claimed) => run(*claimed, place),
+        Claimed::Busy(_) => Ok(JobEnd::Left),
+        Claimed::Over(_) => Ok(JobEnd::Over),
+    }
+}
+
+/// As [`run_claimed`], but where another worker has the job, waits whether it still renews its claim:
+/// whoever started this process starts none again, and the other may have died with its machine.
+///
+/// # Errors
+/// As [`run_claimed`].
+pub fn run_patiently(
+    worker: &JobWorker,
+    id: &str,
+    place: &JobPlace<'_>,
+) -> Result<JobEnd, TrainerError> {
+    let mut busy_until = None;
+    while !place.stop.requested() {
+        let claimed = place.runtime.block_on(worker.claim(id))?;
+        match claimed {
+            Claimed::Mine(claimed) => return run(*claimed, place),
+            Claimed::Over(_) => return Ok(JobEnd::Over),
+            Claimed::Busy(until) if busy_until.is_some_and(|before| before != until) => {
+                // It lives, and has the job.
+                return Ok(JobEnd::Left);
+            }
+            Claimed::Busy(until) => {
+                busy_until = Some(until);
+                wait_until(until, place.stop);
+            }
+        }
+    }
+    Ok(JobEnd::Left)
+}
+
+fn wait_until(until_ms: u64, stop: &StopSignal) {
+    let until = UNIX_EPOCH + Duration::from_millis(until_ms) + MARGIN;
+    while !stop.requested() && SystemTime::now() < until {
+        std::thread::sleep(BEAT);
+    }
+}
+
+fn run(claimed: ClaimedJob, place: &JobPlace<'_>) -> Result<JobEnd, TrainerError> {
+    let claimed = Arc::new(claimed);
     let (ended, end_of_training) = oneshot::channel();
-    let tending = tend(Arc::clone(&claimed), place, end_of_training);
-    let trained = train(&claimed, place);
+    // Its owner stops this job, not the process.
+    let stop = place.stop.part();
+    let tending = tend(Arc::clone(&claimed), place, &stop, end_of_training);
+    let trained = train(&claimed, place, &stop);
     drop(ended);
     // Waited for: what it is at must not be cut off, nor come after the end.
     let _ = place.runtime.block_on(tending);
     end(&claimed, trained, place.runtime)
 }
 
-fn train(claimed: &ClaimedJob, place: &JobPlace<'_>) -> Result<Outcome, TrainerError> {
+fn train(
+    claimed: &ClaimedJob,
+    place: &JobPlace<'_>,
+    stop: &StopSignal,
+) -> Result<Outcome, TrainerError> {
     let record = place.runtime.block_on(claimed.record());
-    check_unchanged(&record.spec, place.code_version)?;
-    let job = record
-        .spec
+    let spec = localise(&record, place.folders, place.data_dir);
+    let spec = place.runtime.block_on(spec)?;
+    check_unchanged(&spec, None, place.code_version)?;
+    let job = spec
         .identity()
         .map_err(|source| TrainerError::Event(source.into()))?;
     let jobs = Jobs::new(place.folders, place.data_dir);
     let _lock = jobs.lock(&job)?;
-    jobs.save(&job, &record.spec)?;
+    jobs.save(&job, &spec)?;
     if let Some(step) = record.resume_from {
         place.runtime.block_on(jobs.rewind(&job, step))?;
         place.runtime.block_on(claimed.rewound())?;
@@ -75,10 +131,10 @@ fn train(claimed: &ClaimedJob, place: &JobPlace<'_>) -> Result<Outcome, TrainerE
     let worker = Worker {
         store: place.folders,
         runtime: place.runtime,
-        stop: place.stop,
+        stop,
         claim: Some(claimed),
     };
-    run_job(&record.spec, true, &worker, &mut Events::Job(claimed))
+    run_job(&spec, true, &worker, &mut Events::Job(claimed))
 }
 
 /// Tends the job until training ends. A worker that has lost its job stops as if it were asked to,
@@ -86,9 +142,10 @@ fn train(claimed: &ClaimedJob, place: &JobPlace<'_>) -> Result<Outcome, TrainerE
 fn tend(
     claimed: Arc<ClaimedJob>,
     place: &JobPlace<'_>,
+    stop: &StopSignal,
     mut end_of_training: oneshot::Receiver<()>,
 ) -> JoinHandle<()> {
-    let stop = place.stop.clone();
+    let stop = stop.clone();
     place.runtime.spawn(async move {
         while timeout(BEAT, &mut end_of_training).await.is_err() {
             match claimed.tend().await {

@@ -22,11 +22,13 @@ pub mod schedule;
 pub mod step;
 mod stop;
 pub mod weights;
+mod work;
 
 pub use device::pick_device;
 pub use error::TrainerError;
 pub use evaluate::run_evaluation;
 pub use event::Events;
-pub use job::{JobEnd, JobPlace, run_claimed};
+pub use job::{JobEnd, JobPlace, run_claimed, run_patiently};
 pub use recipe::{Outcome, Worker, run_job};
 pub use stop::StopSignal;
+pub use work::{work, worker_name};

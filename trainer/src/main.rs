@@ -1,7 +1,9 @@
 //! `llmopt-trainer`: runs one training or evaluation job and reports events on its standard output.
 
+mod stores;
+
 use std::{
-    fs, io,
+    env, fs, io,
     path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
@@ -9,11 +11,11 @@ use std::{
 
 use clap::{Parser, Subcommand};
 use llmopt_config::Settings;
-use llmopt_service::JobWorker;
-use llmopt_storage_embedded::{Database, FileFolderStore, SqliteEventLog, SqliteRecordStore};
+use llmopt_service::{Dispatcher, JobStores, JobWorker};
+use llmopt_storage_embedded::FileFolderStore;
 use llmopt_trainer::{
     Events, JobEnd, JobPlace, Outcome, StopSignal, TrainerError, Worker, run_claimed,
-    run_evaluation, run_job,
+    run_evaluation, run_job, run_patiently, work, worker_name,
 };
 use serde::de::DeserializeOwned;
 use tokio::runtime::Runtime;
@@ -28,24 +30,32 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Trains and publishes what a job specification says.
+    /// Trains one job: one that was submitted, whose record tells what comes of it, or what a
+    /// specification says.
+    #[command(after_help = "\
+Examples:
+  llmopt-trainer run --job 0123456789ab
+  llmopt-trainer run --spec job.json --resume")]
     Run {
-        /// The job specification, a JSON file.
+        /// The id of a job that was submitted.
+        #[arg(long, required_unless_present = "spec", conflicts_with = "spec")]
+        job: Option<String>,
+        /// The worker's name, which no other has; absent, one is made up.
+        #[arg(long, requires = "job")]
+        worker: Option<String>,
+        /// A job specification, a JSON file.
         #[arg(long)]
-        spec: PathBuf,
-        /// Goes on from the job's last checkpoint.
-        #[arg(long)]
+        spec: Option<PathBuf>,
+        /// Goes on from the job's last checkpoint; a submitted job always does.
+        #[arg(long, requires = "spec")]
         resume: bool,
     },
-    /// Claims a job that was submitted, trains it, and notes what came of it in its record.
-    Work {
-        /// The job's id.
-        #[arg(long)]
-        job: String,
-        /// The worker's name, which no other has.
-        #[arg(long)]
-        worker: String,
-    },
+    /// Waits at the queue and trains the jobs that come, one after the other, until it is told to end.
+    #[command(after_help = "\
+Examples:
+  llmopt-trainer work
+  LLMOPT_STORE=aws llmopt-trainer work")]
+    Work,
     /// Evaluates a model on a dataset.
     Evaluate {
         /// The evaluation specification, a JSON file.
@@ -88,8 +98,13 @@ fn run(command: &Command, settings: &Settings) -> Result<bool, TrainerError> {
     let mut out = io::stdout();
     let mut events = Events::Lines(&mut out);
     match command {
-        Command::Run { spec, resume } => {
-            let spec: llmopt_domain::JobSpec = read_spec(spec)?;
+        Command::Run {
+            job: Some(job),
+            worker,
+            ..
+        } => run_submitted(job, worker.clone(), settings, &stop),
+        Command::Run { spec, resume, .. } => {
+            let spec: llmopt_domain::JobSpec = read_spec(spec.as_deref().unwrap_or(Path::new("")))?;
             let runtime = Runtime::new().map_err(TrainerError::Event)?;
             let store = FileFolderStore::open(&spec.data_dir)?;
             let worker = Worker {
@@ -101,7 +116,13 @@ fn run(command: &Command, settings: &Settings) -> Result<bool, TrainerError> {
             let outcome = run_job(&spec, *resume, &worker, &mut events)?;
             Ok(outcome == Outcome::Published)
         }
-        Command::Work { job, worker } => work(job, worker, settings, &stop),
+        Command::Work => {
+            let place = Place::open(settings)?;
+            let dispatcher = Dispatcher::new(place.stores.clone(), settings.job_lease);
+            let worker = place.worker(worker_name(), settings);
+            work(&worker, &dispatcher, &place.of_jobs(&stop))?;
+            Ok(true)
+        }
         Command::Evaluate { spec } => {
             let metrics = run_evaluation(&read_spec(spec)?, &stop, &mut events)?;
             if let Some(metrics) = metrics {
@@ -112,34 +133,76 @@ fn run(command: &Command, settings: &Settings) -> Result<bool, TrainerError> {
     }
 }
 
-fn work(
+/// Trains a job that was submitted. Where nobody named the worker, nobody sees to the job when this
+/// process ends either: it is not left while another may have died with it.
+fn run_submitted(
     job: &str,
-    name: &str,
+    worker: Option<String>,
     settings: &Settings,
     stop: &StopSignal,
 ) -> Result<bool, TrainerError> {
-    let data_dir =
-        std::path::absolute(&settings.data_dir).map_err(|source| TrainerError::Write {
-            path: settings.data_dir.clone(),
-            source,
-        })?;
-    let runtime = Runtime::new().map_err(TrainerError::Event)?;
-    let folders = FileFolderStore::open(&data_dir)?;
-    let database = Database::open(&data_dir.join(Database::FILE_NAME))?;
-    let worker = JobWorker {
-        records: Arc::new(SqliteRecordStore::new(database.clone())),
-        logs: Arc::new(SqliteEventLog::new(database)),
-        name: name.to_owned(),
-        lease: settings.job_lease,
+    let place = Place::open(settings)?;
+    let jobs = place.of_jobs(stop);
+    let end = match worker {
+        Some(name) => run_claimed(&place.worker(name, settings), job, &jobs)?,
+        None => run_patiently(&place.worker(batch_name(), settings), job, &jobs)?,
     };
-    let place = JobPlace {
-        folders: &folders,
-        data_dir: &data_dir,
-        runtime: &runtime,
-        stop,
-        code_version: env!("CARGO_PKG_VERSION"),
-    };
-    Ok(run_claimed(&worker, job, &place)? == JobEnd::Over)
+    Ok(end == JobEnd::Over)
+}
+
+/// Names the worker for what runs it, so that whoever is told of that one's end knows whose job it had.
+fn batch_name() -> String {
+    match (
+        env::var("AWS_BATCH_JOB_ID"),
+        env::var("AWS_BATCH_JOB_ATTEMPT"),
+    ) {
+        (Ok(id), Ok(attempt)) => format!("batch-{id}-{attempt}"),
+        _ => worker_name(),
+    }
+}
+
+/// What a worker on submitted jobs works with.
+struct Place {
+    runtime: Runtime,
+    data_dir: PathBuf,
+    stores: JobStores,
+}
+
+impl Place {
+    fn open(settings: &Settings) -> Result<Self, TrainerError> {
+        let data_dir =
+            std::path::absolute(&settings.data_dir).map_err(|source| TrainerError::Write {
+                path: settings.data_dir.clone(),
+                source,
+            })?;
+        let runtime = Runtime::new().map_err(TrainerError::Event)?;
+        let stores = runtime.block_on(stores::open(settings, &data_dir));
+        let stores = stores.map_err(|error| TrainerError::Stores(error.into()))?;
+        Ok(Self {
+            runtime,
+            data_dir,
+            stores,
+        })
+    }
+
+    fn worker(&self, name: String, settings: &Settings) -> JobWorker {
+        JobWorker {
+            records: Arc::clone(&self.stores.records),
+            logs: Arc::clone(&self.stores.logs),
+            name,
+            lease: settings.job_lease,
+        }
+    }
+
+    fn of_jobs<'a>(&'a self, stop: &'a StopSignal) -> JobPlace<'a> {
+        JobPlace {
+            folders: &*self.stores.folders,
+            data_dir: &self.data_dir,
+            runtime: &self.runtime,
+            stop,
+            code_version: env!("CARGO_PKG_VERSION"),
+        }
+    }
 }
 
 fn read_spec<T: DeserializeOwned>(path: &Path) -> Result<T, TrainerError> {

@@ -13,6 +13,7 @@ use llmopt_artifact::{
 use llmopt_domain::{
     Digest, EvaluationMetrics, JobSpec, Method, ObjectKey, Precision, TrainingEvent,
 };
+use llmopt_service::is_description;
 use llmopt_storage::{FolderStore, StorageError};
 use llmopt_tokenization::{Encoder, TemplateLock};
 use serde::Serialize;
@@ -283,7 +284,7 @@ pub(crate) fn already_published(
     runtime: &Runtime,
 ) -> Result<Option<TrainingEvent>, TrainerError> {
     for (version, key) in versions(spec, store, runtime)? {
-        let folder = match runtime.block_on(store.open(&key)) {
+        let folder = match runtime.block_on(store.open_part(&key, is_description)) {
             // Deleted since it was listed.
             Err(StorageError::NotFound { .. }) => continue,
             folder => folder?,

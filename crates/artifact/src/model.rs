@@ -6,7 +6,7 @@ use std::{
 
 use llmopt_domain::Digest;
 use safetensors::Dtype;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::{ArtifactError, Gpt2Config, TensorFile, TensorView, files};
@@ -117,10 +117,7 @@ impl ModelFolder {
             let digest = File::open(&path).and_then(Digest::of_reader);
             digests.insert(name, digest.map_err(ArtifactError::io("read", &path))?);
         }
-        Digest::of_json(&digests).map_err(|source| ArtifactError::Render {
-            file: "digests of a model folder",
-            source,
-        })
+        render(&digests)
     }
 
     /// Returns the names of the files that make up the model: configuration, tokenizer and weights.
@@ -133,6 +130,24 @@ impl ModelFolder {
             names.push(INDEX.to_owned());
         }
         Ok(names)
+    }
+
+    /// Computes [`digest`](Self::digest) of a folder of which only these digests of its files are known,
+    /// by name; `None` if no file of weights is among them.
+    ///
+    /// # Errors
+    /// [`ArtifactError::Render`].
+    pub fn digest_of(files: &BTreeMap<String, Digest>) -> Result<Option<Digest>, ArtifactError> {
+        let is_shard = |name: &str| name.ends_with(".safetensors") && !name.contains('/');
+        let is_weights =
+            |name: &str| name == SINGLE || (!files.contains_key(SINGLE) && is_shard(name));
+        let counts = |name: &str| COMPANIONS.contains(&name) || is_weights(name);
+        if !files.keys().any(|name| is_weights(name)) {
+            return Ok(None);
+        }
+        let digested: BTreeMap<&String, &Digest> =
+            files.iter().filter(|(name, _)| counts(name)).collect();
+        render(&digested).map(Some)
     }
 
     fn digested_files(&self) -> Result<Vec<String>, ArtifactError> {
@@ -217,6 +232,13 @@ fn check_tensor(
         });
     }
     Ok(())
+}
+
+fn render(digests: &impl Serialize) -> Result<Digest, ArtifactError> {
+    Digest::of_json(digests).map_err(|source| ArtifactError::Render {
+        file: "digests of a model folder",
+        source,
+    })
 }
 
 /// Returns the names of the files with weights, the index first where there is one.

@@ -49,7 +49,7 @@ impl Context {
     }
 
     pub(crate) fn models<'a>(&'a self, store: &'a FileFolderStore) -> Models<'a> {
-        Models::new(store, &self.data_dir)
+        Models::new(store)
     }
 
     pub(crate) fn jobs<'a>(&'a self, store: &'a FileFolderStore) -> Jobs<'a> {

@@ -60,6 +60,18 @@ pub enum ConfigError {
         /// What to do about it.
         fix: String,
     },
+    /// A variable that this process cannot do without.
+    #[error(
+        "`{name}` is not set: set it to {kind}, such as `{example}`; docs/DEPLOY.md says where it comes from"
+    )]
+    Missing {
+        /// The variable's name.
+        name: &'static str,
+        /// What it takes.
+        kind: &'static str,
+        /// A value that it could have.
+        example: &'static str,
+    },
     /// A line of `.env` that is not an assignment.
     #[error("`.env`, line {line}: expected {expected}, found {found}; {fix}")]
     Syntax {

@@ -30,6 +30,28 @@ pub enum ModelWeights {
     Q8_0,
 }
 
+/// Where everything is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Store {
+    /// In the data directory.
+    Embedded,
+    /// In an AWS account.
+    Aws,
+}
+
+/// How functions answer that can stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Responses {
+    /// As Lambda streams them.
+    Stream,
+    /// Whole.
+    Buffer,
+}
+
+/// The resources in an AWS account; who needs one asks [`Settings::need`] for it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Resources(Vec<(&'static str, String)>);
+
 /// The settings of a process, every one of them checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -65,6 +87,11 @@ pub struct Settings {
     pub job_lease: Duration,
     /// How long a model may take to answer (`LLMOPT_MODEL_TIMEOUT_SECONDS`).
     pub model_timeout: Duration,
+    /// Where everything is kept (`LLMOPT_STORE`).
+    pub store: Store,
+    /// How functions answer that can stream (`LLMOPT_RESPONSES`).
+    pub responses: Responses,
+    resources: Resources,
 }
 
 impl Settings {
@@ -95,6 +122,25 @@ impl Settings {
     /// Returns the folder that downloads from a Hub are cached in.
     pub fn hub_cache_dir(&self) -> PathBuf {
         self.data_dir.join("hub")
+    }
+
+    /// Returns the name or URL of the AWS resource that `variable` gives.
+    ///
+    /// # Errors
+    /// [`ConfigError::Missing`] if it is not set.
+    pub fn need(&self, variable: &'static Variable) -> Result<&str, ConfigError> {
+        let found = self
+            .resources
+            .0
+            .iter()
+            .find(|(name, _)| *name == variable.name);
+        found
+            .map(|(_, value)| value.as_str())
+            .ok_or(ConfigError::Missing {
+                name: variable.name,
+                kind: variable.kind,
+                example: variable.example,
+            })
     }
 
     fn from_source(source: &Source) -> Result<Self, ConfigError> {
@@ -132,6 +178,9 @@ impl Settings {
             listen: read.required(&variables::LISTEN, |value| value.parse().ok())?,
             job_lease: read.required(&variables::JOB_LEASE_SECONDS, parse_seconds)?,
             model_timeout: read.required(&variables::MODEL_TIMEOUT_SECONDS, parse_seconds)?,
+            store: read.required(&variables::STORE, parse_store)?,
+            responses: read.required(&variables::RESPONSES, parse_responses)?,
+            resources: read.resources()?,
         })
     }
 }
@@ -143,6 +192,15 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
+    fn resources(&self) -> Result<Resources, ConfigError> {
+        let mut resources = Vec::new();
+        for variable in RESOURCES {
+            let value = self.optional(variable, parse_resource)?;
+            resources.extend(value.map(|value| (variable.name, value)));
+        }
+        Ok(Resources(resources))
+    }
+
     fn optional<T>(
         &self,
         variable: &'static Variable,
@@ -161,6 +219,36 @@ impl Reader<'_> {
         self.optional(variable, parse)?
             .ok_or_else(|| source::invalid(variable, Origin::Default, "nothing".to_owned()))
     }
+}
+
+const RESOURCES: [&Variable; 6] = [
+    &variables::BUCKET,
+    &variables::RECORDS_TABLE,
+    &variables::EVENTS_TABLE,
+    &variables::TRAINING_QUEUE_URL,
+    &variables::DEAD_LETTER_QUEUE_URL,
+    &variables::INFERENCE_FUNCTION,
+];
+
+fn parse_store(value: &str) -> Option<Store> {
+    match value {
+        "embedded" => Some(Store::Embedded),
+        "aws" => Some(Store::Aws),
+        _ => None,
+    }
+}
+
+fn parse_responses(value: &str) -> Option<Responses> {
+    match value {
+        "stream" => Some(Responses::Stream),
+        "buffer" => Some(Responses::Buffer),
+        _ => None,
+    }
+}
+
+fn parse_resource(value: &str) -> Option<String> {
+    let is_name = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_graphic());
+    is_name.then(|| value.to_owned())
 }
 
 fn parse_filter(value: &str) -> Option<String> {

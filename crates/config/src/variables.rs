@@ -272,6 +272,97 @@ pub const MODEL_TIMEOUT_SECONDS: Variable = Variable {
     secret: false,
 };
 
+/// Says where everything is kept.
+pub const STORE: Variable = Variable {
+    name: "LLMOPT_STORE",
+    kind: "`embedded` or `aws`",
+    default: Default::Everywhere("embedded"),
+    read_by: "`llmopt models` and `llmopt-trainer`; the Lambda functions are always on AWS",
+    description: "Where everything is kept: in the data directory, or in the S3 bucket, the DynamoDB tables and the SQS \
+                  queues that the variables below name. Region, credentials and endpoint are read as by every AWS SDK \
+                  (`AWS_REGION`, `AWS_PROFILE`, `AWS_ENDPOINT_URL`).",
+    example: "",
+    secret: false,
+};
+
+/// Names the bucket.
+pub const BUCKET: Variable = Variable {
+    name: "LLMOPT_BUCKET",
+    kind: "the name of an S3 bucket",
+    default: Default::Unset("nothing can be kept on AWS"),
+    read_by: "whatever keeps files on AWS",
+    description: "The bucket that keeps datasets, base models, checkpoints and fine-tuned models.",
+    example: "llmopt-dev-artifacts",
+    secret: false,
+};
+
+/// Names the table of records.
+pub const RECORDS_TABLE: Variable = Variable {
+    name: "LLMOPT_RECORDS_TABLE",
+    kind: "the name of a DynamoDB table",
+    default: Default::Unset("nothing can be kept on AWS"),
+    read_by: "whatever keeps records on AWS",
+    description: "The table that keeps datasets, jobs and what may still be spent.",
+    example: "llmopt-dev-records",
+    secret: false,
+};
+
+/// Names the table of events.
+pub const EVENTS_TABLE: Variable = Variable {
+    name: "LLMOPT_EVENTS_TABLE",
+    kind: "the name of a DynamoDB table",
+    default: Default::Unset("nothing can be kept on AWS"),
+    read_by: "whatever tells of jobs on AWS",
+    description: "The table that keeps what happened to jobs.",
+    example: "llmopt-dev-events",
+    secret: false,
+};
+
+/// Names the queue of jobs.
+pub const TRAINING_QUEUE_URL: Variable = Variable {
+    name: "LLMOPT_TRAINING_QUEUE_URL",
+    kind: "the URL of an SQS queue",
+    default: Default::Unset("no job can be submitted on AWS"),
+    read_by: "whatever submits jobs or waits for them on AWS",
+    description: "The queue that tells trainers of jobs.",
+    example: "https://sqs.eu-central-1.amazonaws.com/123456789012/llmopt-dev-training",
+    secret: false,
+};
+
+/// Names the queue of dead letters.
+pub const DEAD_LETTER_QUEUE_URL: Variable = Variable {
+    name: "LLMOPT_DEAD_LETTER_QUEUE_URL",
+    kind: "the URL of an SQS queue",
+    default: Default::Unset("no job can be submitted on AWS"),
+    read_by: "whatever submits jobs or waits for them on AWS",
+    description: "The queue that keeps messages of which trainers died.",
+    example: "https://sqs.eu-central-1.amazonaws.com/123456789012/llmopt-dev-training-dead",
+    secret: false,
+};
+
+/// Names the function that holds models.
+pub const INFERENCE_FUNCTION: Variable = Variable {
+    name: "LLMOPT_INFERENCE_FUNCTION",
+    kind: "the name of a Lambda function",
+    default: Default::Unset("no model can answer on AWS"),
+    read_by: "the function `generate`",
+    description: "The function that holds models in memory and answers with them.",
+    example: "llmopt-dev-inference",
+    secret: false,
+};
+
+/// Says how functions answer that can stream.
+pub const RESPONSES: Variable = Variable {
+    name: "LLMOPT_RESPONSES",
+    kind: "`stream` or `buffer`",
+    default: Default::Everywhere("stream"),
+    read_by: "the functions `generate` and `training`",
+    description: "How functions answer whose answers come bit by bit: as Lambda streams them, or whole, behind what cannot \
+                  take a stream, such as an emulator.",
+    example: "",
+    secret: false,
+};
+
 /// Tells tests where data lies that is not part of the repository.
 pub const TEST_DATA: Variable = Variable {
     name: "LLMOPT_TEST_DATA",
@@ -313,6 +404,14 @@ pub const ALL: &[&Variable] = &[
     &MODEL_TIMEOUT_SECONDS,
     &LISTEN,
     &JOB_LEASE_SECONDS,
+    &STORE,
+    &BUCKET,
+    &RECORDS_TABLE,
+    &EVENTS_TABLE,
+    &TRAINING_QUEUE_URL,
+    &DEAD_LETTER_QUEUE_URL,
+    &INFERENCE_FUNCTION,
+    &RESPONSES,
     &TEST_DATA,
     &CACHE,
 ];

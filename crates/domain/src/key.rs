@@ -1,12 +1,15 @@
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use crate::{Digest, ModelId};
 
 /// Where a published folder lives in a store, relative to the store's root.
 ///
 /// The only place that renders a key: no other code joins key segments. A key is one or more
 /// segments of `[A-Za-z0-9._-]` with `/` between them, none of them `.` or `..`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct ObjectKey(String);
 
 impl ObjectKey {
@@ -68,9 +71,7 @@ impl ObjectKey {
     ///
     /// `None` if `name` could not have been rendered by this type.
     pub fn child(&self, name: &str) -> Option<Self> {
-        let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
-        let valid = !name.is_empty() && name != "." && name != ".." && name.chars().all(plain);
-        valid.then(|| Self(format!("{}/{name}", self.0)))
+        is_segment(name).then(|| Self(format!("{}/{name}", self.0)))
     }
 
     /// Returns the last segment.
@@ -88,6 +89,32 @@ impl fmt::Display for ObjectKey {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&self.0)
     }
+}
+
+impl TryFrom<String> for ObjectKey {
+    type Error = String;
+
+    /// Takes a key as it was rendered.
+    fn try_from(text: String) -> Result<Self, String> {
+        if text.split('/').all(is_segment) {
+            Ok(Self(text))
+        } else {
+            Err(format!(
+                "`{text}` is no key: expected segments of `[A-Za-z0-9._-]` with `/` between them"
+            ))
+        }
+    }
+}
+
+impl From<ObjectKey> for String {
+    fn from(key: ObjectKey) -> Self {
+        key.0
+    }
+}
+
+fn is_segment(text: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    !text.is_empty() && text != "." && text != ".." && text.chars().all(plain)
 }
 
 /// Renders any text as one segment: `/` and `:` become `--`, other foreign characters `-`.

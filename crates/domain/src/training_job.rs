@@ -132,6 +132,9 @@ pub struct TrainingJob {
     pub state: JobState,
     /// Who works on it.
     pub claim: Option<JobClaim>,
+    /// Whether a message tells workers that it waits. Where none does, one is owed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub announced: bool,
     /// Whether its owner asked for it to stop.
     pub stop_requested: bool,
     /// Claims since its last checkpoint.
@@ -180,6 +183,7 @@ impl TrainingJob {
             datasets,
             state: JobState::Queued,
             claim: None,
+            announced: false,
             stop_requested: false,
             fruitless_claims: 0,
             resume_from: None,
@@ -268,9 +272,23 @@ impl TrainingJob {
         Ok(Self {
             state,
             claim: None,
+            announced: false,
             stop_requested: false,
             ..self.at(now_ms)
         })
+    }
+
+    /// Notes that a message tells workers of it.
+    pub fn announced(&self) -> Self {
+        Self {
+            announced: true,
+            ..self.clone()
+        }
+    }
+
+    /// Returns whether it failed because too many workers died of it.
+    pub fn is_exhausted(&self) -> bool {
+        self.state == JobState::Failed && self.fruitless_claims >= MAX_FRUITLESS_CLAIMS
     }
 
     /// Takes in that a worker died of `reason` before it could claim the job, which waits for another,
@@ -379,6 +397,7 @@ impl TrainingJob {
         match self.state {
             JobState::Stopped | JobState::Failed => Ok(Self {
                 state: JobState::Queued,
+                announced: false,
                 failure: None,
                 fruitless_claims: 0,
                 resume_from: from,

@@ -21,6 +21,10 @@ pub enum Code {
     ModelNotFound,
     /// There is no such dataset.
     DatasetNotFound,
+    /// Nothing was sent to such an upload.
+    UploadNotFound,
+    /// Files are sent in requests here.
+    NoUploads,
     /// There is no such training job.
     JobNotFound,
     /// The job has no such checkpoint.
@@ -95,6 +99,8 @@ impl Code {
             Self::ForeignOrigin => ("foreign_origin", S::FORBIDDEN, "not from this machine"),
             Self::ModelNotFound => ("model_not_found", S::NOT_FOUND, "no such model"),
             Self::DatasetNotFound => ("dataset_not_found", S::NOT_FOUND, "no such dataset"),
+            Self::UploadNotFound => ("upload_not_found", S::NOT_FOUND, "no such upload"),
+            Self::NoUploads => ("no_uploads", S::NOT_FOUND, "no uploads apart from requests"),
             Self::JobNotFound => ("job_not_found", S::NOT_FOUND, "no such training job"),
             Self::CheckpointNotFound => {
                 ("checkpoint_not_found", S::NOT_FOUND, "no such checkpoint")

@@ -2,7 +2,7 @@
 
 use llmopt_dataset::DatasetError;
 use llmopt_domain::error_chain;
-use llmopt_service::{GenerationError, ServiceError};
+use llmopt_service::{FailureKind, GenerationError, ServiceError};
 use llmopt_storage::StorageError;
 
 use crate::{Code, Problem};
@@ -51,6 +51,8 @@ fn code(error: &ServiceError) -> Code {
         ServiceError::JobChanged { .. } => Code::JobChanged,
         ServiceError::NoCheckpoint { .. } => Code::CheckpointNotFound,
         ServiceError::UnknownDataset(_) => Code::DatasetNotFound,
+        ServiceError::UnknownUpload(_) => Code::UploadNotFound,
+        ServiceError::NoUploads => Code::NoUploads,
         ServiceError::JobRunning { .. }
         | ServiceError::ClaimLost { .. }
         | ServiceError::DatasetInUse { .. }
@@ -73,6 +75,13 @@ fn generation(error: &GenerationError) -> Code {
             Code::ValidationFailed
         }
         GenerationError::TooLarge { .. } => Code::ModelTooLarge,
+        GenerationError::Files { source, .. } => storage(source),
+        GenerationError::Elsewhere(failure) => match failure.kind {
+            FailureKind::Input => Code::ValidationFailed,
+            FailureKind::TooLarge => Code::ModelTooLarge,
+            FailureKind::Unavailable => Code::StoreUnavailable,
+            FailureKind::Internal => Code::Internal,
+        },
         GenerationError::Load { .. } | GenerationError::Compute { .. } => Code::Internal,
     }
 }

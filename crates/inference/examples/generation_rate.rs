@@ -12,7 +12,7 @@
 use std::{
     env,
     error::Error,
-    path::Path,
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
@@ -90,7 +90,7 @@ async fn answer(engine: &LlamaEngine, model: &Path, tokens: u32) -> Result<Strin
     Err("an answer without an end".into())
 }
 
-fn request(model: &Path, max_tokens: u32) -> GenerationRequest {
+fn request(model: &Path, max_tokens: u32) -> GenerationRequest<PathBuf> {
     GenerationRequest {
         model: ServedModel {
             key: "bench".to_owned(),

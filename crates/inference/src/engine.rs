@@ -1,4 +1,4 @@
-use std::{sync::Arc, time::Instant};
+use std::{path::PathBuf, sync::Arc, time::Instant};
 
 use async_trait::async_trait;
 use llmopt_domain::Message;
@@ -46,17 +46,20 @@ impl LlamaEngine {
         self.cache.forget(key);
     }
 
-    async fn load(&self, model: &ServedModel) -> Result<Acquired<ModelLoader>, GenerationError> {
+    async fn load(
+        &self,
+        model: &ServedModel<PathBuf>,
+    ) -> Result<Acquired<ModelLoader>, GenerationError> {
         let acquired = self.cache.acquire(&model.key, model).await;
         acquired.map_err(|error| error.for_load(&model.key))
     }
 }
 
 #[async_trait]
-impl TextGenerator for LlamaEngine {
+impl TextGenerator<PathBuf> for LlamaEngine {
     async fn generate(
         &self,
-        request: GenerationRequest,
+        request: GenerationRequest<PathBuf>,
     ) -> Result<GenerationStream, GenerationError> {
         let asked = Instant::now();
         let GenerationRequest {
@@ -84,8 +87,8 @@ impl TextGenerator for LlamaEngine {
         Ok(stream)
     }
 
-    fn cache(&self) -> CacheStatus {
-        self.cache.status()
+    fn cache(&self) -> Option<CacheStatus> {
+        Some(self.cache.status())
     }
 }
 

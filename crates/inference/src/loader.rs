@@ -94,11 +94,14 @@ impl ModelLoader {
 }
 
 impl Loader for ModelLoader {
-    type Source = ServedModel;
+    type Source = ServedModel<PathBuf>;
     type Prepared = PreparedModel;
     type Value = LoadedModel;
 
-    fn prepare(&self, source: &ServedModel) -> Result<(PreparedModel, Charge), InferenceError> {
+    fn prepare(
+        &self,
+        source: &ServedModel<PathBuf>,
+    ) -> Result<(PreparedModel, Charge), InferenceError> {
         let encoder = open_encoder(&source.tokenizer)?;
         let folder = ModelFolder::open(&source.weights)?;
         check_vocabulary(&encoder, folder.config(), &source.tokenizer)?;
@@ -186,7 +189,7 @@ fn check_vocabulary(
     })
 }
 
-fn check_digest(source: &ServedModel, found: &Digest) -> Result<(), InferenceError> {
+fn check_digest(source: &ServedModel<PathBuf>, found: &Digest) -> Result<(), InferenceError> {
     match &source.weights_digest {
         Some(expected) if expected != found => Err(InferenceError::BaseChanged {
             folder: source.weights.clone(),

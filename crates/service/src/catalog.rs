@@ -1,4 +1,4 @@
-use std::{path::PathBuf, sync::Arc};
+use std::sync::Arc;
 
 use llmopt_domain::TrainingJob;
 use llmopt_storage::{FolderStore, RecordStore};
@@ -13,7 +13,6 @@ use crate::{
 pub struct ModelCatalog {
     folders: Arc<dyn FolderStore>,
     jobs: Arc<dyn RecordStore<TrainingJob>>,
-    data_dir: PathBuf,
     memory: ModelMemory,
 }
 
@@ -28,15 +27,10 @@ pub enum CatalogModel {
 
 impl ModelCatalog {
     /// Shows the models in `folders`; `jobs` tells which are in use.
-    pub fn new(
-        folders: Arc<dyn FolderStore>,
-        jobs: Arc<dyn RecordStore<TrainingJob>>,
-        data_dir: PathBuf,
-    ) -> Self {
+    pub fn new(folders: Arc<dyn FolderStore>, jobs: Arc<dyn RecordStore<TrainingJob>>) -> Self {
         Self {
             folders,
             jobs,
-            data_dir,
             memory: ModelMemory::default(),
         }
     }
@@ -99,6 +93,6 @@ impl ModelCatalog {
     }
 
     fn models(&self) -> Models<'_> {
-        Models::remembering(&*self.folders, &self.data_dir, self.memory.clone())
+        Models::remembering(&*self.folders, self.memory.clone())
     }
 }

@@ -1,11 +1,14 @@
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use llmopt_dataset::{DatasetError, ValidationOptions, ValidationReport, validate};
 use llmopt_domain::{Digest, Format, ObjectKey, TrainingJob, UploadedDataset};
-use llmopt_storage::{FolderStore, Listing, Page, RecordStore, StagedFolder, StorageError};
+use llmopt_storage::{
+    FolderStore, Listing, Page, RecordStore, StagedFolder, StorageError, UploadStore, UploadTarget,
+};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use tokio::{
@@ -16,6 +19,8 @@ use tokio::{
 
 use crate::{ServiceError, blocking::blocking, clock::now_ms, training_jobs::active_jobs};
 
+/// How long a place to send a file to stays open.
+const UPLOAD_VALID: Duration = Duration::from_secs(3600);
 const REPORT: &str = "report.json";
 /// The record as it was when the folder was published.
 const RECORD: &str = "dataset.json";
@@ -30,6 +35,7 @@ pub struct Datasets {
     folders: Arc<dyn FolderStore>,
     records: Arc<dyn RecordStore<UploadedDataset>>,
     jobs: Arc<dyn RecordStore<TrainingJob>>,
+    uploads: Option<Arc<dyn UploadStore>>,
     /// Held while folder and record change: both are there, or neither.
     changing: Arc<Mutex<()>>,
 }
@@ -62,8 +68,16 @@ impl Datasets {
             folders,
             records,
             jobs,
+            uploads: None,
             changing: Arc::default(),
         }
+    }
+
+    /// Has files that are too large for a request's body sent to `uploads`.
+    #[must_use]
+    pub fn with_uploads(mut self, uploads: Arc<dyn UploadStore>) -> Self {
+        self.uploads = Some(uploads);
+        self
     }
 
     /// Begins the upload of a file called `name`; its extension tells the format.
@@ -96,10 +110,55 @@ impl Datasets {
             mut file,
             size_bytes,
         } = upload;
-        let path = staged.path().join(file_name(&name));
         let flushed = file.flush().await;
-        flushed.map_err(ServiceError::file("write", &path))?;
+        flushed.map_err(ServiceError::file("write", name.as_str()))?;
         drop(file);
+        self.keep(name, &staged, size_bytes).await
+    }
+
+    /// Opens a place to send a file to past this process, for what is too large for a request's body.
+    ///
+    /// # Errors
+    /// [`ServiceError::NoUploads`] where requests take everything, or [`ServiceError::Storage`].
+    pub async fn begin_upload(&self) -> Result<UploadTarget, ServiceError> {
+        Ok(self.uploads()?.begin(UPLOAD_VALID).await?)
+    }
+
+    /// Validates the file that was sent to the upload `id`, and makes it visible as `name`.
+    ///
+    /// # Errors
+    /// [`ServiceError::UnknownUpload`] if nothing was sent; else as [`finish`](Self::finish).
+    pub async fn complete_upload(&self, id: &str, name: &str) -> Result<Uploaded, ServiceError> {
+        let uploads = self.uploads()?;
+        let staged = self.folders.stage().await?;
+        let path = staged.path().join(file_name(name));
+        let size_bytes = uploads
+            .fetch(id, &path)
+            .await
+            .map_err(|error| match error {
+                StorageError::NoRecord { .. } => ServiceError::UnknownUpload(id.to_owned()),
+                error => error.into(),
+            })?;
+        let uploaded = self.keep(name.to_owned(), &staged, size_bytes).await?;
+        // The dataset is there: what is left of the upload is deleted in some days in any case.
+        if let Err(error) = uploads.discard(id).await {
+            tracing::warn!(%error, "an upload that is a dataset now could not be deleted");
+        }
+        Ok(uploaded)
+    }
+
+    fn uploads(&self) -> Result<&dyn UploadStore, ServiceError> {
+        self.uploads.as_deref().ok_or(ServiceError::NoUploads)
+    }
+
+    /// Validates the file in `staged` and publishes it.
+    async fn keep(
+        &self,
+        name: String,
+        staged: &StagedFolder,
+        size_bytes: u64,
+    ) -> Result<Uploaded, ServiceError> {
+        let path = staged.path().join(file_name(&name));
         let shown = name.clone();
         let report = blocking("validate", move || inspect(&path, &shown)).await?;
         let record = record(name, size_bytes, &report)?;
@@ -117,7 +176,7 @@ impl Datasets {
             Ok(()) => self.create(&record).await,
             // An upload of the same bytes died before its record was written.
             Err(StorageError::AlreadyExists { .. }) => {
-                let folder = self.folders.open(&key).await?;
+                let folder = self.folders.open_part(&key, |name| name == RECORD).await?;
                 self.create(&read_json(&folder, RECORD).await?).await
             }
             Err(error) => Err(error.into()),
@@ -150,7 +209,8 @@ impl Datasets {
     /// [`ServiceError::UnknownDataset`], or if the report cannot be read.
     pub async fn report(&self, id: &str) -> Result<Value, ServiceError> {
         self.get(id).await?;
-        let folder = self.folders.open(&ObjectKey::dataset(id)).await?;
+        let key = ObjectKey::dataset(id);
+        let folder = self.folders.open_part(&key, |name| name == REPORT).await?;
         read_json(&folder, REPORT).await
     }
 
@@ -159,9 +219,8 @@ impl Datasets {
     /// # Errors
     /// [`ServiceError::UnknownDataset`], or [`ServiceError::Storage`].
     pub async fn path(&self, id: &str) -> Result<PathBuf, ServiceError> {
-        let dataset = self.get(id).await?;
-        let folder = self.folders.open(&ObjectKey::dataset(id)).await?;
-        Ok(folder.join(file_name(&dataset.name)))
+        self.get(id).await?;
+        dataset_path(&*self.folders, id).await
     }
 
     /// Deletes the dataset; where there is none, this succeeds too.
@@ -185,7 +244,11 @@ impl Datasets {
 
     /// Returns the dataset with this id, if its record and its folder are there.
     async fn existing(&self, id: &str) -> Result<Option<UploadedDataset>, ServiceError> {
-        match self.folders.open(&ObjectKey::dataset(id)).await {
+        match self
+            .folders
+            .open_part(&ObjectKey::dataset(id), |_| false)
+            .await
+        {
             Ok(_) => {}
             Err(StorageError::NotFound { .. }) => return Ok(None),
             Err(error) => return Err(error.into()),
@@ -233,6 +296,16 @@ fn file_name(name: &str) -> String {
         "jsonl" | "ndjson" | "json" | "csv" | "tsv" => format!("rows.{extension}"),
         _ => "rows".to_owned(),
     }
+}
+
+/// Returns the file of the dataset that is published with this id.
+pub(crate) async fn dataset_path(
+    folders: &dyn FolderStore,
+    id: &str,
+) -> Result<PathBuf, ServiceError> {
+    let folder = folders.open(&ObjectKey::dataset(id)).await?;
+    let record: UploadedDataset = read_json(&folder, RECORD).await?;
+    Ok(folder.join(file_name(&record.name)))
 }
 
 /// Validates the file at `path`, which its owner calls `name`.

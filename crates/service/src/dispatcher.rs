@@ -1,14 +1,14 @@
 use std::{sync::Arc, time::Duration};
 
-use llmopt_domain::{JobState, TrainingJob};
-use llmopt_storage::{Receipt, StorageError};
+use llmopt_domain::{JobState, StateEvent, TrainingJob};
+use llmopt_storage::{Delivery, StorageError};
 
 use crate::{
     JobStores, ServiceError,
     clock::now_ms,
     job_claim::left,
     job_log::JobLog,
-    training_jobs::{active_jobs, stored},
+    training_jobs::{active_jobs, note_announced, stored},
 };
 
 /// Hands jobs to those who start workers, and sees to it that none is forgotten.
@@ -24,7 +24,7 @@ pub struct Dispatcher {
 pub struct Dispatch {
     /// The job.
     pub job: String,
-    receipt: Receipt,
+    delivery: Delivery,
 }
 
 /// How a worker ended.
@@ -62,8 +62,8 @@ impl Dispatcher {
     pub async fn next(&self) -> Result<Option<Dispatch>, ServiceError> {
         while let Some(delivery) = self.stores.queue.receive(self.lease).await? {
             let dispatch = Dispatch {
-                job: delivery.body,
-                receipt: delivery.receipt,
+                job: delivery.body.clone(),
+                delivery,
             };
             match stored(&*self.stores.records, &dispatch.job).await {
                 Ok(stored) => match waits(&stored.record) {
@@ -71,7 +71,13 @@ impl Dispatcher {
                     Wait::For(time) => self.hide(&dispatch, time).await?,
                     Wait::Forever => self.done(&dispatch).await?,
                 },
-                Err(ServiceError::UnknownTrainingJob(_)) => self.done(&dispatch).await?,
+                Err(ServiceError::UnknownTrainingJob(_)) => {
+                    tracing::warn!(
+                        job = dispatch.job,
+                        "a message names no job: it is a dead letter now"
+                    );
+                    self.stores.queue.bury(&dispatch.delivery).await?;
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -92,9 +98,9 @@ impl Dispatcher {
     /// [`ServiceError::Storage`].
     pub async fn is_silent(&self, dispatch: &Dispatch, worker: &str) -> Result<bool, ServiceError> {
         let job = stored(&*self.stores.records, &dispatch.job).await?.record;
-        Ok(job.claim.is_some_and(|claim| {
-            claim.worker == worker && Duration::from_millis(claim.expires_ms) + self.lease < now()
-        }))
+        Ok(job
+            .claim
+            .is_some_and(|claim| claim.worker == worker && self.is_long_past(claim.expires_ms)))
     }
 
     /// Takes in that the worker called `worker` has ended: a job that it still had waits for another.
@@ -113,22 +119,71 @@ impl Dispatcher {
             (Wait::Not, WorkerEnd::Orderly) => self.hide(dispatch, self.lease).await,
             (Wait::Not, WorkerEnd::Crashed(_)) => self.hide(dispatch, Duration::ZERO).await,
             (Wait::For(time), _) => self.hide(dispatch, time).await,
+            // What killed so many workers is kept for those who look for the reason.
+            (Wait::Forever, _) if job.is_exhausted() => {
+                Ok(self.stores.queue.bury(&dispatch.delivery).await?)
+            }
             (Wait::Forever, _) => self.done(dispatch).await,
         }
     }
 
-    /// Sends a message for each job that waits for a worker. To be called where no message is there:
-    /// a process that dies between writing a record and sending its message leaves a job without.
+    /// Sends a message for each job that nobody was told of, or whose worker has been gone for longer
+    /// than a lease. To be called now and then: a process that dies between writing a record and sending
+    /// its message leaves a job without.
     ///
     /// # Errors
     /// [`ServiceError::Storage`].
     pub async fn sweep(&self) -> Result<(), ServiceError> {
         for job in active_jobs(&*self.stores.records).await? {
-            if matches!(waits(&job), Wait::Not) {
-                self.stores.queue.send(&job.id).await?;
+            let job = match &job.claim {
+                Some(claim) if self.is_long_past(claim.expires_ms) => {
+                    let end = WorkerEnd::Crashed("its claim expired".to_owned());
+                    self.take_from(&job.id, &claim.worker, &end).await?
+                }
+                _ => job,
+            };
+            let waits = matches!(waits(&job), Wait::Not) && !job.announced;
+            if waits && self.is_long_past(job.updated_ms) {
+                self.announce(&job.id).await?;
             }
         }
         Ok(())
+    }
+
+    /// Takes in that what ran the workers of a job has given up, of `reason`: a job that none of them
+    /// has, or that the last of them left behind, has failed. `worker` is what the names of its workers
+    /// begin with.
+    ///
+    /// # Errors
+    /// [`ServiceError::UnknownTrainingJob`], or [`ServiceError::Storage`].
+    pub async fn given_up(&self, id: &str, worker: &str, reason: &str) -> Result<(), ServiceError> {
+        loop {
+            let known = stored(&*self.stores.records, id).await?;
+            let job = &known.record;
+            let is_theirs = match &job.claim {
+                Some(claim) => claim.worker.starts_with(worker),
+                None => job.state == JobState::Queued,
+            };
+            if !is_theirs || !job.state.is_active() {
+                return Ok(());
+            }
+            let message = format!("{reason}; mend what caused it, then resume the job");
+            let failed = job.failed(message.clone(), now_ms());
+            match self.stores.records.replace(known.revision, &failed).await {
+                Ok(_) => return self.log.state(id, StateEvent::Failed { message }).await,
+                Err(StorageError::Conflict { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    async fn announce(&self, id: &str) -> Result<(), ServiceError> {
+        self.stores.queue.send(id).await?;
+        note_announced(&*self.stores.records, id).await
+    }
+
+    fn is_long_past(&self, time_ms: u64) -> bool {
+        Duration::from_millis(time_ms) + self.lease < now()
     }
 
     async fn take_from(
@@ -159,7 +214,12 @@ impl Dispatcher {
     }
 
     async fn hide(&self, dispatch: &Dispatch, time: Duration) -> Result<(), ServiceError> {
-        match self.stores.queue.extend(&dispatch.receipt, time).await {
+        match self
+            .stores
+            .queue
+            .extend(&dispatch.delivery.receipt, time)
+            .await
+        {
             // Someone else has the message; the record decides who has the job.
             Ok(()) | Err(StorageError::Conflict { .. }) => Ok(()),
             Err(error) => Err(error.into()),
@@ -167,7 +227,8 @@ impl Dispatcher {
     }
 
     async fn done(&self, dispatch: &Dispatch) -> Result<(), ServiceError> {
-        Ok(self.stores.queue.acknowledge(&dispatch.receipt).await?)
+        let receipt = &dispatch.delivery.receipt;
+        Ok(self.stores.queue.acknowledge(receipt).await?)
     }
 }
 

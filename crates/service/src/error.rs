@@ -162,6 +162,12 @@ pub enum ServiceError {
     /// No dataset was uploaded with the id.
     #[error("there is no dataset `{0}`")]
     UnknownDataset(String),
+    /// Nothing was sent to an upload, or there is none with the id.
+    #[error("nothing was sent to an upload `{0}`")]
+    UnknownUpload(String),
+    /// Files are sent in requests here, however large.
+    #[error("there is no upload apart from a request here: requests take files of any size")]
+    NoUploads,
     /// An active job needs the dataset.
     #[error("dataset `{id}` is needed by training job `{job}`")]
     DatasetInUse {
@@ -254,6 +260,8 @@ impl ServiceError {
             | Self::JobState { .. }
             | Self::NoCheckpoint { .. }
             | Self::UnknownDataset(_)
+            | Self::UnknownUpload(_)
+            | Self::NoUploads
             | Self::DatasetInUse { .. }
             | Self::ModelInUse { .. }
             | Self::Upload { .. }
@@ -285,6 +293,10 @@ impl ServiceError {
             Self::UnknownJob(_) | Self::NothingToResume => {
                 "start one with `llmopt train --base-model BASE --dataset FILE --name NAME`"
             }
+            Self::UnknownUpload(_) => {
+                "`PUT` the file to the upload's `url` before it expires, then complete it"
+            }
+            Self::NoUploads => "`POST` the file to `/api/v1/datasets`",
             Self::JobRunning { .. } => "wait until it is done, or stop it",
             Self::JobState { state, .. } if state.is_active() => {
                 "wait until it has ended, or stop it"

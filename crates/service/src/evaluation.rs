@@ -110,13 +110,8 @@ fn base_of(published: &Path, jobs: &Jobs<'_>) -> Result<PathBuf, ServiceError> {
     Ok(path)
 }
 
-/// Returns the folder and the digest of the base that the job trained on, if that was here and is.
-pub(crate) fn base_folder(
-    jobs: &Jobs<'_>,
-    job: &Digest,
-) -> Result<Option<(PathBuf, Digest)>, ServiceError> {
-    let base = jobs.record(job)?.map(|spec| spec.base);
-    Ok(base
-        .filter(|base| base.path.is_dir())
-        .map(|base| (base.path, base.digest)))
+/// Returns the folder of the base that the job trained on, if that was here and is.
+pub(crate) fn base_folder(jobs: &Jobs<'_>, job: &Digest) -> Result<Option<PathBuf>, ServiceError> {
+    let base = jobs.record(job)?.map(|spec| spec.base.path);
+    Ok(base.filter(|path| path.is_dir()))
 }

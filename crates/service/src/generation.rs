@@ -1,15 +1,13 @@
 use std::{path::PathBuf, sync::Arc};
 
-use llmopt_domain::{Message, Method};
+use llmopt_domain::{Message, Method, ObjectKey};
 use llmopt_storage::FolderStore;
 use serde::Serialize;
 
 use crate::{
-    CacheStatus, GenerationRequest, GenerationStream, Jobs, ModelReference, ModelSummary, Models,
-    Sampling, ServedModel, ServiceError, TextGenerator,
-    evaluation::{ADAPTER, base_folder},
-    hub::NoHub,
-    memory::ModelMemory,
+    GenerationRequest, GenerationStream, Jobs, ModelFiles, ModelReference, ModelSummary, Models,
+    ResolvedModel, Sampling, ServedModel, ServiceError, TextGenerator, evaluation::base_folder,
+    hub::NoHub, memory::ModelMemory,
 };
 
 /// Answers with the models that are here.
@@ -90,60 +88,76 @@ impl Generation {
         Ok((answerer, stream))
     }
 
-    /// Tells what is in memory.
-    pub fn cache(&self) -> CacheStatus {
-        self.generator.cache()
-    }
-
     async fn find(&self, name: &str) -> Result<Answerer, ServiceError> {
-        let memory = self.memory.clone();
-        let models = Models::remembering(&*self.folders, &self.data_dir, memory);
+        let models = Models::remembering(&*self.folders, self.memory.clone());
         if let ModelReference::Base(_) = ModelReference::parse_name(name)? {
             let base = models.resolve_name(name, &NoHub).await?;
+            let files = files(&base);
             return Ok(Answerer {
                 id: base.name.clone(),
                 weights: AnswerWeights::Base,
                 served: ServedModel {
                     key: format!("{}@{}", base.name, base.path.display()),
-                    weights: base.path.clone(),
+                    weights: files.clone(),
                     weights_digest: None,
                     adapter: None,
-                    tokenizer: base.path,
+                    tokenizer: files,
                 },
             });
         }
-        self.fine_tuned(&models.show(name).await?)
-    }
-
-    fn fine_tuned(&self, model: &ModelSummary) -> Result<Answerer, ServiceError> {
-        let id = format!("{}:{}", model.id, model.version);
-        let jobs = Jobs::new(&*self.folders, &self.data_dir);
+        let model = models.show(name).await?;
         let base = match model.method {
-            Method::Lora => base_folder(&jobs, &model.job)?,
+            Method::Lora => self.base(&model, &models).await?,
             Method::Full => None,
         };
-        let weights = match (model.method, &base) {
-            (Method::Lora, Some(_)) => AnswerWeights::Adapter,
-            (Method::Lora, None) => AnswerWeights::Merged,
-            (Method::Full, _) => AnswerWeights::Full,
-        };
-        let adapter = base.is_some().then(|| model.path.join(ADAPTER));
-        let (folder, weights_digest) = match base {
-            Some((path, digest)) => (path, Some(digest)),
-            None => (model.path.clone(), None),
-        };
-        Ok(Answerer {
-            weights,
-            served: ServedModel {
-                // A version may be deleted and its number given to another job's result, and a base may
-                // come or go.
-                key: format!("{id}@{}/{}", model.job.short(), folder.display()),
-                weights: folder,
-                weights_digest,
-                adapter,
-                tokenizer: model.path.clone(),
-            },
-            id,
-        })
+        Ok(fine_tuned(&model, base))
+    }
+
+    /// Finds the base that an adapter was trained on, if it is here.
+    async fn base(
+        &self,
+        model: &ModelSummary,
+        models: &Models<'_>,
+    ) -> Result<Option<ModelFiles>, ServiceError> {
+        if let Some(base) = models.stored(&model.base).await? {
+            return Ok(Some(files(&base)));
+        }
+        let jobs = Jobs::new(&*self.folders, &self.data_dir);
+        Ok(base_folder(&jobs, &model.job)?.map(ModelFiles::Folder))
+    }
+}
+
+fn files(model: &ResolvedModel) -> ModelFiles {
+    match &model.key {
+        Some(key) => ModelFiles::Published(key.clone()),
+        None => ModelFiles::Folder(model.path.clone()),
+    }
+}
+
+fn fine_tuned(model: &ModelSummary, base: Option<ModelFiles>) -> Answerer {
+    let id = format!("{}:{}", model.id, model.version);
+    let published = ModelFiles::Published(ObjectKey::model(&model.id, model.version));
+    let weights = match (model.method, &base) {
+        (Method::Lora, Some(_)) => AnswerWeights::Adapter,
+        (Method::Lora, None) => AnswerWeights::Merged,
+        (Method::Full, _) => AnswerWeights::Full,
+    };
+    let place = match &base {
+        Some(ModelFiles::Folder(path)) => path.display().to_string(),
+        Some(ModelFiles::Published(key)) => key.to_string(),
+        None => "alone".to_owned(),
+    };
+    Answerer {
+        weights,
+        served: ServedModel {
+            // A version may be deleted and its number given to another job's result, and a base may
+            // come or go.
+            key: format!("{id}@{}/{place}", model.job.short()),
+            weights_digest: base.is_some().then(|| model.base_digest.clone()),
+            adapter: base.is_some().then(|| published.clone()),
+            weights: base.unwrap_or_else(|| published.clone()),
+            tokenizer: published,
+        },
+        id,
     }
 }

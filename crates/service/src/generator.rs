@@ -1,25 +1,37 @@
 use std::path::PathBuf;
 
 use async_trait::async_trait;
-use llmopt_domain::{Digest, Message};
+use llmopt_domain::{Digest, Message, ObjectKey, error_chain};
+use llmopt_storage::StorageError;
 use llmopt_tokenization::TokenizationError;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use tokio::sync::mpsc::Receiver;
 
-/// A model as a generator loads it.
+/// Where the files of a model are that a generator loads.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct ServedModel {
+#[serde(rename_all = "snake_case")]
+pub enum ModelFiles {
+    /// In a folder of this machine.
+    Folder(PathBuf),
+    /// Published at this key.
+    Published(ObjectKey),
+}
+
+/// A model as a generator loads it; `F` says where its files are.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct ServedModel<F = ModelFiles> {
     /// Names these very files: what was loaded under it is used again.
     pub key: String,
     /// The folder with the configuration and the weights, all of them or the base's.
-    pub weights: PathBuf,
+    pub weights: F,
     /// The digest that the folder must have (`ModelFolder::digest`): what the adapter was trained on.
     pub weights_digest: Option<Digest>,
-    /// The folder with the adapter to put on the weights, if any.
-    pub adapter: Option<PathBuf>,
+    /// The folder with the adapter to put on the weights, if any; where it is published, the model's own
+    /// folder, which has it in `adapter`.
+    pub adapter: Option<F>,
     /// The folder with the tokenizer, the chat template and, where it was trained here, its lock.
-    pub tokenizer: PathBuf,
+    pub tokenizer: F,
 }
 
 /// How the next token is chosen, and when to end.
@@ -39,9 +51,9 @@ pub struct Sampling {
 
 /// What a generator is asked for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct GenerationRequest {
+pub struct GenerationRequest<F = ModelFiles> {
     /// The model.
-    pub model: ServedModel,
+    pub model: ServedModel<F>,
     /// The turns to answer.
     pub messages: Vec<Message>,
     /// How.
@@ -118,6 +130,17 @@ pub enum GenerationError {
         /// Why.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// The files of the model cannot be had.
+    #[error("failed to fetch model `{key}`")]
+    Files {
+        /// The model.
+        key: String,
+        /// Why.
+        source: StorageError,
+    },
+    /// A generator in another process failed, as it says.
+    #[error("{}", .0.message)]
+    Elsewhere(RemoteFailure),
     /// Computing failed.
     #[error("failed to generate with model `{key}`")]
     Compute {
@@ -133,9 +156,69 @@ impl GenerationError {
     pub fn is_input(&self) -> bool {
         match self {
             Self::Tokenization(_) | Self::Overlong { .. } => true,
-            Self::TooLarge { .. } | Self::Load { .. } | Self::Compute { .. } => false,
+            Self::Elsewhere(failure) => failure.kind == FailureKind::Input,
+            Self::TooLarge { .. }
+            | Self::Load { .. }
+            | Self::Files { .. }
+            | Self::Compute { .. } => false,
         }
     }
+}
+
+/// What a caller of a generator in another process can react to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureKind {
+    /// Only another request mends it.
+    Input,
+    /// The model does not fit into that process's memory.
+    TooLarge,
+    /// It may work another time.
+    Unavailable,
+    /// A fault of ours.
+    Internal,
+}
+
+/// A failure as a generator tells it to another process.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RemoteFailure {
+    /// What can be done about it.
+    pub kind: FailureKind,
+    /// What failed and why.
+    pub message: String,
+}
+
+impl From<&GenerationError> for RemoteFailure {
+    fn from(error: &GenerationError) -> Self {
+        let kind = match error {
+            GenerationError::Tokenization(_) | GenerationError::Overlong { .. } => {
+                FailureKind::Input
+            }
+            GenerationError::TooLarge { .. } => FailureKind::TooLarge,
+            GenerationError::Files {
+                source: StorageError::Unavailable { .. },
+                ..
+            } => FailureKind::Unavailable,
+            GenerationError::Elsewhere(failure) => failure.kind,
+            GenerationError::Load { .. }
+            | GenerationError::Files { .. }
+            | GenerationError::Compute { .. } => FailureKind::Internal,
+        };
+        Self {
+            kind,
+            message: error_chain(error),
+        }
+    }
+}
+
+/// What a generator says, as one line of JSON on its way to another process.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GenerationLine {
+    /// The next event.
+    Event(GenerationEvent),
+    /// The end of an answer that failed.
+    Failure(RemoteFailure),
 }
 
 /// An answer as it comes into being. Dropping it stops the work on it.
@@ -145,8 +228,10 @@ pub type GenerationStream = Receiver<Result<GenerationEvent, GenerationError>>;
 ///
 /// The tokens of the turns are those of `Encoder::encode_prompt`, and so those of training. At
 /// temperature 0, and with a seed at any other, an answer depends on the request alone.
+///
+/// `F` says where it finds the files of models: a [`PathBuf`] in folders of this machine only.
 #[async_trait]
-pub trait TextGenerator: Send + Sync {
+pub trait TextGenerator<F = ModelFiles>: Send + Sync {
     /// Begins an answer, as soon as the model is loaded. The stream ends with
     /// [`GenerationEvent::Finished`] or with an error.
     ///
@@ -154,11 +239,11 @@ pub trait TextGenerator: Send + Sync {
     /// If the model cannot be loaded, or the turns cannot be encoded or are too long.
     async fn generate(
         &self,
-        request: GenerationRequest,
+        request: GenerationRequest<F>,
     ) -> Result<GenerationStream, GenerationError>;
 
-    /// Tells what is in memory.
-    fn cache(&self) -> CacheStatus;
+    /// Tells what is in memory; `None` where that is another process's.
+    fn cache(&self) -> Option<CacheStatus>;
 }
 
 /// What a generator keeps in memory.

@@ -1,10 +1,9 @@
 use std::{
-    path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use llmopt_domain::JobState;
+use llmopt_domain::{JobState, ObjectKey};
 use llmopt_storage::Listing;
 use serde::Serialize;
 
@@ -19,8 +18,7 @@ const COUNTED: u32 = 1_000;
 #[derive(Clone)]
 pub struct Health {
     stores: JobStores,
-    generator: Arc<dyn TextGenerator>,
-    data_dir: PathBuf,
+    generator: Option<Arc<dyn TextGenerator>>,
     version: String,
     started: Instant,
 }
@@ -46,8 +44,8 @@ pub struct Status {
     pub memory_bytes: Option<u64>,
     /// The jobs in each state; at most 1,000 of one are counted.
     pub jobs: JobCounts,
-    /// The models in memory.
-    pub model_cache: CacheStatus,
+    /// The models in memory; `None` where they are in another process's.
+    pub model_cache: Option<CacheStatus>,
     /// What `ready` checks.
     pub checks: Vec<Check>,
 }
@@ -68,17 +66,15 @@ pub struct JobCounts {
 }
 
 impl Health {
-    /// Looks after the process that has these stores and this generator, from now on.
+    /// Looks after the process that has these stores, and this generator if one, from now on.
     pub fn new(
         stores: JobStores,
-        generator: Arc<dyn TextGenerator>,
-        data_dir: PathBuf,
+        generator: Option<Arc<dyn TextGenerator>>,
         version: &str,
     ) -> Self {
         Self {
             stores,
             generator,
-            data_dir,
             version: version.to_owned(),
             started: Instant::now(),
         }
@@ -89,12 +85,14 @@ impl Health {
         let nothing = Listing::default();
         let records = self.stores.records.list(&nothing);
         let queue = self.stores.queue.dead_letters(1);
-        let folder = tokio::fs::metadata(&self.data_dir);
-        vec![
-            check("records", records).await,
-            check("queue", queue).await,
-            check("data directory", folder).await,
-        ]
+        let bases = ObjectKey::bases();
+        let folders = self.stores.folders.places(&bases);
+        let (records, queue, folders) = tokio::join!(
+            check("records", records),
+            check("queue", queue),
+            check("folders", folders)
+        );
+        vec![records, queue, folders]
     }
 
     /// Tells how everything is.
@@ -107,7 +105,7 @@ impl Health {
             uptime_seconds: self.started.elapsed().as_secs(),
             memory_bytes: resident_bytes().await,
             jobs: self.count().await?,
-            model_cache: self.generator.cache(),
+            model_cache: self.generator.as_ref().and_then(|it| it.cache()),
             checks: self.checks().await,
         })
     }

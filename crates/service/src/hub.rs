@@ -27,7 +27,7 @@ pub enum HubFailure {
 }
 
 /// A Hub that has nothing, for those who look only at what is here.
-pub(crate) struct NoHub;
+pub struct NoHub;
 
 #[async_trait]
 impl ModelHub for NoHub {

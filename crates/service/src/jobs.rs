@@ -136,7 +136,7 @@ impl<'a> Jobs<'a> {
     /// # Errors
     /// [`ServiceError::File`] or [`ServiceError::Storage`].
     pub async fn unfinished(&self) -> Result<Vec<Job>, ServiceError> {
-        let models = Models::new(self.store, self.data_dir);
+        let models = Models::new(self.store);
         let mut jobs = Vec::new();
         for (path, started) in self.records()? {
             let spec = read_record(&path)?;

@@ -17,6 +17,7 @@ mod health;
 mod hub;
 mod init;
 mod job_claim;
+mod job_inputs;
 mod job_log;
 mod jobs;
 mod memory;
@@ -24,6 +25,7 @@ mod model;
 mod models;
 mod preview;
 mod reference;
+mod stored_generator;
 #[cfg(test)]
 mod testing;
 mod tokens;
@@ -37,19 +39,22 @@ pub use error::ServiceError;
 pub use evaluation::{EvaluationRequest, Weights, prepare_evaluation};
 pub use generation::{AnswerWeights, Answerer, Generation, Question};
 pub use generator::{
-    CacheStatus, FinishReason, GenerationError, GenerationEvent, GenerationRequest,
-    GenerationStream, Sampling, ServedModel, TextGenerator,
+    CacheStatus, FailureKind, FinishReason, GenerationError, GenerationEvent, GenerationLine,
+    GenerationRequest, GenerationStream, ModelFiles, RemoteFailure, Sampling, ServedModel,
+    TextGenerator,
 };
 pub use health::{Check, Health, JobCounts, Status};
-pub use hub::{HubFailure, ModelHub};
+pub use hub::{HubFailure, ModelHub, NoHub};
 pub use init::{InitRequest, ModelSizes, NewModel, init_model};
 pub use job_claim::{Claimed, ClaimedJob, JobWorker, Tended};
+pub use job_inputs::localise;
 pub use job_log::NumberedEvent;
 pub use jobs::{Job, JobLock, Jobs};
 pub use model::{ModelSummary, ResolvedModel};
-pub use models::Models;
+pub use models::{Models, is_description};
 pub use preview::{Preview, PreviewToken, model_context, open_encoder, preview};
 pub use reference::{HubRepository, ModelReference};
+pub use stored_generator::StoredGenerator;
 pub use tokens::{HistogramBar, TokenStatistics, token_statistics};
 pub use training::{PreparedJob, TrainingRequest, check_unchanged, prepare_training};
 pub use training_jobs::{JobRequest, JobStores, MetricPoint, Place, Submitted, TrainingJobs};

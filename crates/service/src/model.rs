@@ -1,7 +1,7 @@
 use std::path::{Path, PathBuf};
 
 use llmopt_artifact::{EvaluationResults, TrainingMetadata};
-use llmopt_domain::{Digest, Method, ModelId, ModelName, TrainingConfig};
+use llmopt_domain::{Digest, Method, ModelId, ModelName, ObjectKey, TrainingConfig};
 use serde::Serialize;
 
 use crate::ServiceError;
@@ -14,8 +14,11 @@ pub struct ResolvedModel {
     pub name: String,
     /// The short name in the ids of models trained from it.
     pub short_name: ModelName,
-    /// The folder with its files.
+    /// The folder with its files; those with weights may be missing there where `key` says where they
+    /// are ([`Models::whole`](crate::Models::whole)).
     pub path: PathBuf,
+    /// Where it is published, if it is.
+    pub key: Option<ObjectKey>,
 }
 
 /// A published version of a model.
@@ -29,6 +32,8 @@ pub struct ModelSummary {
     pub path: PathBuf,
     /// What it was trained from, as its owner named it.
     pub base: String,
+    /// The digest of the base's files.
+    pub base_digest: Digest,
     /// What training changed.
     pub method: Method,
     /// The identity of the job that made it.
@@ -75,15 +80,17 @@ impl ResolvedModel {
             name: path.display().to_string(),
             short_name: short_name(&last)?,
             path,
+            key: None,
         })
     }
 
-    /// Takes the folder `path`, which was imported as `base:{name}`.
-    pub(crate) fn of_base(name: &str, path: PathBuf) -> Result<Self, ServiceError> {
+    /// Takes the folder `path`, which was imported as `base:{name}` and lies at `key`.
+    pub(crate) fn of_base(name: &str, path: PathBuf, key: ObjectKey) -> Result<Self, ServiceError> {
         Ok(Self {
             name: format!("base:{name}"),
             short_name: short_name(name)?,
             path,
+            key: Some(key),
         })
     }
 
@@ -94,6 +101,7 @@ impl ResolvedModel {
             name: repository.to_owned(),
             short_name: short_name(last)?,
             path,
+            key: None,
         })
     }
 }
@@ -102,6 +110,7 @@ impl From<ModelSummary> for ResolvedModel {
     fn from(model: ModelSummary) -> Self {
         Self {
             name: format!("{}:{}", model.id, model.version),
+            key: Some(ObjectKey::model(&model.id, model.version)),
             short_name: model.id.name,
             path: model.path,
         }
@@ -122,6 +131,7 @@ impl ModelSummary {
             version,
             path,
             base: metadata.spec.base.name,
+            base_digest: metadata.spec.base.digest,
             method: metadata.spec.config.method,
             job: metadata.job,
             rows: metadata.rows.training,

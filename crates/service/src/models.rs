@@ -1,5 +1,9 @@
-use std::{fs, io, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
+use futures::future::try_join_all;
 use llmopt_artifact::ModelFolder;
 use llmopt_domain::{Digest, ModelId, ModelName, ObjectKey};
 use llmopt_storage::{FolderStore, StorageError};
@@ -7,36 +11,30 @@ use llmopt_tokenization::Encoder;
 
 use crate::{
     HubFailure, HubRepository, ModelHub, ModelReference, ModelSummary, ResolvedModel, ServiceError,
-    hub::well_known, memory::ModelMemory,
+    blocking::blocking, hub::well_known, memory::ModelMemory,
 };
 
 /// The revision of a base model that was copied from a folder.
 const IMPORTED: &str = "imported";
 
-/// The models that were published to a data directory, and what else can be a base.
+/// The models that were published to a store, and what else can be a base.
+///
+/// What it finds is there to be described: the files with weights may be missing from the folder, where
+/// the store is not on this machine, until [`Models::whole`] is asked for them.
 pub struct Models<'a> {
     store: &'a dyn FolderStore,
-    data_dir: &'a Path,
     memory: ModelMemory,
 }
 
 impl<'a> Models<'a> {
-    /// Looks after the models in `data_dir`, whose folders `store` holds.
-    pub fn new(store: &'a dyn FolderStore, data_dir: &'a Path) -> Self {
-        Self::remembering(store, data_dir, ModelMemory::default())
+    /// Looks after the models in `store`.
+    pub fn new(store: &'a dyn FolderStore) -> Self {
+        Self::remembering(store, ModelMemory::default())
     }
 
     /// As [`Models::new`], with what was read of the models before.
-    pub(crate) fn remembering(
-        store: &'a dyn FolderStore,
-        data_dir: &'a Path,
-        memory: ModelMemory,
-    ) -> Self {
-        Self {
-            store,
-            data_dir,
-            memory,
-        }
+    pub(crate) fn remembering(store: &'a dyn FolderStore, memory: ModelMemory) -> Self {
+        Self { store, memory }
     }
 
     /// Returns every published version, by id and then by version.
@@ -44,10 +42,9 @@ impl<'a> Models<'a> {
     /// # Errors
     /// [`ServiceError::Storage`], or [`ServiceError::Artifact`] if a published folder is damaged.
     pub async fn list(&self) -> Result<Vec<ModelSummary>, ServiceError> {
-        let mut models = Vec::new();
-        for parent in self.children(&ObjectKey::models())? {
-            models.extend(self.versions(&parent).await?);
-        }
+        let parents = self.store.places(&ObjectKey::models()).await?;
+        let versions = parents.iter().map(|parent| self.versions(parent));
+        let mut models = try_join_all(versions).await?.concat();
         models.sort_by(|a, b| (&a.id, a.version).cmp(&(&b.id, b.version)));
         Ok(models)
     }
@@ -101,12 +98,12 @@ impl<'a> Models<'a> {
     /// Returns the base models that were imported, by name.
     ///
     /// # Errors
-    /// [`ServiceError::Storage`] or [`ServiceError::File`].
+    /// [`ServiceError::Storage`].
     pub async fn bases(&self) -> Result<Vec<ResolvedModel>, ServiceError> {
-        let mut bases = Vec::new();
-        for parent in self.children(&ObjectKey::bases())? {
-            bases.extend(self.newest_base(&parent).await?);
-        }
+        let parents = self.store.places(&ObjectKey::bases()).await?;
+        let newest = parents.iter().map(|parent| self.newest_base(parent));
+        let bases = try_join_all(newest).await?.into_iter();
+        let mut bases: Vec<ResolvedModel> = bases.flatten().collect();
         bases.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(bases)
     }
@@ -158,6 +155,22 @@ impl<'a> Models<'a> {
         Ok(doomed)
     }
 
+    /// Returns the model that is called `name` in a job's specification, if it is in the store.
+    ///
+    /// # Errors
+    /// [`ServiceError::Storage`].
+    pub(crate) async fn stored(&self, name: &str) -> Result<Option<ResolvedModel>, ServiceError> {
+        match ModelReference::parse_name(name) {
+            Ok(ModelReference::Base(name)) => self.base(&name).await,
+            Ok(ModelReference::FineTuned { id, version }) => match self.by_id(&id, version).await {
+                Ok(model) => Ok(model.map(Into::into)),
+                Err(ServiceError::UnknownVersion { .. }) => Ok(None),
+                Err(error) => Err(error),
+            },
+            _ => Ok(None),
+        }
+    }
+
     async fn base(&self, name: &str) -> Result<Option<ResolvedModel>, ServiceError> {
         self.newest_base(&ObjectKey::base_revisions(name)).await
     }
@@ -166,8 +179,36 @@ impl<'a> Models<'a> {
         let Some(key) = self.store.list(parent).await?.pop() else {
             return Ok(None);
         };
-        let path = self.store.open(&key).await?;
-        ResolvedModel::of_base(parent.name(), path).map(Some)
+        let path = self.store.open_part(&key, is_description).await?;
+        ResolvedModel::of_base(parent.name(), path, key).map(Some)
+    }
+
+    /// Returns a folder with every file of the model.
+    ///
+    /// # Errors
+    /// [`ServiceError::Storage`].
+    pub async fn whole(&self, model: &ResolvedModel) -> Result<PathBuf, ServiceError> {
+        match &model.key {
+            Some(key) => Ok(self.store.open(key).await?),
+            None => Ok(model.path.clone()),
+        }
+    }
+
+    /// Returns the digest over the model's files ([`ModelFolder::digest`]).
+    ///
+    /// # Errors
+    /// [`ServiceError::Storage`], or [`ServiceError::Artifact`] if it is no whole model.
+    pub async fn digest(&self, model: &ResolvedModel) -> Result<Digest, ServiceError> {
+        if let Some(key) = &model.key
+            && let Some(digest) = ModelFolder::digest_of(&self.store.digests(key).await?)?
+        {
+            return Ok(digest);
+        }
+        let path = model.path.clone();
+        blocking("read a model", move || {
+            Ok(ModelFolder::open(&path)?.digest()?)
+        })
+        .await
     }
 
     async fn resolve_reference(
@@ -249,39 +290,30 @@ impl<'a> Models<'a> {
 
     /// Returns the versions below `parent`, oldest first.
     async fn versions(&self, parent: &ObjectKey) -> Result<Vec<ModelSummary>, ServiceError> {
-        let mut models = Vec::new();
-        for key in self.store.list(parent).await? {
-            let Ok(version) = key.name().parse() else {
-                continue;
-            };
-            match self.store.open(&key).await {
-                Ok(path) => models.push(self.memory.summary(version, path)?),
-                // Deleted since it was listed.
-                Err(StorageError::NotFound { .. }) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
+        let keys = self.store.list(parent).await?;
+        let summaries = keys.iter().map(|key| self.summary(key));
+        let summaries = try_join_all(summaries).await?.into_iter();
+        let mut models: Vec<ModelSummary> = summaries.flatten().collect();
         models.sort_by_key(|model| model.version);
         Ok(models)
     }
 
-    /// Returns the keys directly below `parent`. A store lists only what is published, and these are
-    /// not: they hold what is.
-    fn children(&self, parent: &ObjectKey) -> Result<Vec<ObjectKey>, ServiceError> {
-        let folder = self.data_dir.join(parent.as_str());
-        let read = || {
-            let names = fs::read_dir(&folder)?.map(|entry| Ok(entry?.file_name()));
-            names.collect::<io::Result<Vec<_>>>()
+    async fn summary(&self, key: &ObjectKey) -> Result<Option<ModelSummary>, ServiceError> {
+        let Ok(version) = key.name().parse() else {
+            return Ok(None);
         };
-        match read() {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-            Err(error) => Err(ServiceError::file("read", &folder)(error)),
-            Ok(names) => Ok(names
-                .iter()
-                .filter_map(|name| parent.child(name.to_str()?))
-                .collect()),
+        match self.store.open_part(key, is_description).await {
+            Ok(path) => self.memory.summary(version, path).map(Some),
+            // Deleted since it was listed.
+            Err(StorageError::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
         }
     }
+}
+
+/// Whether a file of a model's folder, by its path, tells of the model and holds no weights.
+pub fn is_description(name: &str) -> bool {
+    !name.ends_with(".safetensors") && !name.ends_with(".gguf")
 }
 
 /// Returns the version asked for, or the newest; `None` where there is none at all.

@@ -1,6 +1,6 @@
 use std::path::{Path, PathBuf};
 
-use llmopt_artifact::ModelFolder;
+use llmopt_artifact::{Gpt2Config, ModelFolder};
 use llmopt_dataset::{ValidationOptions, ValidationReport, digest, validate};
 use llmopt_domain::{BaseModel, DatasetFile, Digest, JobSpec, ModelId, ModelName, TrainingConfig};
 use llmopt_tokenization::Encoder;
@@ -15,6 +15,8 @@ use crate::{
 pub struct TrainingRequest {
     /// What to start from.
     pub base: ResolvedModel,
+    /// The digest of its files; absent, they are read for it.
+    pub base_digest: Option<Digest>,
     /// The rows to train on.
     pub dataset: PathBuf,
     /// The rows to evaluate on, if any.
@@ -51,14 +53,18 @@ pub fn prepare_training(request: TrainingRequest) -> Result<PreparedJob, Service
     let config = request.config;
     config.validate().map_err(ServiceError::Config)?;
     let report = check_rows(&request.dataset, &ValidationOptions::default())?;
-    let folder = ModelFolder::open(&request.base.path)?;
+    let base = Gpt2Config::read(&request.base.path)?;
     let encoder = Encoder::open(&request.base.path, config.chat_template.as_deref())?;
-    let limits = limits(&config, &folder);
+    let limits = limits(&config, &base);
     let tokens = check_tokens(&request.dataset, &encoder, limits)?;
     if let Some(evaluation) = &request.evaluation {
         check_rows(evaluation, &held_out())?;
         check_tokens(evaluation, &encoder, limits)?;
     }
+    let base_digest = match request.base_digest {
+        Some(digest) => digest,
+        None => ModelFolder::open(&request.base.path)?.digest()?,
+    };
     let spec = JobSpec {
         format: 1,
         model: ModelId {
@@ -67,7 +73,7 @@ pub fn prepare_training(request: TrainingRequest) -> Result<PreparedJob, Service
         },
         base: BaseModel {
             name: request.base.name,
-            digest: folder.digest()?,
+            digest: base_digest,
             path: absolute(&request.base.path)?,
         },
         dataset: dataset_file(&request.dataset)?,
@@ -88,15 +94,23 @@ pub fn prepare_training(request: TrainingRequest) -> Result<PreparedJob, Service
     })
 }
 
-/// Checks that the inputs of a job that was begun are what they were.
+/// Returns the error that `what` of the job is not what it was.
+pub(crate) fn changed(spec: &JobSpec, what: String) -> Result<ServiceError, ServiceError> {
+    let job = jobs::identity(spec)?.short().to_owned();
+    Ok(ServiceError::JobChanged { job, what })
+}
+
+/// Checks that the inputs of a job that was begun are what they were; `base` is the digest of its base
+/// model's files, which are read for it where it is absent.
 ///
 /// # Errors
 /// [`ServiceError::JobChanged`] with what changed, or whatever reading the inputs fails with.
-pub fn check_unchanged(spec: &JobSpec, code_version: &str) -> Result<(), ServiceError> {
-    let changed = |what: String| -> Result<(), ServiceError> {
-        let job = jobs::identity(spec)?.short().to_owned();
-        Err(ServiceError::JobChanged { job, what })
-    };
+pub fn check_unchanged(
+    spec: &JobSpec,
+    base: Option<&Digest>,
+    code_version: &str,
+) -> Result<(), ServiceError> {
+    let changed = |what: String| Err(changed(spec, what)?);
     if spec.code_version != code_version {
         let (then, now) = (&spec.code_version, code_version);
         return changed(format!("the version of llmopt (then {then}, now {now})"));
@@ -109,8 +123,14 @@ pub fn check_unchanged(spec: &JobSpec, code_version: &str) -> Result<(), Service
             return changed(format!("dataset `{}`", file.path.display()));
         }
     }
-    if !spec.base.path.is_dir() || ModelFolder::open(&spec.base.path)?.digest()? != spec.base.digest
-    {
+    let is_same = match base {
+        Some(digest) => *digest == spec.base.digest,
+        None => {
+            let path = &spec.base.path;
+            path.is_dir() && ModelFolder::open(path)?.digest()? == spec.base.digest
+        }
+    };
+    if !is_same {
         return changed(format!("base model `{}`", spec.base.path.display()));
     }
     Ok(())
@@ -138,14 +158,14 @@ pub(crate) fn check_rows(
     Ok(report)
 }
 
-fn limits(config: &TrainingConfig, folder: &ModelFolder) -> TokenLimits {
-    let context = folder.config().n_positions;
+fn limits(config: &TrainingConfig, base: &Gpt2Config) -> TokenLimits {
+    let context = base.n_positions;
     TokenLimits {
         max_length: config
             .max_length
             .map_or(context, |length| context.min(length as usize)),
         overlong: config.overlong,
-        vocabulary: folder.config().vocab_size,
+        vocabulary: base.vocab_size,
     }
 }
 

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::{
     Datasets, Jobs, ModelHub, Models, NumberedEvent, ServiceError, TrainingRequest,
-    blocking::blocking, check_unchanged, clock::now_ms, job_log::JobLog, jobs::identity,
+    blocking::blocking, clock::now_ms, job_inputs::check_stored, job_log::JobLog, jobs::identity,
     prepare_training,
 };
 
@@ -114,9 +114,9 @@ impl TrainingJobs {
     /// # Errors
     /// As [`prepare_training`], or [`ServiceError::UnknownDataset`].
     pub async fn submit(&self, request: JobRequest) -> Result<Submitted, ServiceError> {
-        let base = Models::new(&*self.stores.folders, &self.place.data_dir)
-            .resolve_name(&request.base_model, &*self.hub)
-            .await?;
+        let models = Models::new(&*self.stores.folders);
+        let base = models.resolve_name(&request.base_model, &*self.hub).await?;
+        let base_digest = Some(models.digest(&base).await?);
         let dataset = self.datasets.path(&request.dataset).await?;
         let evaluation = match &request.evaluation {
             Some(id) => Some(self.datasets.path(id).await?),
@@ -124,6 +124,7 @@ impl TrainingJobs {
         };
         let training = TrainingRequest {
             base,
+            base_digest,
             dataset,
             evaluation,
             name: request.name,
@@ -148,7 +149,7 @@ impl TrainingJobs {
     async fn resubmit(&self, job: TrainingJob) -> Result<Submitted, ServiceError> {
         let before = self.get(&job.id).await?.state;
         let digest = identity(&job.spec)?;
-        let models = Models::new(&*self.stores.folders, &self.place.data_dir);
+        let models = Models::new(&*self.stores.folders);
         let published = models.published_by(&job.spec.model, &digest).await?;
         let is_gone = published.is_none();
         let change =
@@ -172,6 +173,7 @@ impl TrainingJobs {
         // The record is the job; a log or a message that is missing is made up for.
         self.log.state(&job.id, event).await?;
         self.stores.queue.send(&job.id).await?;
+        note_announced(&*self.stores.records, &job.id).await?;
         Ok(Submitted { job, created: true })
     }
 
@@ -264,8 +266,7 @@ impl TrainingJobs {
         if let Err(refusal) = job.resumed(None, None, now_ms()) {
             return Err(refused(&job, &refusal));
         }
-        let (spec, version) = (job.spec.clone(), self.place.code_version.clone());
-        blocking("check a job", move || check_unchanged(&spec, &version)).await?;
+        check_stored(&job, &*self.stores.folders, &self.place.code_version).await?;
         let available = self.files().checkpoints(&identity(&job.spec)?).await?;
         if let Some(step) = checkpoint.filter(|step| !available.contains(step)) {
             return Err(ServiceError::NoCheckpoint { step, available });
@@ -310,6 +311,22 @@ pub(crate) async fn stored(
         StorageError::NoRecord { .. } => ServiceError::UnknownTrainingJob(id.to_owned()),
         error => error.into(),
     })
+}
+
+/// Notes that a message tells of the job. Where the note is lost, a sweep sends another.
+pub(crate) async fn note_announced(
+    records: &dyn RecordStore<TrainingJob>,
+    id: &str,
+) -> Result<(), ServiceError> {
+    loop {
+        let known = stored(records, id).await?;
+        let noted = known.record.announced();
+        match records.replace(known.revision, &noted).await {
+            Ok(_) => return Ok(()),
+            Err(StorageError::Conflict { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
 }
 
 /// Returns the jobs that are queued or running.

@@ -104,6 +104,20 @@ impl MessageQueue for SqliteMessageQueue {
         self.database.write("acknowledge", &self.name, work).await
     }
 
+    async fn bury(&self, delivery: &Delivery) -> Result<(), StorageError> {
+        let (queue, receipt) = (self.name.clone(), delivery.receipt.clone());
+        let work = move |transaction: &Transaction<'_>| {
+            let (id, receives) = parts(&receipt);
+            transaction.execute(
+                "UPDATE messages SET dead = 1
+                 WHERE id = ?1 AND receives = ?2 AND queue = ?3 AND dead = 0",
+                params![id, receives, queue],
+            )?;
+            Ok(())
+        };
+        self.database.write("bury in", &self.name, work).await
+    }
+
     async fn dead_letters(&self, limit: u32) -> Result<Vec<String>, StorageError> {
         let queue = self.name.clone();
         let work = move |transaction: &Transaction<'_>| {

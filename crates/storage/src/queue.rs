@@ -52,6 +52,14 @@ pub trait MessageQueue: Send + Sync {
     /// [`StorageError::Unavailable`], [`StorageError::NoSpace`], [`StorageError::Internal`].
     async fn acknowledge(&self, receipt: &Receipt) -> Result<(), StorageError>;
 
+    /// Moves a received message to the dead letters: nobody can do what it asks for.
+    ///
+    /// Does nothing where it is gone, or was received again since.
+    ///
+    /// # Errors
+    /// [`StorageError::Unavailable`], [`StorageError::NoSpace`], [`StorageError::Internal`].
+    async fn bury(&self, delivery: &Delivery) -> Result<(), StorageError>;
+
     /// Returns dead letters, the oldest first, at most `limit` of them.
     ///
     /// # Errors

@@ -29,6 +29,11 @@ pub fn router(datasets: Datasets) -> Router {
             get(get_dataset).delete(delete_dataset),
         )
         .route("/datasets/{dataset_id}/report", get(get_report))
+        .route("/datasets/uploads", post(upload::create_upload))
+        .route(
+            "/datasets/uploads/{upload_id}/complete",
+            post(upload::complete_upload),
+        )
         .with_state(datasets)
 }
 

@@ -1,15 +1,15 @@
 use axum::{
     Json,
     body::{Body, Bytes},
-    extract::{FromRequest, Multipart, Request, State, multipart::Field},
+    extract::{FromRequest, Multipart, Path, Request, State, multipart::Field},
     http::{HeaderMap, StatusCode, header},
 };
 use futures::{Stream, StreamExt, TryStreamExt};
-use llmopt_http::{Code, Parameters, Problem, Validation};
-use llmopt_service::{DatasetUpload, Datasets};
+use llmopt_http::{Code, JsonBody, Parameters, Problem, Validation};
+use llmopt_service::{DatasetUpload, Datasets, Uploaded};
 use serde::Deserialize;
 
-use crate::view::DatasetView;
+use crate::view::{DatasetView, UploadView};
 
 /// The largest file that is taken, in bytes.
 const LARGEST: u64 = 4 << 30;
@@ -39,13 +39,41 @@ pub(crate) async fn create_dataset(
         let body = request.into_body();
         of_body(&datasets, &name, body).await?
     };
-    let uploaded = datasets.finish(upload).await?;
+    Ok(shown(datasets.finish(upload).await?))
+}
+
+/// Opens a place to send a file to past this process.
+pub(crate) async fn create_upload(
+    State(datasets): State<Datasets>,
+) -> Result<(StatusCode, Json<UploadView>), Problem> {
+    let target = datasets.begin_upload().await?;
+    Ok((StatusCode::CREATED, Json(target.into())))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CompleteRequest {
+    /// What the file is called; its extension tells the format.
+    name: String,
+}
+
+/// Takes in the file that was sent there, as [`create_dataset`] takes one in a request.
+pub(crate) async fn complete_upload(
+    State(datasets): State<Datasets>,
+    Path(id): Path<String>,
+    JsonBody(request): JsonBody<CompleteRequest>,
+) -> Result<(StatusCode, Json<DatasetView>), Problem> {
+    check_name(&request.name)?;
+    Ok(shown(datasets.complete_upload(&id, &request.name).await?))
+}
+
+fn shown(uploaded: Uploaded) -> (StatusCode, Json<DatasetView>) {
     let status = if uploaded.created {
         StatusCode::CREATED
     } else {
         StatusCode::OK
     };
-    Ok((status, Json(uploaded.dataset.into())))
+    (status, Json(uploaded.dataset.into()))
 }
 
 async fn of_body(datasets: &Datasets, name: &str, body: Body) -> Result<DatasetUpload, Problem> {

@@ -1,5 +1,8 @@
+use std::time::UNIX_EPOCH;
+
 use llmopt_domain::UploadedDataset;
 use llmopt_http::timestamp;
+use llmopt_storage::UploadTarget;
 use serde::Serialize;
 
 /// A dataset as it is shown.
@@ -31,6 +34,29 @@ impl From<UploadedDataset> for DatasetView {
             errors: dataset.errors,
             warnings: dataset.warnings,
             created_at: timestamp(dataset.created_ms),
+        }
+    }
+}
+
+/// A place to send a file to, as it is shown.
+#[derive(Debug, Serialize)]
+pub(crate) struct UploadView {
+    upload_id: String,
+    /// How to send the file.
+    method: &'static str,
+    url: String,
+    expires: String,
+}
+
+impl From<UploadTarget> for UploadView {
+    fn from(target: UploadTarget) -> Self {
+        let since = target.expires.duration_since(UNIX_EPOCH);
+        let expires_ms = since.map_or(0, |since| since.as_millis() as u64);
+        Self {
+            upload_id: target.id,
+            method: "PUT",
+            url: target.url,
+            expires: timestamp(expires_ms),
         }
     }
 }

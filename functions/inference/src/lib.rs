@@ -1,56 +1,84 @@
-//! `/inference`: a text generator, for the processes that have none of their own.
+//! The function that holds models in memory, for the processes that have none: it is invoked, and has no
+//! route.
 //!
-//! Knows the port's form on the wire: the request as JSON, the events as one JSON object a line. Does
-//! not know who asks, nor what a model is called.
+//! Knows the form of the text generator's port on the wire: the request as JSON, the answer as one JSON
+//! object a line. Does not know who asks, nor what a model is called.
 
-use std::{convert::Infallible, sync::Arc};
+use std::sync::Arc;
 
-use axum::{
-    Router,
-    body::{Body, Bytes},
-    extract::State,
-    response::{IntoResponse, Response},
-    routing::post,
-};
-use futures::stream;
-use llmopt_http::{JsonBody, Problem};
+use axum::body::Bytes;
+use futures::{Stream, StreamExt, future, stream};
 use llmopt_service::{
-    GenerationError, GenerationEvent, GenerationRequest, GenerationStream, ServiceError,
-    TextGenerator,
+    GenerationError, GenerationEvent, GenerationLine, GenerationRequest, GenerationStream,
+    ModelFiles, RemoteFailure, TextGenerator,
 };
-use serde_json::{Value, json};
+use serde_json::Value;
 
-/// Returns the route over `generator`.
-pub fn router(generator: Arc<dyn TextGenerator>) -> Router {
-    Router::new()
-        .route("/inference", post(create_inference))
-        .with_state(generator)
-}
-
-/// Generates, and sends each event as it comes; an error after the first is the last line.
-async fn create_inference(
-    State(generator): State<Arc<dyn TextGenerator>>,
-    JsonBody(request): JsonBody<GenerationRequest>,
-) -> Result<Response, Problem> {
-    let stream = generator.generate(request).await;
-    let stream = stream.map_err(ServiceError::from)?;
-    let lines = stream::unfold(stream, |mut stream: GenerationStream| async {
-        let event = stream.recv().await?;
-        Some((Ok::<_, Infallible>(line(event)), stream))
-    });
-    let content_type = [("content-type", "application/x-ndjson")];
-    Ok((content_type, Body::from_stream(lines)).into_response())
-}
-
-fn line(event: Result<GenerationEvent, GenerationError>) -> Bytes {
-    let value = match event {
-        Ok(event) => serde_json::to_value(event).unwrap_or(Value::Null),
-        Err(error) => {
-            let problem = Problem::from(ServiceError::from(error)).to_json(None);
-            json!({ "event": "error", "problem": problem })
-        }
+/// Answers a request, which came as JSON, line by line; a line that tells of a failure is the last.
+pub async fn answer(
+    generator: Arc<dyn TextGenerator>,
+    request: Value,
+) -> impl Stream<Item = Bytes> + Send + 'static {
+    let begun = match parse(request) {
+        Ok(request) => generator
+            .generate(request)
+            .await
+            .map_err(|error| failure(&error)),
+        Err(failure) => Err(failure),
     };
-    Bytes::from(format!("{value}\n"))
+    match begun {
+        Err(failure) => stream::once(future::ready(GenerationLine::Failure(failure))).left_stream(),
+        Ok(answer) => stream::unfold(answer, |mut answer: GenerationStream| async {
+            let event = answer.recv().await?;
+            Some((line(event), answer))
+        })
+        .right_stream(),
+    }
+    .map(|line| render(&line))
+}
+
+fn parse(request: Value) -> Result<GenerationRequest, RemoteFailure> {
+    let input = |message: String| RemoteFailure {
+        kind: llmopt_service::FailureKind::Input,
+        message,
+    };
+    let request: GenerationRequest = serde_json::from_value(request)
+        .map_err(|error| input(format!("this is no request for an answer: {error}")))?;
+    let model = &request.model;
+    let files = [
+        Some(&model.weights),
+        model.adapter.as_ref(),
+        Some(&model.tokenizer),
+    ];
+    for file in files.into_iter().flatten() {
+        if let ModelFiles::Folder(path) = file {
+            // Who invokes a function may name what is published, and nothing else of its machine.
+            let path = path.display();
+            return Err(input(format!(
+                "expected models that are published, found the folder `{path}`"
+            )));
+        }
+    }
+    Ok(request)
+}
+
+fn line(event: Result<GenerationEvent, GenerationError>) -> GenerationLine {
+    match event {
+        Ok(event) => GenerationLine::Event(event),
+        Err(error) => GenerationLine::Failure(failure(&error)),
+    }
+}
+
+fn failure(error: &GenerationError) -> RemoteFailure {
+    let failure = RemoteFailure::from(error);
+    tracing::warn!(message = failure.message, "an answer failed");
+    failure
+}
+
+fn render(line: &GenerationLine) -> Bytes {
+    let mut json = serde_json::to_vec(line).unwrap_or_default();
+    json.push(b'\n');
+    json.into()
 }
 
 #[cfg(test)]

@@ -1,12 +1,7 @@
 use async_trait::async_trait;
-use axum::{
-    body::to_bytes,
-    http::{Request, StatusCode},
-};
 use llmopt_domain::{Message, Role};
-use llmopt_service::{CacheStatus, FinishReason, Sampling, ServedModel};
+use llmopt_service::{CacheStatus, FailureKind, FinishReason, Sampling, ServedModel};
 use tokio::sync::mpsc;
-use tower::ServiceExt;
 
 use super::*;
 
@@ -43,8 +38,8 @@ impl TextGenerator for Echo {
         Ok(stream)
     }
 
-    fn cache(&self) -> CacheStatus {
-        CacheStatus::default()
+    fn cache(&self) -> Option<CacheStatus> {
+        None
     }
 }
 
@@ -58,66 +53,79 @@ fn finished() -> GenerationEvent {
     }
 }
 
-async fn ask(text: &str) -> (StatusCode, Vec<Value>) {
-    let request = GenerationRequest {
+fn request(content: &str) -> GenerationRequest {
+    let key = llmopt_domain::ObjectKey::base("tiny", "imported");
+    GenerationRequest {
         model: ServedModel {
-            key: "m".to_owned(),
-            weights: "/models/m".into(),
+            key: "base:tiny".to_owned(),
+            weights: ModelFiles::Published(key.clone()),
             weights_digest: None,
             adapter: None,
-            tokenizer: "/models/m".into(),
+            tokenizer: ModelFiles::Published(key),
         },
         messages: vec![Message {
             role: Role::User,
-            content: text.to_owned(),
+            content: content.to_owned(),
         }],
         sampling: Sampling {
-            max_tokens: 2,
+            max_tokens: 8,
             temperature: 0.0,
             top_p: 1.0,
             stop: Vec::new(),
-            seed: 1,
+            seed: 0,
         },
-    };
-    let request = Request::post("/inference")
-        .header("content-type", "application/json")
-        .body(Body::from(serde_json::to_vec(&request).unwrap()))
-        .unwrap();
-    let response = router(Arc::new(Echo)).oneshot(request).await.unwrap();
-    let status = response.status();
-    let body = to_bytes(response.into_body(), 1 << 20).await.unwrap();
-    let lines = std::str::from_utf8(&body).unwrap().lines();
-    let lines = lines.map(|line| serde_json::from_str(line).unwrap());
-    (status, lines.collect())
+    }
+}
+
+async fn lines(request: Value) -> Vec<GenerationLine> {
+    let answer = answer(Arc::new(Echo), request).await;
+    let parts: Vec<Bytes> = answer.collect().await;
+    parts
+        .iter()
+        .map(|part| serde_json::from_slice(part.strip_suffix(b"\n").unwrap()).unwrap())
+        .collect()
+}
+
+fn json(request: &GenerationRequest) -> Value {
+    serde_json::to_value(request).unwrap()
 }
 
 #[tokio::test]
-async fn events_come_one_a_line_and_are_read_as_they_were() {
-    let (status, lines) = ask("Grüße\n").await;
-    assert_eq!(status, StatusCode::OK);
-    let read = |line: &Value| serde_json::from_value::<GenerationEvent>(line.clone()).unwrap();
-    let text = "Grüße\n".to_owned();
-    assert_eq!(read(&lines[0]), GenerationEvent::Text { text });
-    assert_eq!(read(&lines[1]), finished());
-    assert_eq!(lines.len(), 2);
-}
-
-#[tokio::test]
-async fn an_answer_that_breaks_off_ends_with_the_problem() {
-    let (status, lines) = ask("break off").await;
-    assert_eq!(status, StatusCode::OK);
-    assert_eq!(lines[1]["event"], "error");
-    assert_eq!(lines[1]["problem"]["code"], "internal");
-    let said = lines[1].to_string();
-    assert!(
-        !said.contains("fire"),
-        "what failed inside is not for callers: {said}"
+async fn an_answer_is_a_line_for_each_event() {
+    let text = "Hi".to_owned();
+    assert_eq!(
+        lines(json(&request("Hi"))).await,
+        [
+            GenerationLine::Event(GenerationEvent::Text { text }),
+            GenerationLine::Event(finished())
+        ]
     );
 }
 
 #[tokio::test]
-async fn what_is_wrong_before_the_first_token_is_a_problem() {
-    let (status, lines) = ask("too long").await;
-    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
-    assert_eq!(lines[0]["code"], "validation_failed");
+async fn what_fails_is_the_last_line_and_says_whose_fault_it_is() {
+    for (content, kind, count) in [
+        ("too long", FailureKind::Input, 1),
+        ("break off", FailureKind::Internal, 2),
+    ] {
+        let lines = lines(json(&request(content))).await;
+        assert_eq!(lines.len(), count, "{lines:?}");
+        let Some(GenerationLine::Failure(failure)) = lines.last() else {
+            panic!("no failure: {lines:?}");
+        };
+        assert_eq!(failure.kind, kind);
+    }
+}
+
+#[tokio::test]
+async fn folders_of_the_machine_and_foreign_json_are_refused() {
+    let mut folder = request("Hi");
+    folder.model.weights = ModelFiles::Folder("/etc".into());
+    for request in [json(&folder), serde_json::json!({"model": "/etc"})] {
+        let lines = lines(request).await;
+        assert!(
+            matches!(lines.as_slice(), [GenerationLine::Failure(failure)] if failure.kind == FailureKind::Input),
+            "{lines:?}"
+        );
+    }
 }

@@ -1,4 +1,8 @@
-use std::{collections::VecDeque, convert::Infallible, time::Duration};
+use std::{
+    collections::VecDeque,
+    convert::Infallible,
+    time::{Duration, Instant},
+};
 
 use axum::{
     Json,
@@ -18,8 +22,6 @@ use serde_json::{Map, Value};
 
 use crate::TrainingState;
 
-/// How often a live stream looks for more.
-const POLL: Duration = Duration::from_millis(200);
 const DEFAULT_LIMIT: u32 = 100;
 const MAX_LIMIT: u32 = 1_000;
 
@@ -49,7 +51,7 @@ struct EventsView {
 }
 
 /// Lists a job's events, or, where `text/event-stream` is accepted, sends them as they happen until
-/// the job has ended. A stream that broke goes on after its `Last-Event-ID`.
+/// the job has ended, or for as long as the process may stream. A stream that ended early goes on after its `Last-Event-ID`.
 pub(crate) async fn list_events(
     State(state): State<TrainingState>,
     Path(id): Path<String>,
@@ -62,7 +64,7 @@ pub(crate) async fn list_events(
     if accepts_stream(&headers) {
         // An unknown job is a problem, not a stream.
         state.jobs.get(&id).await?;
-        let events = live(state.jobs, id, after);
+        let events = live(&state, id, after);
         return Ok(Sse::new(events)
             .keep_alive(KeepAlive::default())
             .into_response());
@@ -85,20 +87,28 @@ struct Live {
     id: String,
     after: u64,
     waiting: VecDeque<NumberedEvent>,
+    poll: Duration,
+    /// When the stream ends though the job has not.
+    until: Option<Instant>,
     /// Whether the job was over when it was last looked at.
     over: bool,
     ended: bool,
 }
 
 fn live(
-    jobs: TrainingJobs,
+    state: &TrainingState,
     id: String,
     after: u64,
-) -> impl Stream<Item = Result<Event, Infallible>> {
+) -> impl Stream<Item = Result<Event, Infallible>> + use<> {
     let live = Live {
-        jobs,
+        jobs: state.jobs.clone(),
         id,
         after,
+        poll: state.streams.poll,
+        until: state
+            .streams
+            .longest
+            .map(|longest| Instant::now() + longest),
         waiting: VecDeque::new(),
         over: false,
         ended: false,
@@ -124,7 +134,10 @@ impl Live {
                     if self.over && was_over {
                         return None;
                     }
-                    tokio::time::sleep(POLL).await;
+                    if self.until.is_some_and(|until| until <= Instant::now()) {
+                        return None;
+                    }
+                    tokio::time::sleep(self.poll).await;
                 }
                 Ok(events) => self.waiting.extend(events),
                 Err(error) => {

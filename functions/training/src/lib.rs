@@ -6,6 +6,8 @@ mod events;
 mod submit;
 mod view;
 
+use std::time::Duration;
+
 use axum::{
     Json, Router,
     extract::{Path, State},
@@ -25,6 +27,17 @@ pub struct TrainingState {
     pub jobs: TrainingJobs,
     /// Threads that a job computes with where it does not say how many.
     pub threads: u32,
+    /// How events are sent as they happen.
+    pub streams: LiveStreams,
+}
+
+/// How events are sent as they happen.
+#[derive(Clone, Copy, Debug)]
+pub struct LiveStreams {
+    /// How often is looked for more.
+    pub poll: Duration,
+    /// When a stream ends though the job has not; whoever follows it asks again. `None` is never.
+    pub longest: Option<Duration>,
 }
 
 /// Returns the routes over `state`.

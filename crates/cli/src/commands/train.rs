@@ -96,6 +96,7 @@ async fn new_run(
     let config = arguments.config.resolve(context.settings.threads)?;
     let prepared = prepare_training(TrainingRequest {
         base: context.resolve(store, base_model).await?,
+        base_digest: None,
         dataset,
         evaluation: arguments.eval_dataset.clone(),
         name,
@@ -158,7 +159,7 @@ async fn resumed_run(
     }
     let asked = arguments.resume.as_ref().and_then(Option::as_deref);
     let Job { id, spec, .. } = context.jobs(store).find_unfinished(asked).await?;
-    check_unchanged(&spec, &code_version())?;
+    check_unchanged(&spec, None, &code_version())?;
     note(format!(
         "going on with job {}, model `{}`",
         id.short(),

@@ -1,4 +1,4 @@
-use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf, sync::Arc};
+use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf, sync::Arc, time::Duration};
 
 use axum::Router;
 use llmopt_config::ModelWeights;
@@ -7,13 +7,14 @@ use llmopt_generate_function::GenerateState;
 use llmopt_http::platform;
 use llmopt_inference::{EngineOptions, LlamaEngine, WeightType};
 use llmopt_service::{
-    Datasets, Generation, Health, JobStores, ModelCatalog, Place, ServiceError, TrainingJobs,
+    Datasets, Generation, Health, JobStores, ModelCatalog, Place, ServiceError, StoredGenerator,
+    TextGenerator, TrainingJobs,
 };
 use llmopt_storage::{FolderStore, RecordStore, StorageError};
 use llmopt_storage_embedded::{
     Database, FileFolderStore, SqliteEventLog, SqliteMessageQueue, SqliteRecordStore,
 };
-use llmopt_training_function::TrainingState;
+use llmopt_training_function::{LiveStreams, TrainingState};
 
 use super::guard::guard;
 use crate::{context::Context, failure::Failure, hub::Hub};
@@ -45,23 +46,28 @@ impl Platform {
         );
         let engine = LlamaEngine::new(&engine_options(context));
         let engine = Arc::new(engine.map_err(|error| Failure::failed_from(&error))?);
+        let folders = || Arc::clone(&stores.folders);
+        let generator: Arc<dyn TextGenerator> = Arc::new(StoredGenerator::new(folders(), engine));
         let place = Place {
             data_dir: data_dir.clone(),
             code_version: VERSION.to_owned(),
         };
         let hub = Hub::new(&context.settings, data_dir.join("hub"));
-        let folders = || Arc::clone(&stores.folders);
         Ok(Self {
-            catalog: ModelCatalog::new(folders(), Arc::clone(&stores.records), data_dir.clone()),
+            catalog: ModelCatalog::new(folders(), Arc::clone(&stores.records)),
             jobs: TrainingState {
                 jobs: TrainingJobs::new(stores.clone(), datasets.clone(), Arc::new(hub), place),
                 threads: context.settings.threads,
+                streams: LiveStreams {
+                    poll: Duration::from_millis(200),
+                    longest: None,
+                },
             },
             generate: GenerateState {
-                generation: Generation::new(folders(), data_dir.clone(), engine.clone()),
+                generation: Generation::new(folders(), data_dir, Arc::clone(&generator)),
                 timeout: context.settings.model_timeout,
             },
-            health: Health::new(stores.clone(), engine, data_dir, VERSION),
+            health: Health::new(stores.clone(), Some(generator), VERSION),
             datasets,
             stores,
         })

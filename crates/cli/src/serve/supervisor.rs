@@ -100,7 +100,7 @@ impl Supervisor {
     fn start(&self, job: &str, worker: &str) -> std::io::Result<Child> {
         tracing::info!(job, worker, "starting a trainer");
         Command::new(&self.program)
-            .args(["work", "--job", job, "--worker", worker])
+            .args(["run", "--job", job, "--worker", worker])
             .env(llmopt_config::variables::DATA_DIR.name, &self.data_dir)
             .env(
                 llmopt_config::variables::JOB_LEASE_SECONDS.name,

@@ -1,6 +1,7 @@
 //! What is answered.
 
 use std::fs;
+use std::path::PathBuf;
 
 use llmopt_inference::{LlamaEngine, WeightType};
 use llmopt_service::{FinishReason, GenerationError, Sampling, ServedModel};
@@ -37,7 +38,7 @@ fn fixtures() -> Greedy {
     serde_json::from_str(&fs::read_to_string(fixture("greedy.json")).unwrap()).unwrap()
 }
 
-async fn check(engine: &LlamaEngine, model: &ServedModel, greedy: &Greedy, rows: &[Row]) {
+async fn check(engine: &LlamaEngine, model: &ServedModel<PathBuf>, greedy: &Greedy, rows: &[Row]) {
     let encoder = Encoder::open(&model.tokenizer, None).unwrap();
     assert_eq!(rows.len(), 20);
     for row in rows {

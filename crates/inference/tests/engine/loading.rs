@@ -1,5 +1,6 @@
 //! How models come into memory and leave it.
 
+use std::path::PathBuf;
 use std::{fs, sync::Arc};
 
 use llmopt_artifact::ModelFolder;
@@ -11,7 +12,7 @@ use tokio::time::{Duration, sleep, timeout};
 
 use crate::workplace::{LONG, Workplace, ask, fixture, greedy, request, tiny};
 
-async fn problem(engine: &LlamaEngine, model: &ServedModel) -> String {
+async fn problem(engine: &LlamaEngine, model: &ServedModel<PathBuf>) -> String {
     let error = ask(engine, request(model, "Hello", greedy(1)))
         .await
         .unwrap_err();
@@ -30,7 +31,7 @@ async fn a_hundred_first_requests_load_a_model_once() {
     for answer in requests.collect::<Vec<_>>() {
         assert!(!answer.await.unwrap().unwrap().cached);
     }
-    let status = engine.cache();
+    let status = engine.cache().unwrap();
     assert_eq!((status.models, status.hits, status.misses), (1, 0, 100));
     assert_eq!(
         (workplace.converted_files().len(), workplace.mapped_files()),
@@ -66,7 +67,7 @@ async fn adapters_on_the_same_base_share_its_weights() {
     let base = ask(&engine, request(&tiny(None), "Hello", greedy(8)))
         .await
         .unwrap();
-    let one = engine.cache().size_bytes;
+    let one = engine.cache().unwrap().size_bytes;
     let first = ask(&engine, request(&adapted, "Hello", greedy(8)))
         .await
         .unwrap();
@@ -75,7 +76,7 @@ async fn adapters_on_the_same_base_share_its_weights() {
         .unwrap();
     assert_eq!(first.text(), second.text());
     assert_ne!(first.text(), base.text());
-    let status = engine.cache();
+    let status = engine.cache().unwrap();
     assert_eq!((status.models, workplace.mapped_files()), (3, 1));
     let weights = fs::metadata(workplace.converted().join(&workplace.converted_files()[1]));
     let weights = weights.unwrap().len();
@@ -173,7 +174,7 @@ async fn a_model_that_could_not_be_loaded_is_tried_again() {
     ask(&engine, request(&model, "Hello", greedy(1)))
         .await
         .unwrap();
-    assert_eq!(engine.cache().misses, 2);
+    assert_eq!(engine.cache().unwrap().misses, 2);
 }
 
 #[tokio::test]
@@ -184,7 +185,7 @@ async fn models_are_bounded_by_bytes_too() {
     ask(&unbounded, request(&models[0], "Hello", greedy(1)))
         .await
         .unwrap();
-    let one = unbounded.cache().size_bytes;
+    let one = unbounded.cache().unwrap().size_bytes;
     drop(unbounded);
 
     let bounded = |bytes| {
@@ -201,7 +202,10 @@ async fn models_are_bounded_by_bytes_too() {
             .unwrap();
     }
     assert_eq!(
-        (engine.cache().models, engine.cache().size_bytes),
+        (
+            engine.cache().unwrap().models,
+            engine.cache().unwrap().size_bytes
+        ),
         (2, 2 * one)
     );
     let error = ask(&bounded(one - 1), request(&models[0], "Hello", greedy(1)))
@@ -232,7 +236,7 @@ async fn a_model_that_is_forgotten_leaves_memory() {
     engine.forget("a");
     engine.forget("unknown");
     let gone = async {
-        while engine.cache().models > 0 || workplace.mapped_files() > 0 {
+        while engine.cache().unwrap().models > 0 || workplace.mapped_files() > 0 {
             sleep(Duration::from_millis(2)).await;
         }
     };
@@ -242,7 +246,7 @@ async fn a_model_that_is_forgotten_leaves_memory() {
         misses: 1,
         ..CacheStatus::default()
     };
-    assert_eq!(engine.cache(), expected_status);
+    assert_eq!(engine.cache().unwrap(), expected_status);
     let again = ask(&engine, request(&model, "Hello", greedy(8)))
         .await
         .unwrap();

@@ -1,5 +1,6 @@
 //! Many who ask at once, more models than there is room for.
 
+use std::path::PathBuf;
 use std::{
     collections::HashSet,
     sync::{
@@ -33,7 +34,7 @@ fn fifty_threads_get_right_answers_for_a_minute() {
 
 /// A question with its answer, from an engine that did nothing else.
 struct Known {
-    request: GenerationRequest,
+    request: GenerationRequest<PathBuf>,
     text: String,
     completion_tokens: u32,
 }
@@ -127,7 +128,7 @@ async fn visit(engine: &Arc<LlamaEngine>, question: &Known, leaves: bool, counts
 /// Looks again and again at what is in memory.
 fn watch(workplace: &Workplace, engine: &LlamaEngine, over: &AtomicBool, counts: &Counts) {
     while !over.load(Ordering::Relaxed) {
-        let models = engine.cache().models;
+        let models = engine.cache().unwrap().models;
         assert!(models <= ROOM, "{models} models in memory");
         let mapped = workplace.mapped_files();
         assert!(mapped <= ROOM as usize, "{mapped} models mapped");
@@ -137,7 +138,7 @@ fn watch(workplace: &Workplace, engine: &LlamaEngine, over: &AtomicBool, counts:
 }
 
 fn report(engine: &LlamaEngine, counts: &Counts, length: Duration) {
-    let status = engine.cache();
+    let status = engine.cache().unwrap();
     let [answers, dropped, looks] = [&counts.answers, &counts.dropped, &counts.looks]
         .map(|count| count.load(Ordering::Relaxed));
     println!(

@@ -35,7 +35,7 @@ pub(crate) fn fixture(name: &str) -> PathBuf {
 }
 
 /// The tiny model of the fixtures, with its adapter if asked for.
-pub(crate) fn tiny(adapter: Option<PathBuf>) -> ServedModel {
+pub(crate) fn tiny(adapter: Option<PathBuf>) -> ServedModel<PathBuf> {
     ServedModel {
         key: if adapter.is_some() {
             "tiny-lora"
@@ -82,7 +82,7 @@ impl Workplace {
     }
 
     /// Makes a model with random weights that `seed` fixes.
-    pub(crate) fn random_model(&self, name: &str, seed: u64) -> ServedModel {
+    pub(crate) fn random_model(&self, name: &str, seed: u64) -> ServedModel<PathBuf> {
         let small = Gpt2Config {
             n_positions: 96,
             n_embd: 32,
@@ -93,7 +93,7 @@ impl Workplace {
     }
 
     /// Makes a model that takes seconds to read a long prompt.
-    pub(crate) fn large_model(&self, name: &str) -> ServedModel {
+    pub(crate) fn large_model(&self, name: &str) -> ServedModel<PathBuf> {
         let large = Gpt2Config {
             n_positions: 1024,
             n_embd: 512,
@@ -103,7 +103,7 @@ impl Workplace {
         self.model_of(name, &large, 1)
     }
 
-    fn model_of(&self, name: &str, config: &Gpt2Config, seed: u64) -> ServedModel {
+    fn model_of(&self, name: &str, config: &Gpt2Config, seed: u64) -> ServedModel<PathBuf> {
         let folder = self.path(name);
         init_gpt2(&folder, config, seed).unwrap();
         enlarge(&folder.join("model.safetensors"));
@@ -190,7 +190,11 @@ pub(crate) fn drawn(max_tokens: u32, seed: u64) -> Sampling {
     }
 }
 
-pub(crate) fn request(model: &ServedModel, content: &str, sampling: Sampling) -> GenerationRequest {
+pub(crate) fn request(
+    model: &ServedModel<PathBuf>,
+    content: &str,
+    sampling: Sampling,
+) -> GenerationRequest<PathBuf> {
     let content = content.to_owned();
     GenerationRequest {
         model: model.clone(),
@@ -251,7 +255,7 @@ impl Answer {
 /// Asks and reads the answer to its end.
 pub(crate) async fn ask(
     engine: &LlamaEngine,
-    request: GenerationRequest,
+    request: GenerationRequest<PathBuf>,
 ) -> Result<Answer, GenerationError> {
     let stream = timeout(LONG, engine.generate(request))
         .await

@@ -34,7 +34,7 @@ impl ModelHub for NoHub {
 }
 
 struct Place {
-    folder: tempfile::TempDir,
+    _folder: tempfile::TempDir,
     store: FileFolderStore,
 }
 
@@ -46,7 +46,7 @@ impl Place {
     }
 
     fn models(&self) -> Models<'_> {
-        Models::new(&self.store, self.folder.path())
+        Models::new(&self.store)
     }
 
     /// Publishes a version whose job has `seed`.
@@ -195,7 +195,7 @@ async fn a_job_is_found_again_by_what_it_published() {
 async fn what_was_read_before_is_not_taken_for_what_was_published_since() {
     let place = Place::new();
     let memory = ModelMemory::default();
-    let models = || Models::remembering(&place.store, place.folder.path(), memory.clone());
+    let models = || Models::remembering(&place.store, memory.clone());
     let first = place.publish("ft:gpt2:orders", 1, 1).await;
     for _ in 0..2 {
         assert_eq!(models().show("orders").await.unwrap().job, first);

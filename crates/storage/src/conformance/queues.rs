@@ -32,6 +32,7 @@ macro_rules! message_queue_conformance {
             each_of_a_hundred_messages_has_one_receiver
             exactly_one_of_a_hundred_concurrent_receives_gets_the_message
             a_message_that_is_never_acknowledged_becomes_a_dead_letter
+            a_message_that_is_buried_is_a_dead_letter_at_once
             a_restart_keeps_every_message
         );
     };
@@ -189,6 +190,18 @@ pub async fn a_message_that_is_never_acknowledged_becomes_a_dead_letter(subject:
     assert_eq!(receive(&queue, LONG).await, None);
     assert_eq!(queue.dead_letters(9).await.expect("read"), ["poison"]);
     assert_eq!(queue.dead_letters(0).await.expect("read"), [""; 0]);
+}
+
+/// What nobody can do is out of the way.
+pub async fn a_message_that_is_buried_is_a_dead_letter_at_once(subject: QueueSubject) {
+    let root = root();
+    let queue = (subject.open)(root.path(), FIVE);
+    queue.send("poison").await.expect("sent");
+    let delivery = receive(&queue, subject.shortest).await.expect("visible");
+    queue.bury(&delivery).await.expect("it is still ours");
+    sleep(subject.shortest * 2).await;
+    assert_eq!(receive(&queue, LONG).await, None);
+    assert_eq!(queue.dead_letters(9).await.expect("read"), ["poison"]);
 }
 
 /// What was acknowledged to the sender is there after a restart, and what is hidden stays so.

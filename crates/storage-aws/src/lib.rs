@@ -1,0 +1,47 @@
+//! The storage ports on AWS: folders and uploads in S3, records, logs and allowances in DynamoDB,
+//! messages in SQS.
+//!
+//! Knows how each port's contract is kept by conditional writes, and what every error of a service means
+//! to a caller. Does not know what is kept, nor whether an endpoint is Amazon's or an emulator's.
+
+#[cfg(feature = "dynamodb")]
+mod allowances;
+mod aws;
+#[cfg(feature = "s3")]
+mod bucket;
+mod error;
+#[cfg(feature = "s3")]
+mod folders;
+#[cfg(feature = "dynamodb")]
+mod item;
+#[cfg(feature = "dynamodb")]
+mod log;
+#[cfg(feature = "s3")]
+mod marker;
+#[cfg(feature = "s3")]
+mod place;
+#[cfg(feature = "sqs")]
+mod queue;
+#[cfg(feature = "dynamodb")]
+mod records;
+#[cfg(feature = "dynamodb")]
+mod table;
+#[cfg(feature = "s3")]
+mod uploads;
+
+#[cfg(all(test, feature = "dynamodb", feature = "s3", feature = "sqs"))]
+mod tests;
+
+#[cfg(feature = "dynamodb")]
+pub use allowances::DynamoAllowanceStore;
+pub use aws::Aws;
+#[cfg(feature = "s3")]
+pub use folders::S3FolderStore;
+#[cfg(feature = "dynamodb")]
+pub use log::DynamoEventLog;
+#[cfg(feature = "sqs")]
+pub use queue::SqsMessageQueue;
+#[cfg(feature = "dynamodb")]
+pub use records::DynamoRecordStore;
+#[cfg(feature = "s3")]
+pub use uploads::S3Uploads;

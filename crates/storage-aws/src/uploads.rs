@@ -1,0 +1,96 @@
+use std::{
+    path::Path,
+    time::{Duration, SystemTime},
+};
+
+use async_trait::async_trait;
+use aws_sdk_s3::presigning::PresigningConfig;
+use llmopt_storage::{StorageError, UploadStore, UploadTarget};
+
+use crate::{
+    Aws,
+    bucket::{Bucket, Fetch},
+    folders::io_error,
+};
+
+const KIND: &str = "upload";
+const PREFIX: &str = "uploads/";
+
+/// An [`UploadStore`] in an S3 bucket, by presigned `PUT`s below `uploads/`; the bucket's own rules delete
+/// what lies there for long.
+pub struct S3Uploads {
+    bucket: Bucket,
+}
+
+impl S3Uploads {
+    /// Takes files into the bucket called `bucket`.
+    pub fn new(aws: &Aws, bucket: &str) -> Self {
+        Self {
+            bucket: Bucket::new(aws, bucket),
+        }
+    }
+
+    fn key(id: &str) -> Result<String, StorageError> {
+        // An id is a part of a key, and whoever gives it may be anyone.
+        let is_ours = id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if is_ours {
+            Ok(format!("{PREFIX}{id}"))
+        } else {
+            Err(unknown(id))
+        }
+    }
+}
+
+#[async_trait]
+impl UploadStore for S3Uploads {
+    async fn begin(&self, valid: Duration) -> Result<UploadTarget, StorageError> {
+        let id = format!("{:032x}", fastrand::u128(..));
+        let failed = |source: Box<dyn std::error::Error + Send + Sync>| StorageError::Internal {
+            operation: "open an upload in",
+            subject: self.bucket.name.clone(),
+            source,
+        };
+        let expires = SystemTime::now() + valid;
+        let config = PresigningConfig::expires_in(valid).map_err(|error| failed(error.into()))?;
+        let put = self
+            .bucket
+            .client()
+            .put_object()
+            .bucket(&self.bucket.name)
+            .key(format!("{PREFIX}{id}"))
+            .presigned(config)
+            .await;
+        let put = put.map_err(|error| failed(error.into()))?;
+        Ok(UploadTarget {
+            id,
+            url: put.uri().to_owned(),
+            expires,
+        })
+    }
+
+    async fn fetch(&self, id: &str, into: &Path) -> Result<u64, StorageError> {
+        let key = Self::key(id)?;
+        self.bucket
+            .fetch(&key, into)
+            .await
+            .map_err(|error| match error {
+                Fetch::Missing => unknown(id),
+                Fetch::Io(error) => io_error("write", &into.display().to_string(), error),
+                Fetch::Storage(error) => error,
+            })
+    }
+
+    async fn discard(&self, id: &str) -> Result<(), StorageError> {
+        match Self::key(id) {
+            Ok(key) => self.bucket.delete(&key).await,
+            Err(_) => Ok(()),
+        }
+    }
+}
+
+fn unknown(id: &str) -> StorageError {
+    StorageError::NoRecord {
+        kind: KIND,
+        id: id.to_owned(),
+    }
+}

@@ -1,0 +1,34 @@
+//! The Lambda function `generate`.
+
+use std::{process::ExitCode, sync::Arc};
+
+use llmopt_config::{Settings, variables};
+use llmopt_generate_function::{GenerateState, router};
+use llmopt_inference_lambda::LambdaTextGenerator;
+use llmopt_lambda::Failure;
+use llmopt_service::Generation;
+use llmopt_storage_aws::{Aws, S3FolderStore};
+
+/// One request at a time is what a function has: one thread will do.
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    llmopt_lambda::run(serve).await
+}
+
+async fn serve(settings: Settings) -> Result<(), Failure> {
+    let aws = Aws::connect().await;
+    let folders =
+        S3FolderStore::open(&aws, settings.need(&variables::BUCKET)?, &settings.data_dir)?;
+    folders.check().await?;
+    let function = settings.need(&variables::INFERENCE_FUNCTION)?;
+    let generator = LambdaTextGenerator::new(aws.config(), function);
+    let state = GenerateState {
+        generation: Generation::new(
+            Arc::new(folders),
+            settings.data_dir.clone(),
+            Arc::new(generator),
+        ),
+        timeout: settings.model_timeout,
+    };
+    llmopt_lambda::serve_streams(router(state), settings.responses).await
+}

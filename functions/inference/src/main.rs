@@ -1,0 +1,51 @@
+//! The Lambda function `inference`.
+
+use std::{convert::Infallible, num::NonZeroU32, process::ExitCode, sync::Arc};
+
+use futures::StreamExt;
+use lambda_runtime::{LambdaEvent, StreamResponse, service_fn};
+use llmopt_config::{ModelWeights, Settings, variables};
+use llmopt_inference::{EngineOptions, LlamaEngine, WeightType};
+use llmopt_inference_function::answer;
+use llmopt_lambda::Failure;
+use llmopt_service::{StoredGenerator, TextGenerator};
+use llmopt_storage_aws::{Aws, S3FolderStore};
+use serde_json::Value;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    llmopt_lambda::run(serve).await
+}
+
+async fn serve(settings: Settings) -> Result<(), Failure> {
+    let aws = Aws::connect().await;
+    let folders =
+        S3FolderStore::open(&aws, settings.need(&variables::BUCKET)?, &settings.data_dir)?;
+    folders.check().await?;
+    let engine = LlamaEngine::new(&engine_options(&settings))?;
+    let generator: Arc<dyn TextGenerator> =
+        Arc::new(StoredGenerator::new(Arc::new(folders), Arc::new(engine)));
+    let answer = service_fn(|event: LambdaEvent<Value>| {
+        let generator = Arc::clone(&generator);
+        async move {
+            let parts = answer(generator, event.payload).await;
+            Ok::<_, Infallible>(StreamResponse::from(parts.map(Ok::<_, Infallible>).boxed()))
+        }
+    });
+    lambda_runtime::run(answer).await
+}
+
+fn engine_options(settings: &Settings) -> EngineOptions {
+    EngineOptions {
+        max_models: settings.model_cache,
+        max_bytes: settings.model_cache_bytes,
+        weights: match settings.model_weights {
+            ModelWeights::F32 => WeightType::F32,
+            ModelWeights::F16 => WeightType::F16,
+            ModelWeights::Q8_0 => WeightType::Q8_0,
+        },
+        threads: settings.model_threads,
+        at_once: NonZeroU32::MIN,
+        ..EngineOptions::new(settings.data_dir.join("gguf"))
+    }
+}
