@@ -1,7 +1,9 @@
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
-use llmopt_config::{Settings, telemetry};
+use llmopt_config::{Settings, Store, telemetry, variables};
 use llmopt_service::{Jobs, Models, ResolvedModel, ServiceError};
+use llmopt_storage::FolderStore;
+use llmopt_storage_aws::{Aws, S3FolderStore};
 use llmopt_storage_embedded::FileFolderStore;
 
 use crate::{
@@ -48,18 +50,31 @@ impl Context {
         FileFolderStore::open(&self.data_dir).map_err(|error| ServiceError::from(error).into())
     }
 
-    pub(crate) fn models<'a>(&'a self, store: &'a FileFolderStore) -> Models<'a> {
+    /// Opens the store that the settings name, for commands that work on either.
+    pub(crate) async fn any_store(&self) -> Result<Arc<dyn FolderStore>, Failure> {
+        if self.settings.store == Store::Embedded {
+            return Ok(Arc::new(self.store()?));
+        }
+        let bucket = self.settings.need(&variables::BUCKET);
+        let bucket = bucket.map_err(|error| Failure::input_from(&error))?;
+        let store = S3FolderStore::open(&Aws::connect().await, bucket, &self.data_dir.join("aws"))
+            .map_err(ServiceError::from)?;
+        store.check().await.map_err(ServiceError::from)?;
+        Ok(Arc::new(store))
+    }
+
+    pub(crate) fn models<'a>(&self, store: &'a dyn FolderStore) -> Models<'a> {
         Models::new(store)
     }
 
-    pub(crate) fn jobs<'a>(&'a self, store: &'a FileFolderStore) -> Jobs<'a> {
+    pub(crate) fn jobs<'a>(&'a self, store: &'a dyn FolderStore) -> Jobs<'a> {
         Jobs::new(store, &self.data_dir)
     }
 
     /// Finds the files of the model that the user calls `name`, fetching them if need be.
     pub(crate) async fn resolve(
         &self,
-        store: &FileFolderStore,
+        store: &dyn FolderStore,
         name: &str,
     ) -> Result<ResolvedModel, Failure> {
         let hub = Hub::new(&self.settings, self.data_dir.join("hub"));

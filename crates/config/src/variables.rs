@@ -356,7 +356,7 @@ pub const RESPONSES: Variable = Variable {
     name: "LLMOPT_RESPONSES",
     kind: "`stream` or `buffer`",
     default: Default::Everywhere("stream"),
-    read_by: "the functions `generate` and `training`",
+    read_by: "the functions `generate`, `inference` and `training`",
     description: "How functions answer whose answers come bit by bit: as Lambda streams them, or whole, behind what cannot \
                   take a stream, such as an emulator.",
     example: "",
@@ -371,6 +371,19 @@ pub const TEST_DATA: Variable = Variable {
     read_by: "tests only",
     description: "Data for tests that is not part of the repository.",
     example: "/path/to/data",
+    secret: false,
+};
+
+/// Tells tests where the AWS emulator is.
+pub const TEST_MINISTACK: Variable = Variable {
+    name: "LLMOPT_TEST_MINISTACK",
+    kind: "a file",
+    default: Default::Unset(
+        "`scripts/test` installs one; tests that need it say so and are skipped otherwise",
+    ),
+    read_by: "tests only",
+    description: "The program of the AWS emulator that tests start.",
+    example: "/path/to/ministack",
     secret: false,
 };
 
@@ -413,5 +426,6 @@ pub const ALL: &[&Variable] = &[
     &INFERENCE_FUNCTION,
     &RESPONSES,
     &TEST_DATA,
+    &TEST_MINISTACK,
     &CACHE,
 ];

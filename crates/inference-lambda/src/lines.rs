@@ -3,7 +3,8 @@ use llmopt_service::GenerationLine;
 /// Between the head of a streamed answer, which is of use to HTTP only, and its body.
 const DELIMITER: [u8; 8] = [0; 8];
 
-/// Takes an answer apart into its lines, however it is cut into parts on the way.
+/// Takes an answer apart into its lines, however it is cut into parts on the way: one line of JSON each
+/// after a head where it was streamed, else an array.
 #[derive(Debug, Default)]
 pub(crate) struct Lines {
     rest: Vec<u8>,
@@ -14,6 +15,9 @@ impl Lines {
     /// Returns the lines that the next part completes.
     pub(crate) fn push(&mut self, part: &[u8]) -> Vec<Result<GenerationLine, String>> {
         self.rest.extend_from_slice(part);
+        if !self.begun && self.rest.first() == Some(&b'[') {
+            return self.array();
+        }
         if !self.begun && !self.drop_head() {
             return Vec::new();
         }
@@ -26,6 +30,15 @@ impl Lines {
             .filter(|line| !line.is_empty())
             .map(|line| serde_json::from_slice(line).map_err(|error| error.to_string()))
             .collect()
+    }
+
+    /// Returns the lines of an array once it is whole.
+    fn array(&mut self) -> Vec<Result<GenerationLine, String>> {
+        let Ok(lines) = serde_json::from_slice::<Vec<GenerationLine>>(&self.rest) else {
+            return Vec::new();
+        };
+        self.rest.clear();
+        lines.into_iter().map(Ok).collect()
     }
 
     /// Returns whether the body has begun.
@@ -73,6 +86,16 @@ mod tests {
                 .map(Result::unwrap)
                 .collect();
             assert_eq!(found, expected, "in parts of {size} bytes");
+        }
+        let array = serde_json::to_vec(&expected).unwrap();
+        for size in 1..array.len() {
+            let mut lines = Lines::default();
+            let found: Vec<GenerationLine> = array
+                .chunks(size)
+                .flat_map(|part| lines.push(part))
+                .map(Result::unwrap)
+                .collect();
+            assert_eq!(found, expected, "an array in parts of {size} bytes");
         }
     }
 

@@ -5,10 +5,15 @@
 
 use std::{error::Error, future::Future, process::ExitCode};
 
-use axum::Router;
+use axum::{
+    Router,
+    http::{Uri, uri::PathAndQuery},
+};
+use lambda_http::{Request, RequestExt};
 use llmopt_config::{Responses, Settings, telemetry};
 use llmopt_domain::error_chain;
 use llmopt_http::platform;
+use tower::ServiceExt;
 
 /// Why a function cannot start or go on.
 pub type Failure = Box<dyn Error + Send + Sync>;
@@ -43,7 +48,7 @@ pub async fn run<F: Future<Output = Result<(), Failure>>>(
 /// # Errors
 /// If Lambda does not answer.
 pub async fn serve(routes: Router) -> Result<(), Failure> {
-    lambda_http::run(platform(routes)).await
+    lambda_http::run(platform(routes).map_request(without_stage)).await
 }
 
 /// Answers the requests of an API with `routes`, whose answers may come bit by bit.
@@ -52,9 +57,30 @@ pub async fn serve(routes: Router) -> Result<(), Failure> {
 /// If Lambda does not answer.
 pub async fn serve_streams(routes: Router, responses: Responses) -> Result<(), Failure> {
     match responses {
-        Responses::Stream => lambda_http::run_with_streaming_response(platform(routes)).await,
+        Responses::Stream => {
+            let routes = platform(routes).map_request(without_stage);
+            lambda_http::run_with_streaming_response(routes).await
+        }
         Responses::Buffer => serve(routes).await,
     }
+}
+
+/// Gives a request the path that routes are known by: without the API's stage, which Lambda's library
+/// puts before it.
+fn without_stage(mut request: Request) -> Request {
+    let path = request.raw_http_path();
+    let path = match request.uri().query() {
+        Some(query) => format!("{path}?{query}"),
+        None => path.to_owned(),
+    };
+    if let Ok(path) = path.parse::<PathAndQuery>() {
+        let mut parts = request.uri().clone().into_parts();
+        parts.path_and_query = Some(path);
+        if let Ok(uri) = Uri::from_parts(parts) {
+            *request.uri_mut() = uri;
+        }
+    }
+    request
 }
 
 /// Says why there are no logs, where there are none to say it.

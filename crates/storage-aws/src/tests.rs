@@ -26,7 +26,7 @@ use aws_sdk_sqs::types::QueueAttributeName;
 use llmopt_aws_emulator::MiniStack;
 use llmopt_domain::Digest;
 use llmopt_storage::{
-    EventLog, FolderStore, MessageQueue, RecordStore, StorageError, UploadStore,
+    AllowanceStore, EventLog, FolderStore, MessageQueue, RecordStore, StorageError, UploadStore,
     conformance::{Note, QueueSubject, Subject},
 };
 use tokio::{runtime::Handle, task::block_in_place};
@@ -150,6 +150,12 @@ fn records(root: &Path) -> Arc<dyn RecordStore<Note>> {
     Arc::new(DynamoRecordStore::new(&aws, &table))
 }
 
+fn allowances(root: &Path) -> Arc<dyn AllowanceStore> {
+    let aws = aws();
+    let table = records_table(&aws, root);
+    Arc::new(DynamoAllowanceStore::new(&aws, &table))
+}
+
 fn logs(root: &Path) -> Arc<dyn EventLog> {
     let aws = aws();
     let table = events_table(&aws, root);
@@ -236,6 +242,11 @@ mod records_in_dynamodb {
 mod logs_in_dynamodb {
     use super::*;
     llmopt_storage::event_log_conformance!(emulated!(logs));
+}
+
+mod allowances_in_dynamodb {
+    use super::*;
+    llmopt_storage::allowance_store_conformance!(emulated!(allowances));
 }
 
 mod messages_in_sqs {
@@ -328,9 +339,7 @@ async fn a_dead_endpoint_is_unavailable() {
         records.check().await.unwrap_err(),
         folders.check().await.unwrap_err(),
         queue.send("a").await.unwrap_err(),
-        llmopt_storage::AllowanceStore::spend(&allowances, "a", 1)
-            .await
-            .unwrap_err(),
+        allowances.spend("a", 1).await.unwrap_err(),
     ] {
         assert!(
             matches!(error, StorageError::Unavailable { .. }),

@@ -10,7 +10,10 @@ use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 use crate::error::{Trouble, io_error};
 
 /// What brings an empty database to the present form, one step for each version it ever had.
-const MIGRATIONS: &[&str] = &[include_str!("migrations/1.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/1.sql"),
+    include_str!("migrations/2.sql"),
+];
 /// How long to wait for other processes: each of them holds the database for milliseconds.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -202,6 +205,26 @@ mod tests {
         let error = Database::open(&path).unwrap_err();
         assert!(matches!(error, StorageError::Corrupt { .. }), "{error:?}");
         assert!(error.to_string().contains("llmopt.db"), "{error}");
+    }
+
+    #[test]
+    fn a_database_of_an_earlier_version_is_brought_up_to_date_with_what_it_holds() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("llmopt.db");
+        let connection = Connection::open(&path).unwrap();
+        connection.execute_batch(MIGRATIONS[0]).unwrap();
+        connection
+            .execute("INSERT INTO events VALUES ('job/a', 1, '{}')", [])
+            .unwrap();
+        connection.pragma_update(None, "user_version", 1).unwrap();
+        drop(connection);
+        let database = Database::open(&path).unwrap();
+        let connection = database.connection.lock().unwrap();
+        let count = |table: &str| -> i64 {
+            let select = format!("SELECT count(*) FROM {table}");
+            connection.query_row(&select, [], |row| row.get(0)).unwrap()
+        };
+        assert_eq!((count("events"), count("allowances")), (1, 0));
     }
 
     #[test]

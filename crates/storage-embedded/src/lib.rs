@@ -7,6 +7,7 @@
 //! Below the root, a published folder is one with a `.published.json`; `.staging` holds what is
 //! being written or deleted, each entry with a lock that its process holds.
 
+mod allowances;
 mod database;
 mod disk;
 mod error;
@@ -17,6 +18,7 @@ mod records;
 mod staging;
 mod store;
 
+pub use allowances::SqliteAllowanceStore;
 pub use database::Database;
 pub use log::SqliteEventLog;
 pub use queue::SqliteMessageQueue;

@@ -19,6 +19,21 @@ pub async fn answer(
     generator: Arc<dyn TextGenerator>,
     request: Value,
 ) -> impl Stream<Item = Bytes> + Send + 'static {
+    lines(generator, request).await.map(|line| render(&line))
+}
+
+/// Answers as [`answer`], all lines at once, for what cannot take a stream.
+pub async fn answer_whole(
+    generator: Arc<dyn TextGenerator>,
+    request: Value,
+) -> Vec<GenerationLine> {
+    lines(generator, request).await.collect().await
+}
+
+async fn lines(
+    generator: Arc<dyn TextGenerator>,
+    request: Value,
+) -> impl Stream<Item = GenerationLine> + Send + 'static {
     let begun = match parse(request) {
         Ok(request) => generator
             .generate(request)
@@ -34,7 +49,6 @@ pub async fn answer(
         })
         .right_stream(),
     }
-    .map(|line| render(&line))
 }
 
 fn parse(request: Value) -> Result<GenerationRequest, RemoteFailure> {

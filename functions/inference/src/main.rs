@@ -4,9 +4,9 @@ use std::{convert::Infallible, num::NonZeroU32, process::ExitCode, sync::Arc};
 
 use futures::StreamExt;
 use lambda_runtime::{LambdaEvent, StreamResponse, service_fn};
-use llmopt_config::{ModelWeights, Settings, variables};
+use llmopt_config::{ModelWeights, Responses, Settings, variables};
 use llmopt_inference::{EngineOptions, LlamaEngine, WeightType};
-use llmopt_inference_function::answer;
+use llmopt_inference_function::{answer, answer_whole};
 use llmopt_lambda::Failure;
 use llmopt_service::{StoredGenerator, TextGenerator};
 use llmopt_storage_aws::{Aws, S3FolderStore};
@@ -25,12 +25,27 @@ async fn serve(settings: Settings) -> Result<(), Failure> {
     let engine = LlamaEngine::new(&engine_options(&settings))?;
     let generator: Arc<dyn TextGenerator> =
         Arc::new(StoredGenerator::new(Arc::new(folders), Arc::new(engine)));
+    match settings.responses {
+        Responses::Stream => stream(generator).await,
+        Responses::Buffer => buffer(generator).await,
+    }
+}
+
+async fn stream(generator: Arc<dyn TextGenerator>) -> Result<(), Failure> {
     let answer = service_fn(|event: LambdaEvent<Value>| {
         let generator = Arc::clone(&generator);
         async move {
             let parts = answer(generator, event.payload).await;
             Ok::<_, Infallible>(StreamResponse::from(parts.map(Ok::<_, Infallible>).boxed()))
         }
+    });
+    lambda_runtime::run(answer).await
+}
+
+async fn buffer(generator: Arc<dyn TextGenerator>) -> Result<(), Failure> {
+    let answer = service_fn(|event: LambdaEvent<Value>| {
+        let generator = Arc::clone(&generator);
+        async move { Ok::<_, Infallible>(answer_whole(generator, event.payload).await) }
     });
     lambda_runtime::run(answer).await
 }

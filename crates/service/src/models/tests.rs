@@ -42,7 +42,10 @@ impl Place {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = FileFolderStore::open(folder.path()).unwrap();
-        Self { folder, store }
+        Self {
+            store,
+            _folder: folder,
+        }
     }
 
     fn models(&self) -> Models<'_> {

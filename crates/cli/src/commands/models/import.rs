@@ -5,7 +5,7 @@ use llmopt_storage::StorageError;
 
 use crate::{context::Context, failure::Failure};
 
-/// Copies a base model into the data directory, where `base:NAME` names it for training and serving.
+/// Copies a base model into the data directory, or with LLMOPT_STORE=aws into the bucket, where `base:NAME` names it for training and serving.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -21,10 +21,10 @@ pub(crate) struct ImportArguments {
 }
 
 pub(super) async fn run(context: &mut Context, arguments: &ImportArguments) -> Result<(), Failure> {
-    let store = context.store()?;
-    let found = context.resolve(&store, &arguments.model).await?;
+    let store = context.any_store().await?;
+    let found = context.resolve(&*store, &arguments.model).await?;
     let name = arguments.name.clone().unwrap_or(found.short_name);
-    let imported = context.models(&store).import(&found.path, &name).await;
+    let imported = context.models(&*store).import(&found.path, &name).await;
     let base = imported.map_err(|error| match error {
         ServiceError::Storage(StorageError::AlreadyExists { .. }) => {
             Failure::input(format!("there is a base `base:{name}` already"))

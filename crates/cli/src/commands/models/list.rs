@@ -23,8 +23,8 @@ const HEADER: [&str; 7] = [
 ];
 
 pub(super) async fn run(context: &mut Context) -> Result<(), Failure> {
-    let store = context.store()?;
-    let models = context.models(&store).list().await?;
+    let store = context.any_store().await?;
+    let models = context.models(&*store).list().await?;
     if context.output.is_json() {
         return context.output.json(&models);
     }

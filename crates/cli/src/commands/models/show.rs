@@ -21,8 +21,8 @@ pub(crate) struct ShowArguments {
 }
 
 pub(super) async fn run(context: &mut Context, arguments: &ShowArguments) -> Result<(), Failure> {
-    let store = context.store()?;
-    let model = context.models(&store).show(&arguments.model).await?;
+    let store = context.any_store().await?;
+    let model = context.models(&*store).show(&arguments.model).await?;
     if context.output.is_json() {
         return context.output.json(&model);
     }

@@ -1,0 +1,25 @@
+# Sourced after setup.sh: the pinned AWS emulator (8 s, 110 MB), made on demand in the cache. Sets
+# LLMOPT_TEST_MINISTACK, by which the tests find it.
+
+LOCAL_AWS_REQUIREMENTS="$LLMOPT_ROOT/scripts/lib/local-aws-requirements.txt"
+
+ensure_ministack() {
+  local home
+  home="$LLMOPT_CACHE/local-aws-$(sha256sum "$LOCAL_AWS_REQUIREMENTS" | cut -c1-12)"
+  if [ ! -e "$home/.complete" ]; then
+    python3 -c 'import ensurepip, venv' 2>/dev/null ||
+      fail "python3 cannot make virtual environments; run: apt-get install python3-venv"
+    say "installing the AWS emulator (110 MB, once) into $home"
+    # A virtual environment knows its own path, so it is built in place and marked when it is whole.
+    mkdir -p "$LLMOPT_CACHE"
+    (
+      flock 9
+      [ ! -e "$home/.complete" ] || exit 0
+      rm -rf "$home"
+      python3 -m venv "$home" >&2
+      "$home/bin/python" -m pip install --quiet --only-binary=:all: -r "$LOCAL_AWS_REQUIREMENTS" >&2 &&
+        touch "$home/.complete"
+    ) 9>"$home.lock" || fail "the AWS emulator could not be installed; try again, or look above for what pip said"
+  fi
+  export LLMOPT_TEST_MINISTACK="$home/bin/ministack"
+}

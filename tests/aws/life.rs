@@ -1,0 +1,128 @@
+use serde_json::{Value, json};
+
+use crate::account::Account;
+
+/// Rows that the tiny model learns from in a few seconds.
+fn rows() -> String {
+    let row = |number: u32| {
+        format!("{{\"prompt\": \"Order {number} please\", \"response\": \"{number} it is\"}}\n")
+    };
+    (1..=20).map(row).collect()
+}
+
+fn is_past(steps: u64) -> impl Fn(&Value) -> bool {
+    move |job| job["progress"]["checkpoint"].as_u64() >= Some(steps)
+}
+
+async fn answers(account: &Account, name: &str) {
+    let question = json!({
+        "model_id": name, "prompt": "Order 3 please", "max_tokens": 8, "temperature": 0,
+    });
+    let answer = account.ask("generate", "POST", "/generate", question).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert_eq!(answer.body["metadata"]["weights"], "adapter", "{answer:?}");
+    assert!(
+        answer.body["metrics"]["output_tokens"].as_u64() >= Some(1),
+        "{answer:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_lives_from_a_presigned_upload_to_its_answer() {
+    let Some(account) = Account::new().await else {
+        return;
+    };
+    let ready = account.ask("health", "GET", "/ready", Value::Null).await;
+    assert_eq!(ready.status, 200, "{ready:?}");
+    let dataset = account.upload(&rows()).await;
+    let job = account.submit(&dataset, "orders", 12).await;
+    let _trainer = account.trainer(&["work"]);
+    let ended = account.wait_until_over(&job).await;
+    assert_eq!(ended["status"], "succeeded", "{ended}");
+    let events = account.events(&job).await;
+    assert_eq!(events.first().unwrap(), "queued");
+    assert_eq!(events.last().unwrap(), "succeeded");
+    let models = account.ask("models", "GET", "/models", Value::Null).await;
+    let ids: Vec<&str> = models.body["data"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|model| model["id"].as_str().unwrap())
+        .collect();
+    assert_eq!(ids, ["base:tiny", "ft:tiny:orders"]);
+    answers(&account, "orders").await;
+    let unknown = json!({ "model_id": "nobody", "prompt": "Hi" });
+    let unknown = account.ask("generate", "POST", "/generate", unknown).await;
+    assert_eq!(unknown.status, 404, "{unknown:?}");
+    let deleted = account
+        .ask("models", "DELETE", "/models/ft:tiny:orders", Value::Null)
+        .await;
+    assert_eq!(deleted.status, 204, "{deleted:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_whose_trainer_is_killed_and_told_of_twice_is_trained_once() {
+    let Some(account) = Account::new().await else {
+        return;
+    };
+    let dataset = account.upload(&rows()).await;
+    let job = account.submit(&dataset, "killed", 800).await;
+    // At least once, says the queue.
+    account.send(&job).await;
+    let first = account.trainer(&["work"]);
+    account.wait_for(&job, is_past(25)).await;
+    first.kill();
+    let _second = account.trainer(&["work"]);
+    let _third = account.trainer(&["work"]);
+    let ended = account.wait_until_over(&job).await;
+    assert_eq!(ended["status"], "succeeded", "{ended}");
+    assert_eq!(ended["fine_tuned_model"], "ft:tiny:killed:1", "{ended}");
+    let events = account.events(&job).await;
+    let count = |name: &str| events.iter().filter(|event| *event == name).count();
+    assert_eq!(count("claimed"), 2, "{events:?}");
+    assert_eq!(count("published"), 1, "{events:?}");
+    answers(&account, "killed").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trainer_that_is_told_to_end_saves_and_another_goes_on() {
+    let Some(account) = Account::new().await else {
+        return;
+    };
+    let dataset = account.upload(&rows()).await;
+    let job = account.submit(&dataset, "spot", 3000).await;
+    // A pipe took the message, and Batch starts a trainer on the job, twice.
+    assert_eq!(account.drain().await, [job.clone()]);
+    let mut first = account.trainer(&["run", "--job", &job]);
+    account.wait_for(&job, is_past(25)).await;
+    let mut twin = account.trainer(&["run", "--job", &job]);
+    assert_eq!(twin.end().await, 3, "the job is another's, who lives");
+    // The notice that a spot machine is taken away.
+    let id = first.0.id().to_string();
+    std::process::Command::new("kill")
+        .args(["-TERM", &id])
+        .status()
+        .unwrap();
+    assert_eq!(first.end().await, 3);
+    let given_back = account.job(&job).await;
+    assert_eq!(given_back["status"], "queued", "{given_back}");
+    let mut second = account.trainer(&["run", "--job", &job]);
+    assert_eq!(second.end().await, 0);
+    let ended = account.job(&job).await;
+    assert_eq!(ended["status"], "succeeded", "{ended}");
+    answers(&account, "spot").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_names_no_job_is_a_dead_letter() {
+    let Some(account) = Account::new().await else {
+        return;
+    };
+    account.send("nonsense").await;
+    let _trainer = account.trainer(&["work"]);
+    let began = std::time::Instant::now();
+    while account.dead_letters().await != ["nonsense"] {
+        assert!(began.elapsed().as_secs() < 60, "it never comes");
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    }
+}
