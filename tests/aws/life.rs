@@ -92,7 +92,7 @@ async fn a_trainer_that_is_told_to_end_saves_and_another_goes_on() {
     let dataset = account.upload(&rows()).await;
     let job = account.submit(&dataset, "spot", 3000).await;
     // A pipe took the message, and Batch starts a trainer on the job, twice.
-    assert_eq!(account.drain().await, [job.clone()]);
+    assert_eq!(account.drain().await, std::slice::from_ref(&job));
     let mut first = account.trainer(&["run", "--job", &job]);
     account.wait_for(&job, is_past(25)).await;
     let mut twin = account.trainer(&["run", "--job", &job]);

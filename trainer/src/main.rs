@@ -3,7 +3,7 @@
 mod stores;
 
 use std::{
-    env, fs, io,
+    fs, io,
     path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
@@ -145,19 +145,16 @@ fn run_submitted(
     let jobs = place.of_jobs(stop);
     let end = match worker {
         Some(name) => run_claimed(&place.worker(name, settings), job, &jobs)?,
-        None => run_patiently(&place.worker(batch_name(), settings), job, &jobs)?,
+        None => run_patiently(&place.worker(batch_name(settings), settings), job, &jobs)?,
     };
     Ok(end == JobEnd::Over)
 }
 
 /// Names the worker for what runs it, so that whoever is told of that one's end knows whose job it had.
-fn batch_name() -> String {
-    match (
-        env::var("AWS_BATCH_JOB_ID"),
-        env::var("AWS_BATCH_JOB_ATTEMPT"),
-    ) {
-        (Ok(id), Ok(attempt)) => format!("batch-{id}-{attempt}"),
-        _ => worker_name(),
+fn batch_name(settings: &Settings) -> String {
+    match &settings.batch_job {
+        Some((id, attempt)) => format!("batch-{id}-{attempt}"),
+        None => worker_name(),
     }
 }
 

@@ -7,6 +7,10 @@
     clippy::panic,
     reason = "for tests only, which fail by panicking"
 )]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests are told by the environment where the emulator is"
+)]
 
 use std::{
     env, fs,

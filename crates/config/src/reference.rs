@@ -107,7 +107,11 @@ fn every_line_of_the_example_is_accepted_once_uncommented() {
     let assignments: String = env_example()
         .lines()
         .filter_map(|line| line.strip_prefix("# "))
-        .filter(|line| line.starts_with("LLMOPT_") || line.starts_with("HF_"))
+        .filter(|line| {
+            ["LLMOPT_", "HF_", "AWS_"]
+                .iter()
+                .any(|it| line.starts_with(it))
+        })
         .map(|line| format!("{line}\n"))
         .collect();
 

@@ -91,6 +91,9 @@ pub struct Settings {
     pub store: Store,
     /// How functions answer that can stream (`LLMOPT_RESPONSES`).
     pub responses: Responses,
+    /// The Batch job that this process is, and which attempt of it (`AWS_BATCH_JOB_ID`,
+    /// `AWS_BATCH_JOB_ATTEMPT`).
+    pub batch_job: Option<(String, u32)>,
     resources: Resources,
 }
 
@@ -180,6 +183,7 @@ impl Settings {
             model_timeout: read.required(&variables::MODEL_TIMEOUT_SECONDS, parse_seconds)?,
             store: read.required(&variables::STORE, parse_store)?,
             responses: read.required(&variables::RESPONSES, parse_responses)?,
+            batch_job: read.batch_job()?,
             resources: read.resources()?,
         })
     }
@@ -192,6 +196,12 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
+    fn batch_job(&self) -> Result<Option<(String, u32)>, ConfigError> {
+        let id = self.optional(&variables::BATCH_JOB_ID, parse_resource)?;
+        let attempt = self.optional(&variables::BATCH_JOB_ATTEMPT, |value| value.parse().ok())?;
+        Ok(id.map(|id| (id, attempt.unwrap_or(1))))
+    }
+
     fn resources(&self) -> Result<Resources, ConfigError> {
         let mut resources = Vec::new();
         for variable in RESOURCES {

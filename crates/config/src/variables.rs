@@ -363,6 +363,28 @@ pub const RESPONSES: Variable = Variable {
     secret: false,
 };
 
+/// Names the Batch job that a trainer is.
+pub const BATCH_JOB_ID: Variable = Variable {
+    name: "AWS_BATCH_JOB_ID",
+    kind: "the id of a Batch job",
+    default: Default::Unset("the trainer makes up a name"),
+    read_by: "`llmopt-trainer run --job`",
+    description: "The Batch job that runs the trainer, as AWS Batch sets it: a part of the worker's name.",
+    example: "876da822-4198-45f2-a252-6cea32512ea8",
+    secret: false,
+};
+
+/// Counts the attempts of that Batch job.
+pub const BATCH_JOB_ATTEMPT: Variable = Variable {
+    name: "AWS_BATCH_JOB_ATTEMPT",
+    kind: "a whole number from 1",
+    default: Default::Unset("it counts as the first"),
+    read_by: "`llmopt-trainer run --job`",
+    description: "Which attempt of the Batch job it is, as AWS Batch sets it.",
+    example: "1",
+    secret: false,
+};
+
 /// Tells tests where data lies that is not part of the repository.
 pub const TEST_DATA: Variable = Variable {
     name: "LLMOPT_TEST_DATA",
@@ -425,6 +447,8 @@ pub const ALL: &[&Variable] = &[
     &DEAD_LETTER_QUEUE_URL,
     &INFERENCE_FUNCTION,
     &RESPONSES,
+    &BATCH_JOB_ID,
+    &BATCH_JOB_ATTEMPT,
     &TEST_DATA,
     &TEST_MINISTACK,
     &CACHE,

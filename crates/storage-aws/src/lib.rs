@@ -29,7 +29,8 @@ mod table;
 #[cfg(feature = "s3")]
 mod uploads;
 
-#[cfg(all(test, feature = "dynamodb", feature = "s3", feature = "sqs"))]
+#[cfg(test)]
+#[cfg(all(feature = "dynamodb", feature = "s3", feature = "sqs"))]
 mod tests;
 
 #[cfg(feature = "dynamodb")]
