@@ -9,8 +9,9 @@ use llmopt_storage_embedded::{
     Database, FileFolderStore, SqliteEventLog, SqliteMessageQueue, SqliteRecordStore,
 };
 
-/// How long a worker waits at an empty queue at once: the longest that SQS allows.
-const WAIT: Duration = Duration::from_secs(20);
+/// How long a worker waits at an empty queue at once, and so how long it may take to see that it is to
+/// end.
+const WAIT: Duration = Duration::from_secs(5);
 /// As `llmopt serve` has it: the job's record decides when to give up.
 const MAX_RECEIVES: NonZeroU32 = NonZeroU32::new(1_000).unwrap();
 const QUEUE: &str = "training";

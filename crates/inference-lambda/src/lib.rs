@@ -5,11 +5,13 @@
 
 mod lines;
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use aws_config::SdkConfig;
 use aws_sdk_lambda::{
     Client,
-    config::http::HttpResponse,
+    config::{Builder, http::HttpResponse, retry::RetryConfig, timeout::TimeoutConfig},
     error::SdkError,
     operation::invoke_with_response_stream::InvokeWithResponseStreamError,
     primitives::{Blob, event_stream::EventReceiver},
@@ -25,6 +27,7 @@ use tokio::sync::mpsc::{self, Sender};
 
 use lines::Lines;
 
+const CONNECT: Duration = Duration::from_secs(3);
 /// Events that wait for whoever reads the answer, at most.
 const WAITING: usize = 64;
 
@@ -43,8 +46,13 @@ pub struct LambdaTextGenerator {
 impl LambdaTextGenerator {
     /// Invokes the function called `function`, with this way to AWS.
     pub fn new(config: &SdkConfig, function: &str) -> Self {
+        // An answer takes as long as it takes, and one that is asked for twice is computed twice.
+        let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT).build();
+        let config = Builder::from(config)
+            .retry_config(RetryConfig::disabled())
+            .timeout_config(timeouts);
         Self {
-            client: Client::new(config),
+            client: Client::from_conf(config.build()),
             function: function.to_owned(),
         }
     }

@@ -13,6 +13,9 @@ use tokio::sync::Mutex as AsyncMutex;
 
 use crate::{ServiceError, clock::now_ms, job_log::JobLog, training_jobs::stored};
 
+/// Events that are written at once: after a store was away for long there are more than it takes.
+const PART: usize = 500;
+
 /// Someone who trains: what it works with, whatever the job.
 #[derive(Clone)]
 pub struct JobWorker {
@@ -50,6 +53,14 @@ struct Reported {
     events: Vec<JobEvent>,
     progress: JobProgress,
     version: Option<u32>,
+}
+
+impl Reported {
+    /// Takes the first events out, at most `count`.
+    fn take(&mut self, count: usize) -> Vec<JobEvent> {
+        let count = count.min(self.events.len());
+        self.events.drain(..count).collect()
+    }
 }
 
 /// What a worker is to do after it has tended its job.
@@ -261,18 +272,20 @@ impl ClaimedJob {
     }
 
     async fn flush(&self) -> Result<(), ServiceError> {
-        let events = mem::take(&mut self.reported().events);
-        if events.is_empty() {
-            return Ok(());
+        loop {
+            let events = self.reported().take(PART);
+            if events.is_empty() {
+                return Ok(());
+            }
+            let appended = self.log.append(&self.record().await.id, &events).await;
+            if appended.is_err() {
+                // They come before what was said meanwhile.
+                let mut reported = self.reported();
+                let later = mem::replace(&mut reported.events, events);
+                reported.events.extend(later);
+                return appended;
+            }
         }
-        let appended = self.log.append(&self.record().await.id, &events).await;
-        if appended.is_err() {
-            // They come before what was said meanwhile.
-            let mut reported = self.reported();
-            let later = mem::replace(&mut reported.events, events);
-            reported.events.extend(later);
-        }
-        appended
     }
 
     /// Changes the record from the state it is in, whoever changed it meanwhile.

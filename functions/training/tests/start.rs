@@ -11,5 +11,8 @@ fn a_variable_that_is_missing_is_named_at_once() {
         .unwrap();
     let errors = String::from_utf8(output.stderr).unwrap();
     assert!(!output.status.success());
-    assert!(errors.contains("`LLMOPT_RECORDS_TABLE` is not set"), "{errors}");
+    assert!(
+        errors.contains("`LLMOPT_RECORDS_TABLE` is not set"),
+        "{errors}"
+    );
 }
