@@ -10,15 +10,7 @@ use std::{
 };
 
 use aws_config::SdkConfig;
-use aws_sdk_dynamodb::types::{
-    AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection,
-    ProjectionType, ScalarAttributeType,
-};
-use aws_sdk_lambda::{
-    primitives::Blob,
-    types::{Environment, FunctionCode, Runtime},
-};
-use aws_sdk_sqs::types::QueueAttributeName;
+use aws_sdk_lambda::primitives::Blob;
 use llmopt_aws_emulator::MiniStack;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -26,17 +18,10 @@ use tokio::time::sleep;
 
 /// No step of a test takes this long unless something hangs.
 const PATIENCE: Duration = Duration::from_secs(120);
-const FUNCTIONS: [&str; 6] = [
-    "health",
-    "models",
-    "datasets",
-    "training",
-    "generate",
-    "inference",
-];
-
 pub(crate) struct Account {
-    name: String,
+    pub(crate) api: String,
+    /// What the functions are called, by what they are.
+    functions: Value,
     config: SdkConfig,
     environment: HashMap<String, String>,
     folder: TempDir,
@@ -45,41 +30,64 @@ pub(crate) struct Account {
 /// What a route answered.
 #[derive(Debug)]
 pub(crate) struct Answer {
-    pub(crate) status: u64,
+    pub(crate) status: u16,
     pub(crate) body: Value,
 }
 
 impl Account {
-    /// Makes the resources and the functions, and imports the tiny model as `base:tiny`; `None` where
-    /// there is no emulator.
+    /// Deploys template.yaml, and imports the tiny model as `base:tiny`; `None` where there is no emulator.
     pub(crate) async fn new() -> Option<Self> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let emulator = MiniStack::shared()?;
-        let name = format!("account{}", COUNT.fetch_add(1, Ordering::Relaxed));
+        let folder = tempfile::tempdir().unwrap();
+        let stack = format!("account{}", COUNT.fetch_add(1, Ordering::Relaxed));
+        let deployed = Command::new(emulator.python())
+            .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/lib/aws_deploy.py"))
+            .args([
+                "--json",
+                "--endpoint",
+                emulator.endpoint(),
+                "--stack",
+                &stack,
+            ])
+            .args(["--parameter", "Environment=testing"])
+            .args(["--parameter", "JobLeaseSeconds=5"])
+            .arg("--bootstraps")
+            .arg(binary("health").parent().unwrap())
+            .arg("--data-dir")
+            .arg(folder.path().join("lambda"))
+            .output()
+            .unwrap();
+        succeeded(&deployed);
+        let deployed: Value = serde_json::from_slice(&deployed.stdout).unwrap();
+        let variables = deployed["environment"].as_object().unwrap().iter();
+        let mut environment: HashMap<String, String> = variables
+            .map(|(name, value)| (name.clone(), value.as_str().unwrap().to_owned()))
+            .collect();
+        for (name, value) in [
+            ("LLMOPT_ENVIRONMENT", "testing"),
+            ("LLMOPT_LOG", "warn"),
+            ("LLMOPT_JOB_LEASE_SECONDS", "2"),
+            ("LLMOPT_THREADS", "1"),
+        ] {
+            environment.insert(name.to_owned(), value.to_owned());
+        }
         let config = aws_config::defaults(aws_config::BehaviorVersion::latest())
             .endpoint_url(emulator.endpoint())
             .region("us-east-1")
-            .credentials_provider(aws_sdk_s3::config::Credentials::new(
+            .credentials_provider(aws_sdk_sqs::config::Credentials::new(
                 "test", "test", None, None, "tests",
             ))
             .http_client(aws_smithy_http_client::Builder::new().build_http())
             .load()
             .await;
-        let mut account = Self {
-            environment: HashMap::new(),
-            folder: tempfile::tempdir().unwrap(),
+        let account = Self {
+            api: deployed["api_url"].as_str().unwrap().to_owned(),
+            functions: deployed["functions"].clone(),
             config,
-            name,
+            environment,
+            folder,
         };
-        account.make_resources().await;
-        account.environment.extend(
-            emulator
-                .environment()
-                .map(|(name, value)| (name.to_owned(), value.to_owned())),
-        );
-        for function in FUNCTIONS {
-            account.make_function(function).await;
-        }
         let fixture =
             Path::new(env!("CARGO_MANIFEST_DIR")).join("../trainer/tests/fixtures/tiny-gpt2");
         let imported = account
@@ -90,115 +98,6 @@ impl Account {
             .unwrap();
         succeeded(&imported);
         Some(account)
-    }
-
-    async fn make_resources(&mut self) {
-        let name = &self.name;
-        let s3 = aws_sdk_s3::config::Builder::from(&self.config).force_path_style(true);
-        let s3 = aws_sdk_s3::Client::from_conf(s3.build());
-        s3.create_bucket().bucket(name).send().await.unwrap();
-        let tables = aws_sdk_dynamodb::Client::new(&self.config);
-        let (text, number) = (ScalarAttributeType::S, ScalarAttributeType::N);
-        tables
-            .create_table()
-            .table_name(format!("{name}-records"))
-            .billing_mode(BillingMode::PayPerRequest)
-            .attribute_definitions(attribute("id", &text))
-            .attribute_definitions(attribute("kind", &text))
-            .attribute_definitions(attribute("group", &text))
-            .attribute_definitions(attribute("place", &text))
-            .key_schema(key("id", KeyType::Hash))
-            .global_secondary_indexes(index("by-kind", "kind"))
-            .global_secondary_indexes(index("by-group", "group"))
-            .send()
-            .await
-            .unwrap();
-        tables
-            .create_table()
-            .table_name(format!("{name}-events"))
-            .billing_mode(BillingMode::PayPerRequest)
-            .attribute_definitions(attribute("log", &text))
-            .attribute_definitions(attribute("sequence", &number))
-            .key_schema(key("log", KeyType::Hash))
-            .key_schema(key("sequence", KeyType::Range))
-            .send()
-            .await
-            .unwrap();
-        let dead = self.make_queue(&format!("{name}-dead"), None).await;
-        let policy = format!(
-            "{{\"deadLetterTargetArn\":\"arn:aws:sqs:us-east-1:000000000000:{name}-dead\",\"maxReceiveCount\":\"1000\"}}"
-        );
-        let queue = self
-            .make_queue(&format!("{name}-training"), Some(policy))
-            .await;
-        let variables = [
-            ("LLMOPT_ENVIRONMENT", "testing".to_owned()),
-            ("LLMOPT_LOG", "warn".to_owned()),
-            ("LLMOPT_STORE", "aws".to_owned()),
-            ("LLMOPT_BUCKET", name.clone()),
-            ("LLMOPT_RECORDS_TABLE", format!("{name}-records")),
-            ("LLMOPT_EVENTS_TABLE", format!("{name}-events")),
-            ("LLMOPT_TRAINING_QUEUE_URL", queue),
-            ("LLMOPT_DEAD_LETTER_QUEUE_URL", dead),
-            ("LLMOPT_INFERENCE_FUNCTION", format!("{name}-inference")),
-            ("LLMOPT_RESPONSES", "buffer".to_owned()),
-            ("LLMOPT_JOB_LEASE_SECONDS", "2".to_owned()),
-            ("LLMOPT_THREADS", "1".to_owned()),
-        ];
-        let variables = variables.map(|(name, value)| (name.to_owned(), value));
-        self.environment.extend(variables);
-    }
-
-    async fn make_queue(&self, name: &str, redrive: Option<String>) -> String {
-        let client = aws_sdk_sqs::Client::new(&self.config);
-        let mut create = client.create_queue().queue_name(name);
-        if let Some(policy) = redrive {
-            create = create.attributes(QueueAttributeName::RedrivePolicy, policy);
-        }
-        create.send().await.unwrap().queue_url.unwrap()
-    }
-
-    async fn make_function(&self, function: &str) {
-        let mut variables = self.environment.clone();
-        let data_dir = self.path(&format!("lambda-{function}"));
-        variables.insert("LLMOPT_DATA_DIR".to_owned(), data_dir.display().to_string());
-        let variables = Environment::builder()
-            .set_variables(Some(variables))
-            .build();
-        aws_sdk_lambda::Client::new(&self.config)
-            .create_function()
-            .function_name(format!("{}-{function}", self.name))
-            .runtime(Runtime::Providedal2023)
-            .role("arn:aws:iam::000000000000:role/test")
-            .handler("bootstrap")
-            .timeout(120)
-            .memory_size(512)
-            .environment(variables)
-            .code(
-                FunctionCode::builder()
-                    .zip_file(Blob::new(self.zip(function)))
-                    .build(),
-            )
-            .send()
-            .await
-            .unwrap();
-    }
-
-    /// Packs a function as it is deployed.
-    fn zip(&self, function: &str) -> Vec<u8> {
-        let folder = self.path(&format!("zip-{function}"));
-        fs::create_dir(&folder).unwrap();
-        let packed = Command::new("sh")
-            .args([
-                "-c",
-                "strip -o bootstrap \"$0\" && python3 -m zipfile -c code.zip bootstrap",
-            ])
-            .arg(binary(function))
-            .current_dir(&folder)
-            .output()
-            .unwrap();
-        succeeded(&packed);
-        fs::read(folder.join("code.zip")).unwrap()
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -228,86 +127,50 @@ impl Account {
         Trainer(child.unwrap())
     }
 
-    /// Asks a route, as API Gateway does, of the function behind it.
-    pub(crate) async fn ask(
-        &self,
-        function: &str,
-        method: &str,
-        path: &str,
-        body: Value,
-    ) -> Answer {
-        let body = if body.is_null() {
-            Value::Null
-        } else {
-            Value::String(body.to_string())
-        };
-        let (path, query) = path.split_once('?').unwrap_or((path, ""));
-        let query: serde_json::Map<String, Value> = query
-            .split('&')
-            .filter_map(|pair| pair.split_once('='))
-            .map(|(name, value)| (name.to_owned(), Value::String(value.to_owned())))
-            .collect();
-        let query = Value::Object(query);
-        let event = json!({
-            "resource": "/{proxy+}",
-            "path": format!("/api/v1{path}"),
-            "httpMethod": method,
-            "headers": { "content-type": "application/json", "host": "api.example.com" },
-            "multiValueHeaders": {
-                "content-type": ["application/json"],
-                "host": ["api.example.com"],
-            },
-            "queryStringParameters": query,
-            "multiValueQueryStringParameters": query.as_object().map(|query| {
-                let several = query.iter().map(|(name, value)| (name.clone(), json!([value])));
-                Value::Object(several.collect())
-            }),
-            "pathParameters": null,
-            "stageVariables": null,
-            "requestContext": {
-                "accountId": "000000000000",
-                "resourceId": "a",
-                "apiId": "b",
-                "stage": "test",
-                "requestId": "c",
-                "httpMethod": method,
-                "path": format!("/api/v1{path}"),
-                "resourcePath": "/{proxy+}",
-                "protocol": "HTTP/1.1",
-                "identity": { "sourceIp": "127.0.0.1" },
-            },
-            "body": body,
-            "isBase64Encoded": false,
-        });
-        let answer = self.invoke(function, &event).await;
-        let text = answer["body"]
-            .as_str()
-            .unwrap_or_else(|| panic!("no answer: {answer}"));
+    /// Asks a route of the API, signed as everyone has to.
+    pub(crate) async fn ask(&self, method: &str, path: &str, body: Value) -> Answer {
+        let mut curl = Command::new("curl");
+        curl.args(["--silent", "--show-error", "--request", method])
+            .args([
+                "--aws-sigv4",
+                "aws:amz:us-east-1:execute-api",
+                "--user",
+                "test:test",
+            ])
+            .args(["--write-out", "\n%{http_code}"])
+            .arg(format!("{}{path}", self.api));
+        if !body.is_null() {
+            curl.args(["--header", "content-type: application/json", "--data"])
+                .arg(body.to_string());
+        }
+        let ask = move || curl.output().unwrap();
+        let output = tokio::task::spawn_blocking(ask).await.unwrap();
+        succeeded(&output);
+        let text = String::from_utf8(output.stdout).unwrap();
+        let (text, status) = text.rsplit_once('\n').unwrap();
         Answer {
-            status: answer["statusCode"].as_u64().unwrap(),
+            status: status.parse().unwrap(),
             body: serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned())),
         }
     }
 
-    pub(crate) async fn invoke(&self, function: &str, event: &Value) -> Value {
+    /// Invokes a function as an event does.
+    pub(crate) async fn invoke(&self, function: &str, event: &Value) {
         let invoked = aws_sdk_lambda::Client::new(&self.config)
             .invoke()
-            .function_name(format!("{}-{function}", self.name))
+            .function_name(self.functions[function].as_str().unwrap())
             .payload(Blob::new(event.to_string()))
             .send()
             .await
             .unwrap();
         let payload = invoked.payload.unwrap().into_inner();
-        let text = String::from_utf8_lossy(&payload).into_owned();
+        let text = String::from_utf8_lossy(&payload);
         assert_eq!(invoked.function_error, None, "{function}: {text}");
-        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
     }
 
     /// Uploads a dataset past the functions, and returns its id.
     pub(crate) async fn upload(&self, rows: &str) -> String {
-        let target = self
-            .ask("datasets", "POST", "/datasets/uploads", Value::Null)
-            .await;
+        let target = self.ask("POST", "/datasets/uploads", Value::Null).await;
         assert_eq!(target.status, 201, "{target:?}");
         let (url, rows) = (
             target.body["url"].as_str().unwrap().to_owned(),
@@ -319,7 +182,7 @@ impl Account {
         let upload = target.body["upload_id"].as_str().unwrap();
         let path = format!("/datasets/uploads/{upload}/complete");
         let name = json!({ "name": "rows.jsonl" });
-        let dataset = self.ask("datasets", "POST", &path, name).await;
+        let dataset = self.ask("POST", &path, name).await;
         assert_eq!(dataset.status, 201, "{dataset:?}");
         dataset.body["id"].as_str().unwrap().to_owned()
     }
@@ -335,14 +198,14 @@ impl Account {
                 "checkpoint_steps": 25,
             },
         });
-        let answer = self.ask("training", "POST", "/training/jobs", job).await;
+        let answer = self.ask("POST", "/training/jobs", job).await;
         assert_eq!(answer.status, 202, "{answer:?}");
         answer.body["id"].as_str().unwrap().to_owned()
     }
 
     pub(crate) async fn job(&self, id: &str) -> Value {
         let path = format!("/training/jobs/{id}");
-        let answer = self.ask("training", "GET", &path, Value::Null).await;
+        let answer = self.ask("GET", &path, Value::Null).await;
         assert_eq!(answer.status, 200, "{answer:?}");
         answer.body
     }
@@ -370,7 +233,7 @@ impl Account {
     /// The names of the job's events.
     pub(crate) async fn events(&self, id: &str) -> Vec<String> {
         let path = format!("/training/jobs/{id}/events?limit=1000");
-        let answer = self.ask("training", "GET", &path, Value::Null).await;
+        let answer = self.ask("GET", &path, Value::Null).await;
         let events = answer.body["data"].as_array().unwrap().clone();
         let name = |event: &Value| event["event"].as_str().unwrap().to_owned();
         events.iter().map(name).collect()
@@ -461,27 +324,4 @@ fn binary(name: &str) -> PathBuf {
 fn succeeded(output: &Output) {
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{errors}");
-}
-
-fn attribute(name: &str, kind: &ScalarAttributeType) -> AttributeDefinition {
-    let attribute = AttributeDefinition::builder().attribute_name(name);
-    attribute.attribute_type(kind.clone()).build().unwrap()
-}
-
-fn key(name: &str, kind: KeyType) -> KeySchemaElement {
-    let key = KeySchemaElement::builder()
-        .attribute_name(name)
-        .key_type(kind);
-    key.build().unwrap()
-}
-
-fn index(name: &str, hash: &str) -> GlobalSecondaryIndex {
-    let all = Projection::builder().projection_type(ProjectionType::All);
-    GlobalSecondaryIndex::builder()
-        .index_name(name)
-        .key_schema(key(hash, KeyType::Hash))
-        .key_schema(key("place", KeyType::Range))
-        .projection(all.build())
-        .build()
-        .unwrap()
 }

@@ -18,7 +18,7 @@ async fn answers(account: &Account, name: &str) {
     let question = json!({
         "model_id": name, "prompt": "Order 3 please", "max_tokens": 8, "temperature": 0,
     });
-    let answer = account.ask("generate", "POST", "/generate", question).await;
+    let answer = account.ask("POST", "/generate", question).await;
     assert_eq!(answer.status, 200, "{answer:?}");
     assert_eq!(answer.body["metadata"]["weights"], "adapter", "{answer:?}");
     assert!(
@@ -32,8 +32,17 @@ async fn a_model_lives_from_a_presigned_upload_to_its_answer() {
     let Some(account) = Account::new().await else {
         return;
     };
-    let ready = account.ask("health", "GET", "/ready", Value::Null).await;
+    let ready = account.ask("GET", "/ready", Value::Null).await;
     assert_eq!(ready.status, 200, "{ready:?}");
+    let foreign = std::process::Command::new("curl")
+        .args(["--silent", "--write-out", "%{http_code}"])
+        .arg(format!("{}/models", account.api))
+        .output();
+    let foreign = String::from_utf8(foreign.unwrap().stdout).unwrap();
+    assert!(
+        foreign.ends_with("403") && foreign.contains("\"code\":\"forbidden\""),
+        "{foreign}"
+    );
     let dataset = account.upload(&rows()).await;
     let job = account.submit(&dataset, "orders", 12).await;
     let _trainer = account.trainer(&["work"]);
@@ -42,7 +51,7 @@ async fn a_model_lives_from_a_presigned_upload_to_its_answer() {
     let events = account.events(&job).await;
     assert_eq!(events.first().unwrap(), "queued");
     assert_eq!(events.last().unwrap(), "succeeded");
-    let models = account.ask("models", "GET", "/models", Value::Null).await;
+    let models = account.ask("GET", "/models", Value::Null).await;
     let ids: Vec<&str> = models.body["data"]
         .as_array()
         .unwrap()
@@ -52,10 +61,10 @@ async fn a_model_lives_from_a_presigned_upload_to_its_answer() {
     assert_eq!(ids, ["base:tiny", "ft:tiny:orders"]);
     answers(&account, "orders").await;
     let unknown = json!({ "model_id": "nobody", "prompt": "Hi" });
-    let unknown = account.ask("generate", "POST", "/generate", unknown).await;
+    let unknown = account.ask("POST", "/generate", unknown).await;
     assert_eq!(unknown.status, 404, "{unknown:?}");
     let deleted = account
-        .ask("models", "DELETE", "/models/ft:tiny:orders", Value::Null)
+        .ask("DELETE", "/models/ft:tiny:orders", Value::Null)
         .await;
     assert_eq!(deleted.status, 204, "{deleted:?}");
 }
@@ -125,4 +134,31 @@ async fn a_message_that_names_no_job_is_a_dead_letter() {
         assert!(began.elapsed().as_secs() < 60, "it never comes");
         tokio::time::sleep(std::time::Duration::from_millis(200)).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_batch_gave_up_has_failed_with_the_reason() {
+    let Some(account) = Account::new().await else {
+        return;
+    };
+    let dataset = account.upload(&rows()).await;
+    let job = account.submit(&dataset, "given-up", 12).await;
+    assert_eq!(account.drain().await, std::slice::from_ref(&job));
+    let event = json!({
+        "source": "aws.batch",
+        "detail-type": "Batch Job State Change",
+        "detail": {
+            "jobId": "b1",
+            "status": "FAILED",
+            "statusReason": "Task failed to start",
+            "parameters": { "job": job },
+        },
+    });
+    // Events come at least once, too.
+    account.invoke("job-events", &event).await;
+    account.invoke("job-events", &event).await;
+    let failed = account.job(&job).await;
+    assert_eq!(failed["status"], "failed", "{failed}");
+    let reason = failed["error"].to_string();
+    assert!(reason.contains("Task failed to start"), "{failed}");
 }

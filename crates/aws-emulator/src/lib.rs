@@ -15,6 +15,7 @@
 use std::{
     env, fs,
     net::{TcpListener, TcpStream},
+    path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::{OnceLock, mpsc},
     thread,
@@ -57,7 +58,7 @@ impl MiniStack {
             fs::create_dir_all(&folder).expect("a folder for the emulator");
             let program = env::var_os(PROGRAM).expect("it was set before");
             let child = Command::new("setpriv")
-                .args(["--pdeathsig", "KILL"])
+                .args(["--pdeathsig", "TERM"])
                 .arg(program)
                 .env("BIND_HOST", "127.0.0.1")
                 .env("GATEWAY_PORT", port.to_string())
@@ -86,6 +87,18 @@ impl MiniStack {
     /// Returns the URL of every service.
     pub fn endpoint(&self) -> &str {
         &self.endpoint
+    }
+
+    /// Returns a Python that has what deploys to the emulator.
+    ///
+    /// # Panics
+    /// If the emulator is not in a virtual environment.
+    pub fn python(&self) -> PathBuf {
+        let program = env::var_os(PROGRAM).expect("it is running");
+        let folder = Path::new(&program)
+            .parent()
+            .expect("a program is in a folder");
+        folder.join("python")
     }
 
     /// Returns the variables that point every AWS SDK at the emulator.
