@@ -1,11 +1,7 @@
 //! The whole platform on an AWS emulator: the real functions under its Lambda, the real trainer on its
 //! queue. Nothing here names a store but by what the processes are told.
 
-#![expect(
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "a test fails by panicking"
-)]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod account;
 mod life;
