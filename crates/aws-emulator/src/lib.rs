@@ -23,13 +23,21 @@ use std::{
 };
 
 /// Where the emulator's program is.
-const PROGRAM: &str = "LLMOPT_TEST_MINISTACK";
-/// How long it may take to start on a busy machine.
+const MINISTACK: &str = "LLMOPT_TEST_MINISTACK";
+/// Where the program of the second opinion on DynamoDB is.
+const DYNALITE: &str = "LLMOPT_TEST_DYNALITE";
+/// How long they may take to start on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(90);
 
 /// A running emulator.
 #[derive(Clone, Debug)]
 pub struct MiniStack {
+    endpoint: String,
+}
+
+/// A running emulator of DynamoDB alone, by others: a second opinion on conditional writes.
+#[derive(Clone, Debug)]
+pub struct Dynalite {
     endpoint: String,
 }
 
@@ -41,47 +49,15 @@ impl MiniStack {
     /// If there is one and it does not start.
     pub fn shared() -> Option<&'static Self> {
         static SHARED: OnceLock<Option<MiniStack>> = OnceLock::new();
-        let shared = SHARED.get_or_init(|| env::var_os(PROGRAM).map(|_| Self::start()));
-        if shared.is_none() {
-            eprintln_skip();
-        }
-        shared.as_ref()
-    }
-
-    fn start() -> Self {
-        let port = free_port();
-        let (started, is_started) = mpsc::channel();
-        // The system ends the emulator with the thread that started it, so that thread never ends: it
-        // goes with the program, however that ends.
-        thread::spawn(move || {
-            let folder = env::temp_dir().join(format!("llmopt-ministack-{port}"));
-            fs::create_dir_all(&folder).expect("a folder for the emulator");
-            let program = env::var_os(PROGRAM).expect("it was set before");
-            let child = Command::new("setpriv")
-                .args(["--pdeathsig", "TERM"])
-                .arg(program)
-                .env("BIND_HOST", "127.0.0.1")
-                .env("GATEWAY_PORT", port.to_string())
-                .current_dir(folder)
-                .stdin(Stdio::null())
-                .stdout(Stdio::null())
-                .stderr(Stdio::null())
-                .spawn();
-            let _ = started.send(child.map(|child| child.id()));
-            loop {
-                thread::park();
-            }
+        let shared = SHARED.get_or_init(|| {
+            let endpoint = start(MINISTACK, |command, port| {
+                command
+                    .env("BIND_HOST", "127.0.0.1")
+                    .env("GATEWAY_PORT", port.to_string());
+            });
+            endpoint.map(|endpoint| Self { endpoint })
         });
-        let started = is_started.recv().expect("the thread tells");
-        started.expect("the emulator's program can be started");
-        let began = Instant::now();
-        while TcpStream::connect(("127.0.0.1", port)).is_err() {
-            assert!(began.elapsed() < PATIENCE, "the emulator does not answer");
-            thread::sleep(Duration::from_millis(50));
-        }
-        Self {
-            endpoint: format!("http://127.0.0.1:{port}"),
-        }
+        told(MINISTACK, shared.as_ref())
     }
 
     /// Returns the URL of every service.
@@ -94,7 +70,7 @@ impl MiniStack {
     /// # Panics
     /// If the emulator is not in a virtual environment.
     pub fn python(&self) -> PathBuf {
-        let program = env::var_os(PROGRAM).expect("it is running");
+        let program = env::var_os(MINISTACK).expect("it is running");
         let folder = Path::new(&program)
             .parent()
             .expect("a program is in a folder");
@@ -112,9 +88,69 @@ impl MiniStack {
     }
 }
 
+impl Dynalite {
+    /// As [`MiniStack::shared`].
+    ///
+    /// # Panics
+    /// If there is one and it does not start.
+    pub fn shared() -> Option<&'static Self> {
+        static SHARED: OnceLock<Option<Dynalite>> = OnceLock::new();
+        let shared = SHARED.get_or_init(|| {
+            let endpoint = start(DYNALITE, |command, port| {
+                command.args(["--host", "127.0.0.1", "--createTableMs", "0", "--port"]);
+                command.arg(port.to_string());
+            });
+            endpoint.map(|endpoint| Self { endpoint })
+        });
+        told(DYNALITE, shared.as_ref())
+    }
+
+    /// Returns the service's URL.
+    pub fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+}
+
+/// Starts the program that `variable` names, if it does, and returns its URL.
+fn start(variable: &'static str, tell: fn(&mut Command, u16)) -> Option<String> {
+    let program = env::var_os(variable)?;
+    let port = free_port();
+    let (started, is_started) = mpsc::channel();
+    // The system ends the emulator with the thread that started it, so that thread never ends: it
+    // goes with the program, however that ends.
+    thread::spawn(move || {
+        let folder = env::temp_dir().join(format!("llmopt-emulator-{port}"));
+        fs::create_dir_all(&folder).expect("a folder for the emulator");
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "TERM"]).arg(program);
+        tell(&mut command, port);
+        let child = command
+            .current_dir(folder)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn();
+        let _ = started.send(child.map(|child| child.id()));
+        loop {
+            thread::park();
+        }
+    });
+    let started = is_started.recv().expect("the thread tells");
+    started.expect("the emulator's program can be started");
+    let began = Instant::now();
+    while TcpStream::connect(("127.0.0.1", port)).is_err() {
+        assert!(began.elapsed() < PATIENCE, "the emulator does not answer");
+        thread::sleep(Duration::from_millis(50));
+    }
+    Some(format!("http://127.0.0.1:{port}"))
+}
+
 #[expect(clippy::print_stderr, reason = "tests speak there")]
-fn eprintln_skip() {
-    eprintln!("skipped: {PROGRAM} names no emulator; scripts/test installs one");
+fn told<T>(variable: &str, shared: Option<&'static T>) -> Option<&'static T> {
+    if shared.is_none() {
+        eprintln!("skipped: {variable} names no emulator; scripts/test installs one");
+    }
+    shared
 }
 
 fn free_port() -> u16 {

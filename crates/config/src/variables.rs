@@ -409,6 +409,19 @@ pub const TEST_MINISTACK: Variable = Variable {
     secret: false,
 };
 
+/// Tells tests where the second opinion on DynamoDB is.
+pub const TEST_DYNALITE: Variable = Variable {
+    name: "LLMOPT_TEST_DYNALITE",
+    kind: "a file",
+    default: Default::Unset(
+        "`scripts/test` installs it where there is npm; tests that need it say so and are skipped otherwise",
+    ),
+    read_by: "tests only",
+    description: "The program of the emulator of DynamoDB that conditional writes are also tried on.",
+    example: "/path/to/dynalite",
+    secret: false,
+};
+
 /// Tells scripts where to keep what they fetch.
 pub const CACHE: Variable = Variable {
     name: "LLMOPT_CACHE",
@@ -451,5 +464,6 @@ pub const ALL: &[&Variable] = &[
     &BATCH_JOB_ATTEMPT,
     &TEST_DATA,
     &TEST_MINISTACK,
+    &TEST_DYNALITE,
     &CACHE,
 ];

@@ -83,9 +83,10 @@ impl AllowanceStore for DynamoAllowanceStore {
             }
             Err(error) => match error.as_service_error() {
                 Some(UpdateItemError::ConditionalCheckFailedException(failed)) => {
+                    // An endpoint that does not say what is there is asked.
                     match &failed.item {
                         Some(_) => Ok(None),
-                        None => Err(unknown(id)),
+                        None => self.left(id).await.map(|_| None),
                     }
                 }
                 _ => Err(fault!(error).during("spend from", id)),

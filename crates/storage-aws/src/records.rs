@@ -77,8 +77,12 @@ impl<R: Record> DynamoRecordStore<R> {
             Ok(_) => Ok(Some(stored)),
             Err(error) => match error.as_service_error() {
                 Some(PutItemError::ConditionalCheckFailedException(failed)) => {
-                    let kept = failed.item.as_ref();
-                    let kept = kept.map(|item| number_of(item, "revision", &subject));
+                    // An endpoint that does not say what is there is asked.
+                    let kept = match &failed.item {
+                        Some(item) => Some(item.clone()),
+                        None => self.table.get(key::<R>(record.id())).await?,
+                    };
+                    let kept = kept.map(|item| number_of(&item, "revision", &subject));
                     let ours = matches!(kept, Some(Ok(kept)) if kept == revision.0);
                     Ok(ours.then_some(stored))
                 }

@@ -1,5 +1,7 @@
 //! The adapters on an emulator: the suites of the ports.
 
+mod lost_answers;
+
 use std::{
     num::NonZeroU32,
     path::Path,
@@ -13,7 +15,7 @@ use std::{
 use aws_config::{BehaviorVersion, Region};
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection,
-    ProjectionType, ScalarAttributeType,
+    ProjectionType, ScalarAttributeType, TableStatus,
 };
 use aws_sdk_s3::{
     config::{
@@ -23,7 +25,7 @@ use aws_sdk_s3::{
     error::BoxError,
 };
 use aws_sdk_sqs::types::QueueAttributeName;
-use llmopt_aws_emulator::MiniStack;
+use llmopt_aws_emulator::{Dynalite, MiniStack};
 use llmopt_domain::Digest;
 use llmopt_storage::{
     AllowanceStore, EventLog, FolderStore, MessageQueue, RecordStore, StorageError, UploadStore,
@@ -43,6 +45,11 @@ fn wait<T>(work: impl Future<Output = T>) -> T {
 
 fn aws() -> Aws {
     let emulator = MiniStack::shared().expect("tests without one are skipped");
+    at(emulator.endpoint())
+}
+
+fn dynalite() -> Aws {
+    let emulator = Dynalite::shared().expect("tests without one are skipped");
     at(emulator.endpoint())
 }
 
@@ -98,7 +105,8 @@ fn index(name: &str, hash: &str) -> GlobalSecondaryIndex {
 /// Makes the table of records, as template.yaml has it.
 fn records_table(aws: &Aws, root: &Path) -> String {
     let name = format!("{}-records", name(root));
-    let create = aws_sdk_dynamodb::Client::new(aws.config())
+    let client = aws_sdk_dynamodb::Client::new(aws.config());
+    let create = client
         .create_table()
         .table_name(&name)
         .billing_mode(BillingMode::PayPerRequest)
@@ -110,6 +118,16 @@ fn records_table(aws: &Aws, root: &Path) -> String {
         .global_secondary_indexes(index("by-kind", "kind"))
         .global_secondary_indexes(index("by-group", "group"));
     let _ = wait(create.send());
+    wait(async {
+        loop {
+            let described = client.describe_table().table_name(&name).send().await;
+            let table = described.unwrap().table.unwrap();
+            if table.table_status == Some(TableStatus::Active) {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    });
     name
 }
 
@@ -142,6 +160,19 @@ fn queue(root: &Path, max_receives: NonZeroU32) -> Arc<dyn MessageQueue> {
     let main = create(&name).attributes(QueueAttributeName::RedrivePolicy, policy);
     let main = url(wait(main.send()).unwrap());
     Arc::new(SqsMessageQueue::new(&aws, &main, &dead, Duration::ZERO))
+}
+
+/// A second opinion on what a single item's conditions do.
+fn records_elsewhere(root: &Path) -> Arc<dyn RecordStore<Note>> {
+    let aws = dynalite();
+    let table = records_table(&aws, root);
+    Arc::new(DynamoRecordStore::new(&aws, &table))
+}
+
+fn allowances_elsewhere(root: &Path) -> Arc<dyn AllowanceStore> {
+    let aws = dynalite();
+    let table = records_table(&aws, root);
+    Arc::new(DynamoAllowanceStore::new(&aws, &table))
 }
 
 fn records(root: &Path) -> Arc<dyn RecordStore<Note>> {
@@ -222,7 +253,10 @@ const SQS: QueueSubject = QueueSubject {
 /// Returns `subject` where there is an emulator; a test without one is skipped.
 macro_rules! emulated {
     ($subject:expr) => {
-        match MiniStack::shared() {
+        emulated!(MiniStack, $subject)
+    };
+    ($emulator:ident, $subject:expr) => {
+        match $emulator::shared() {
             Some(_) => $subject,
             None => return,
         }
@@ -237,6 +271,16 @@ mod folders_in_s3 {
 mod records_in_dynamodb {
     use super::*;
     llmopt_storage::record_store_conformance!(emulated!(records));
+}
+
+mod records_in_dynalite {
+    use super::*;
+    llmopt_storage::record_store_conformance!(emulated!(Dynalite, records_elsewhere));
+}
+
+mod allowances_in_dynalite {
+    use super::*;
+    llmopt_storage::allowance_store_conformance!(emulated!(Dynalite, allowances_elsewhere));
 }
 
 mod logs_in_dynamodb {

@@ -1,0 +1,160 @@
+//! A service that did what it was asked for, and whose answer was lost on the way.
+
+use std::{
+    io::{Read, Write},
+    net::{Shutdown, TcpListener, TcpStream},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread,
+};
+
+use llmopt_domain::ObjectKey;
+use llmopt_storage::{Record, Stored};
+
+use super::*;
+
+/// Stands before the emulator and loses one answer, the one with a given number.
+struct Lossy {
+    endpoint: String,
+    answers: Arc<AtomicU64>,
+}
+
+impl Lossy {
+    fn losing(number: u64) -> Self {
+        let upstream = MiniStack::shared().unwrap().endpoint();
+        let upstream = upstream.trim_start_matches("http://").to_owned();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let answers = Arc::new(AtomicU64::new(0));
+        let counted = Arc::clone(&answers);
+        thread::spawn(move || {
+            for client in listener.incoming() {
+                let client = client.unwrap();
+                let server = TcpStream::connect(&upstream).unwrap();
+                let (client_end, server_end) =
+                    (client.try_clone().unwrap(), server.try_clone().unwrap());
+                thread::spawn(move || pass_on(client_end, server_end, || true));
+                let counted = Arc::clone(&counted);
+                // One answer is one read here: the bodies are small, and each connection waits for its
+                // answer before it sends more.
+                thread::spawn(move || {
+                    pass_on(server, client, || {
+                        counted.fetch_add(1, Ordering::SeqCst) != number
+                    });
+                });
+            }
+        });
+        Self { endpoint, answers }
+    }
+
+    /// Whether an answer was lost.
+    fn has_lost(&self, number: u64) -> bool {
+        self.answers.load(Ordering::SeqCst) > number
+    }
+}
+
+fn pass_on(mut from: TcpStream, mut to: TcpStream, mut lets_through: impl FnMut() -> bool) {
+    let mut buffer = vec![0; 1 << 16];
+    while let Ok(count @ 1..) = from.read(&mut buffer) {
+        if !lets_through() {
+            break;
+        }
+        if to.write_all(&buffer[..count]).is_err() {
+            break;
+        }
+    }
+    let _ = from.shutdown(Shutdown::Both);
+    let _ = to.shutdown(Shutdown::Both);
+}
+
+fn note() -> Note {
+    serde_json::from_value(serde_json::json!({
+        "id": "a", "created_ms": 1, "shelf": "upper", "text": "first",
+    }))
+    .unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_whose_writes_lose_their_answers_is_written_once() {
+    if MiniStack::shared().is_none() {
+        return;
+    }
+    let root = tempfile::tempdir().unwrap();
+    let table = records_table(&aws(), root.path());
+    let lossy = Lossy::losing(0);
+    let store = DynamoRecordStore::<Note>::new(&at(&lossy.endpoint), &table);
+    let created: Stored<Note> = store.create(&note()).await.unwrap();
+    assert!(lossy.has_lost(0));
+    let lossy = Lossy::losing(0);
+    let store = DynamoRecordStore::<Note>::new(&at(&lossy.endpoint), &table);
+    let replaced = store.replace(created.revision, &note()).await.unwrap();
+    assert!(lossy.has_lost(0));
+    assert_eq!(store.get(note().id()).await.unwrap(), replaced);
+    let stale = store.replace(created.revision, &note()).await;
+    assert!(
+        matches!(stale, Err(StorageError::Conflict { .. })),
+        "{stale:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_append_whose_answer_is_lost_is_in_the_log_once() {
+    if MiniStack::shared().is_none() {
+        return;
+    }
+    let root = tempfile::tempdir().unwrap();
+    let table = events_table(&aws(), root.path());
+    let lossy = Lossy::losing(0);
+    let logs = DynamoEventLog::new(&at(&lossy.endpoint), &table);
+    let bodies = ["{}".to_owned(), "[]".to_owned()];
+    assert_eq!(logs.append("job", 0, &bodies).await.unwrap(), 2);
+    assert!(lossy.has_lost(0));
+    assert_eq!(logs.read("job", 0, 9).await.unwrap().len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_spend_whose_answer_is_lost_is_taken_once_and_counts_as_spent() {
+    if MiniStack::shared().is_none() {
+        return;
+    }
+    let root = tempfile::tempdir().unwrap();
+    let table = records_table(&aws(), root.path());
+    let store = DynamoAllowanceStore::new(&aws(), &table);
+    store.open("team", 10).await.unwrap();
+    let lossy = Lossy::losing(0);
+    let unlucky = DynamoAllowanceStore::new(&at(&lossy.endpoint), &table);
+    let spent = unlucky.spend("team", 3).await;
+    assert!(
+        matches!(spent, Err(StorageError::Unavailable { .. })),
+        "{spent:?}"
+    );
+    assert_eq!(store.left("team").await.unwrap(), 7);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_publish_that_loses_any_of_its_answers_is_whole_or_says_so() {
+    if MiniStack::shared().is_none() {
+        return;
+    }
+    let root = tempfile::tempdir().unwrap();
+    let aws = aws();
+    let bucket = bucket(&aws, root.path());
+    let sound = S3FolderStore::open(&aws, &bucket, &root.path().join("sound")).unwrap();
+    for number in 0.. {
+        assert!(number < 50, "a publish does not end");
+        let lossy = Lossy::losing(number);
+        let store = S3FolderStore::open(&at(&lossy.endpoint), &bucket, root.path()).unwrap();
+        let key = ObjectKey::dataset(&format!("d{number}"));
+        let staged = store.stage().await.unwrap();
+        std::fs::write(staged.path().join("rows.jsonl"), "{}\n").unwrap();
+        store.publish(staged.path(), &key).await.unwrap();
+        let folder = sound.open(&key).await.unwrap();
+        assert_eq!(std::fs::read(folder.join("rows.jsonl")).unwrap(), b"{}\n");
+        if !lossy.has_lost(number) {
+            assert!(number > 3, "no answer was lost");
+            return;
+        }
+    }
+}
