@@ -62,7 +62,7 @@ pub enum ConfigError {
     },
     /// A variable that this process cannot do without.
     #[error(
-        "`{name}` is not set: set it to {kind}, such as `{example}`; docs/DEPLOY.md says where it comes from"
+        "`{name}` is not set: set it to {kind}, such as `{example}`; the outputs of template.yaml say what it is"
     )]
     Missing {
         /// The variable's name.
