@@ -1,0 +1,183 @@
+use std::{
+    fs,
+    net::TcpListener,
+    ops::Sub,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use axum::{
+    Router,
+    extract::State,
+    http::{HeaderMap, header},
+    response::{IntoResponse, Response},
+};
+use axum_server::{
+    accept::NoDelayAcceptor,
+    tls_rustls::{RustlsAcceptor, RustlsConfig},
+};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use serde_json::{Value, json};
+
+use crate::Failure;
+
+/// Where Linux distributions keep the authorities that they trust.
+const SYSTEM_AUTHORITIES: [&str; 2] = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+];
+
+/// Empty tables, an empty bucket and a queue on a loopback port, over TLS and HTTP/1.1 as AWS has them.
+pub(crate) struct AwsStub {
+    url: String,
+    authorities: String,
+    counts: Arc<Counts>,
+}
+
+#[derive(Default)]
+struct Counts {
+    dynamodb: AtomicU64,
+    s3: AtomicU64,
+    sqs: AtomicU64,
+}
+
+/// Calls to each service.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Calls {
+    pub(crate) dynamodb: u64,
+    pub(crate) s3: u64,
+    pub(crate) sqs: u64,
+}
+
+impl Sub for Calls {
+    type Output = Self;
+
+    fn sub(self, before: Self) -> Self {
+        Self {
+            dynamodb: self.dynamodb - before.dynamodb,
+            s3: self.s3 - before.s3,
+            sqs: self.sqs - before.sqs,
+        }
+    }
+}
+
+impl AwsStub {
+    /// Starts it, and puts the authority that vouches for it into `folder`, among those that this system
+    /// trusts: reading those is part of what a function's first call costs.
+    pub(crate) async fn start(folder: &Path) -> Result<Self, Failure> {
+        let (tls, authority) = certificates().await?;
+        let mut authorities = SYSTEM_AUTHORITIES
+            .iter()
+            .find_map(|path| fs::read_to_string(path).ok())
+            .unwrap_or_default();
+        authorities.push_str(&authority);
+        let bundle = folder.join("authorities.pem");
+        fs::write(&bundle, authorities)?;
+
+        let counts = Arc::<Counts>::default();
+        let listener = TcpListener::bind(("127.0.0.1", 0))?;
+        listener.set_nonblocking(true)?;
+        let port = listener.local_addr()?.port();
+        let routes = Router::new()
+            .fallback(answer)
+            .with_state(Arc::clone(&counts));
+        // As AWS, it does not hold back the second part of an answer until the first is acknowledged.
+        let acceptor = RustlsAcceptor::new(tls).acceptor(NoDelayAcceptor::new());
+        let server = axum_server::from_tcp(listener)?.acceptor(acceptor);
+        tokio::spawn(server.serve(routes.into_make_service()));
+        Ok(Self {
+            url: format!("https://localhost:{port}"),
+            authorities: bundle.display().to_string(),
+            counts,
+        })
+    }
+
+    /// Returns the variables of a function that is to find it.
+    pub(crate) fn environment(&self) -> impl Iterator<Item = (String, String)> {
+        let url = &self.url;
+        [
+            ("LLMOPT_STORE", "aws".to_owned()),
+            ("LLMOPT_ENVIRONMENT", "production".to_owned()),
+            ("LLMOPT_BUCKET", "bench".to_owned()),
+            ("LLMOPT_RECORDS_TABLE", "records".to_owned()),
+            ("LLMOPT_EVENTS_TABLE", "events".to_owned()),
+            (
+                "LLMOPT_TRAINING_QUEUE_URL",
+                format!("{url}/000000000000/training"),
+            ),
+            (
+                "LLMOPT_DEAD_LETTER_QUEUE_URL",
+                format!("{url}/000000000000/dead-letters"),
+            ),
+            ("AWS_ENDPOINT_URL", url.clone()),
+            ("AWS_REGION", "us-east-1".to_owned()),
+            ("AWS_ACCESS_KEY_ID", "bench".to_owned()),
+            ("AWS_SECRET_ACCESS_KEY", "bench".to_owned()),
+            ("SSL_CERT_FILE", self.authorities.clone()),
+        ]
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+    }
+
+    /// Returns the calls until now.
+    pub(crate) fn calls(&self) -> Calls {
+        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        Calls {
+            dynamodb: read(&self.counts.dynamodb),
+            s3: read(&self.counts.s3),
+            sqs: read(&self.counts.sqs),
+        }
+    }
+}
+
+/// Returns what a server for `localhost` needs, and the authority that vouches for it.
+async fn certificates() -> Result<(RustlsConfig, String), Failure> {
+    let mut authority = CertificateParams::new([])?;
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate()?)?;
+    let key = KeyPair::generate()?;
+    let names = ["localhost".to_owned()];
+    let certificate = CertificateParams::new(names)?.signed_by(&key, &authority)?;
+    let pem = certificate.pem().into_bytes();
+    let config = RustlsConfig::from_pem(pem, key.serialize_pem().into_bytes()).await?;
+    let mut config = (*config.get_inner()).clone();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok((RustlsConfig::from_config(Arc::new(config)), authority.pem()))
+}
+
+async fn answer(State(counts): State<Arc<Counts>>, headers: HeaderMap) -> Response {
+    let target = headers
+        .get("x-amz-target")
+        .and_then(|target| target.to_str().ok());
+    let count = |count: &AtomicU64| count.fetch_add(1, Ordering::Relaxed);
+    match target.and_then(|target| target.split_once('.')) {
+        Some((service, operation)) if service.starts_with("DynamoDB") => {
+            count(&counts.dynamodb);
+            amazon_json(&match operation {
+                "Query" | "Scan" => json!({"Items": [], "Count": 0, "ScannedCount": 0}),
+                "DescribeTable" => json!({"Table": {"TableStatus": "ACTIVE"}}),
+                _ => json!({}),
+            })
+        }
+        Some(_) => {
+            count(&counts.sqs);
+            amazon_json(&json!({"Attributes": {}}))
+        }
+        None => {
+            count(&counts.s3);
+            let listed = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\
+                <ListBucketResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">\
+                <Name>bench</Name><KeyCount>0</KeyCount><IsTruncated>false</IsTruncated>\
+                </ListBucketResult>";
+            ([(header::CONTENT_TYPE, "application/xml")], listed).into_response()
+        }
+    }
+}
+
+fn amazon_json(document: &Value) -> Response {
+    let content_type = [(header::CONTENT_TYPE, "application/x-amz-json-1.0")];
+    (content_type, document.to_string()).into_response()
+}
