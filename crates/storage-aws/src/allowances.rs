@@ -1,6 +1,7 @@
 use async_trait::async_trait;
 use aws_sdk_dynamodb::{
-    config::retry::RetryConfig,
+    Client,
+    config::{Builder, retry::RetryConfig},
     operation::{put_item::PutItemError, update_item::UpdateItemError},
     types::{ReturnValue, ReturnValuesOnConditionCheckFailure},
 };
@@ -9,7 +10,7 @@ use llmopt_storage::{AllowanceStore, StorageError};
 use crate::{
     Aws,
     error::fault,
-    item::{number, number_of, text},
+    item::{number, number_of, text, unique},
     table::{Item, Table},
 };
 
@@ -18,22 +19,36 @@ const KIND: &str = "allowance";
 /// An [`AllowanceStore`] in the table of records: one item each, one conditional update a spend.
 pub struct DynamoAllowanceStore {
     table: Table,
+    /// Tries nothing twice: a subtraction whose answer was lost would be done twice.
+    once: Client,
 }
 
 impl DynamoAllowanceStore {
     /// Keeps allowances in the table called `table`, whose key is `id` (a text).
     pub fn new(aws: &Aws, table: &str) -> Self {
+        let once = Builder::from(aws.config()).retry_config(RetryConfig::disabled());
         Self {
             table: Table::new(aws, table),
+            once: Client::from_conf(once.build()),
         }
+    }
+
+    /// Checks that the table can be read.
+    ///
+    /// # Errors
+    /// [`StorageError::Unavailable`] or [`StorageError::Internal`], naming the table.
+    pub async fn check(&self) -> Result<(), StorageError> {
+        self.table.get(key("-")).await.map(drop)
     }
 }
 
 #[async_trait]
 impl AllowanceStore for DynamoAllowanceStore {
     async fn open(&self, id: &str, amount: u64) -> Result<(), StorageError> {
+        let opening = text(format!("{:016x}", unique()));
         let mut item = key(id);
         item.insert("available".to_owned(), number(amount));
+        item.insert("opening".to_owned(), opening.clone());
         let put = self
             .table
             .client
@@ -41,29 +56,33 @@ impl AllowanceStore for DynamoAllowanceStore {
             .table_name(&self.table.name)
             .set_item(Some(item))
             .condition_expression("attribute_not_exists(id)")
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .send()
             .await;
-        match put {
-            Ok(_) => Ok(()),
-            Err(error) => match error.as_service_error() {
-                Some(PutItemError::ConditionalCheckFailedException(_)) => {
-                    Err(StorageError::RecordExists {
-                        kind: KIND,
-                        id: id.to_owned(),
-                    })
-                }
-                _ => Err(fault!(error).during("open", id)),
+        let Err(error) = put else {
+            return Ok(());
+        };
+        let there = match error.as_service_error() {
+            // An endpoint that does not say what is there is asked.
+            Some(PutItemError::ConditionalCheckFailedException(failed)) => match &failed.item {
+                Some(item) => Some(item.clone()),
+                None => self.table.get(key(id)).await?,
             },
+            _ => return Err(fault!(error).during("open", id)),
+        };
+        // It may be our own try that nobody answered.
+        if there.is_some_and(|item| item.get("opening") == Some(&opening)) {
+            return Ok(());
         }
+        Err(StorageError::RecordExists {
+            kind: KIND,
+            id: id.to_owned(),
+        })
     }
 
     async fn spend(&self, id: &str, amount: u64) -> Result<Option<u64>, StorageError> {
-        // A subtraction that is tried again is done twice where only its answer was lost.
-        let once =
-            aws_sdk_dynamodb::config::Config::builder().retry_config(RetryConfig::disabled());
         let spent = self
-            .table
-            .client
+            .once
             .update_item()
             .table_name(&self.table.name)
             .set_key(Some(key(id)))
@@ -72,8 +91,6 @@ impl AllowanceStore for DynamoAllowanceStore {
             .expression_attribute_values(":amount", number(amount))
             .return_values(ReturnValue::UpdatedNew)
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
-            .customize()
-            .config_override(once)
             .send()
             .await;
         match spent {

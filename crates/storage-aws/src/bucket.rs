@@ -1,20 +1,20 @@
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use aws_sdk_s3::{
     Client,
     config::Builder,
-    operation::{get_object::GetObjectError, put_object::PutObjectError},
     primitives::{ByteStream, Length},
-    types::{CompletedMultipartUpload, CompletedPart},
+    types::{CompletedMultipartUpload, CompletedPart, Object},
 };
 use futures::{StreamExt, TryStreamExt, stream};
 use llmopt_storage::StorageError;
-use tokio::{fs::File, io::AsyncWriteExt};
 
 use crate::{Aws, error::fault};
 
 /// Files larger than this are sent in parts of this size.
 const PART_BYTES: u64 = 16 << 20;
+/// Tries of a conditional write that others come between.
+const TRIES: u32 = 6;
 /// Parts or files that are on their way at once.
 pub(crate) const AT_ONCE: usize = 4;
 
@@ -30,14 +30,6 @@ pub(crate) struct Bucket {
 pub(crate) enum Put {
     Done,
     Taken,
-}
-
-/// Why an object could not be fetched into a file.
-#[derive(Debug)]
-pub(crate) enum Fetch {
-    Missing,
-    Io(std::io::Error),
-    Storage(StorageError),
 }
 
 /// Where a part of a file goes.
@@ -94,33 +86,6 @@ impl Bucket {
         }
     }
 
-    /// Reads a small object; `None` where there is none.
-    pub(crate) async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, StorageError> {
-        let got = self
-            .client
-            .get_object()
-            .bucket(&self.name)
-            .key(key)
-            .send()
-            .await;
-        let output = match got {
-            Ok(output) => output,
-            Err(error) => {
-                return match error.as_service_error() {
-                    Some(GetObjectError::NoSuchKey(_)) => Ok(None),
-                    _ => Err(fault!(error).during("read", key)),
-                };
-            }
-        };
-        let bytes = output.body.collect().await;
-        let bytes = bytes.map_err(|error| StorageError::Unavailable {
-            operation: "read",
-            subject: key.to_owned(),
-            source: Box::new(error),
-        })?;
-        Ok(Some(bytes.to_vec()))
-    }
-
     pub(crate) async fn put(&self, key: &str, body: Vec<u8>) -> Result<(), StorageError> {
         let put = self.client.put_object().bucket(&self.name).key(key);
         match put.body(body.into()).send().await {
@@ -131,24 +96,34 @@ impl Bucket {
 
     /// Writes an object where none is.
     pub(crate) async fn put_new(&self, key: &str, body: Vec<u8>) -> Result<Put, StorageError> {
-        let put = self
-            .client
-            .put_object()
-            .bucket(&self.name)
-            .key(key)
-            .if_none_match("*")
-            .body(body.into())
-            .send()
-            .await;
-        match put {
-            Ok(_) => Ok(Put::Done),
-            Err(error) => match error.as_service_error().map(PutObjectError::meta) {
-                Some(meta) if meta.code() == Some("PreconditionFailed") => Ok(Put::Taken),
-                // Two at once: S3 asks one of them to try again, and it will find the other's.
-                Some(meta) if meta.code() == Some("ConditionalRequestConflict") => Ok(Put::Taken),
-                _ => Err(fault!(error).during("write", key)),
-            },
+        for attempt in 1.. {
+            let put = self
+                .client
+                .put_object()
+                .bucket(&self.name)
+                .key(key)
+                .if_none_match("*")
+                .body(body.clone().into())
+                .send()
+                .await;
+            let Err(error) = put else {
+                break;
+            };
+            let code = error
+                .as_service_error()
+                .and_then(|error| error.meta().code());
+            match code {
+                Some("PreconditionFailed") => return Ok(Put::Taken),
+                // Two at once: S3 asks one of them to try again.
+                Some("ConditionalRequestConflict") if attempt < TRIES => {
+                    let longest = 50_u64 << attempt;
+                    tokio::time::sleep(Duration::from_millis(fastrand::u64(1..=longest))).await;
+                }
+                Some("ConditionalRequestConflict") => return Ok(Put::Taken),
+                _ => return Err(fault!(error).during("write", key)),
+            }
         }
+        Ok(Put::Done)
     }
 
     pub(crate) async fn delete(&self, key: &str) -> Result<(), StorageError> {
@@ -200,6 +175,10 @@ impl Bucket {
 
     /// Returns whether there is an object whose key begins with `prefix`.
     pub(crate) async fn holds(&self, prefix: &str) -> Result<bool, StorageError> {
+        Ok(self.first(prefix).await?.is_some())
+    }
+
+    async fn first(&self, prefix: &str) -> Result<Option<Object>, StorageError> {
         let listed = self
             .client
             .list_objects_v2()
@@ -209,7 +188,7 @@ impl Bucket {
             .send()
             .await;
         let listed = listed.map_err(|error| fault!(error).during("list", prefix))?;
-        Ok(!listed.contents().is_empty())
+        Ok(listed.contents().first().cloned())
     }
 
     /// Writes the file `path`, of `size_bytes`, as an object.
@@ -261,10 +240,24 @@ impl Bucket {
             .multipart_upload(parts.build())
             .send()
             .await;
-        match completed {
-            Ok(_) => Ok(()),
-            Err(error) => Err(fault!(error).during("write", key)),
+        let Err(error) = completed else {
+            return Ok(());
+        };
+        let code = error
+            .as_service_error()
+            .and_then(|error| error.meta().code());
+        // It may have been our own try that nobody answered.
+        if code == Some("NoSuchUpload") && self.has(key, size_bytes).await? {
+            return Ok(());
         }
+        Err(fault!(error).during("write", key))
+    }
+
+    /// Returns whether there is an object of this size.
+    async fn has(&self, key: &str, size_bytes: u64) -> Result<bool, StorageError> {
+        let listed = self.first(key).await?;
+        let size = i64::try_from(size_bytes).ok();
+        Ok(listed.is_some_and(|first| first.key() == Some(key) && first.size() == size))
     }
 
     async fn send_part(
@@ -294,44 +287,6 @@ impl Bucket {
             .set_e_tag(sent.e_tag)
             .set_checksum_crc32(sent.checksum_crc32);
         Ok(part.build())
-    }
-
-    /// Writes an object into the new file `path`, in constant memory, and returns its size.
-    pub(crate) async fn fetch(&self, key: &str, path: &Path) -> Result<u64, Fetch> {
-        let got = self
-            .client
-            .get_object()
-            .bucket(&self.name)
-            .key(key)
-            .send()
-            .await;
-        let mut body = match got {
-            Ok(output) => output.body,
-            Err(error) => {
-                return Err(match error.as_service_error() {
-                    Some(GetObjectError::NoSuchKey(_)) => Fetch::Missing,
-                    _ => Fetch::Storage(fault!(error).during("read", key)),
-                });
-            }
-        };
-        let mut file = File::create(path).await.map_err(Fetch::Io)?;
-        let mut size_bytes = 0;
-        loop {
-            let part = body.try_next().await.map_err(|error| {
-                Fetch::Storage(StorageError::Unavailable {
-                    operation: "read",
-                    subject: key.to_owned(),
-                    source: Box::new(error),
-                })
-            })?;
-            let Some(part) = part else {
-                break;
-            };
-            size_bytes += part.len() as u64;
-            file.write_all(&part).await.map_err(Fetch::Io)?;
-        }
-        file.flush().await.map_err(Fetch::Io)?;
-        Ok(size_bytes)
     }
 }
 

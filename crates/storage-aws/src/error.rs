@@ -1,10 +1,13 @@
 use std::{error::Error, fmt};
 
+use aws_credential_types::provider::error::CredentialsError;
+use aws_smithy_runtime_api::client::result::SdkError;
 use llmopt_domain::error_chain;
 use llmopt_storage::StorageError;
 
 /// Codes with which services ask to come back later.
-const BUSY: [&str; 13] = [
+const BUSY: [&str; 14] = [
+    "BandwidthLimitExceeded",
     "InternalError",
     "InternalServerError",
     "LimitExceededException",
@@ -19,11 +22,12 @@ const BUSY: [&str; 13] = [
     "Throttling",
     "ThrottlingException",
 ];
-const DENIED: [&str; 4] = [
+const DENIED: [&str; 5] = [
     "AccessDenied",
     "AccessDeniedException",
     "AllAccessDisabled",
     "Forbidden",
+    "KMS.AccessDeniedException",
 ];
 const MISSING: [&str; 5] = [
     "AWS.SimpleQueueService.NonExistentQueue",
@@ -42,26 +46,60 @@ const CREDENTIALS: [&str; 7] = [
     "UnrecognizedClientException",
 ];
 
+const SKEWED: [&str; 3] = [
+    "RequestExpired",
+    "RequestInTheFuture",
+    "RequestTimeTooSkewed",
+];
+
+/// What the SDK says where it knows no region.
+const NO_REGION: [&str; 3] = [
+    "A region must be set",
+    "Missing Region",
+    "missing signing region",
+];
+
+/// How far a call came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// Nothing was sent, and nothing will be without other settings.
+    Unsent,
+    /// No answer came, or none that can be read: what was asked for may have been done.
+    Unanswered,
+    /// The service answered, with this status.
+    Answered(u16),
+}
+
 /// What a service said, without the service's types.
 #[derive(Debug)]
 pub(crate) struct Fault {
-    /// The service's code, if the service answered.
+    reach: Reach,
+    /// The service's code, if the service answered with one.
     code: Option<String>,
-    /// The answer's status, if there was one.
-    status: Option<u16>,
+    /// What this machine lacks, where the call did not leave it.
+    lack: Option<&'static str>,
     text: String,
 }
 
 impl Fault {
-    pub(crate) fn new(
-        code: Option<&str>,
-        status: Option<u16>,
-        error: &(dyn Error + 'static),
-    ) -> Self {
+    pub(crate) fn new<E, R>(error: &SdkError<E, R>, code: Option<&str>, status: Option<u16>) -> Self
+    where
+        E: Error + 'static,
+        R: fmt::Debug + 'static,
+    {
+        let text = error_chain(error);
+        let lack = lack(error, &text);
+        let reach = match (error, status) {
+            (SdkError::ServiceError(_), Some(status)) => Reach::Answered(status),
+            (SdkError::ConstructionFailure(_), _) => Reach::Unsent,
+            _ if lack.is_some() => Reach::Unsent,
+            _ => Reach::Unanswered,
+        };
         Self {
+            reach,
             code: code.map(str::to_owned),
-            status,
-            text: error_chain(error),
+            lack,
+            text,
         }
     }
 
@@ -86,15 +124,20 @@ impl Fault {
     }
 
     fn is_unavailable(&self) -> bool {
-        match (&self.code, self.status) {
-            (Some(code), _) if BUSY.contains(&code.as_str()) => true,
-            (_, Some(status)) => status >= 500 || status == 429,
-            // No answer came: the service may be away, and what was asked for may have been done.
-            (_, None) => true,
+        let is_busy = |code: &String| BUSY.contains(&code.as_str());
+        match self.reach {
+            Reach::Unsent => false,
+            Reach::Unanswered => true,
+            Reach::Answered(status) => {
+                status >= 500 || status == 429 || self.code.as_ref().is_some_and(is_busy)
+            }
         }
     }
 
     fn advice(&self) -> Option<&'static str> {
+        if self.lack.is_some() {
+            return self.lack;
+        }
         let code = self.code.as_deref()?;
         let is = |codes: &[&str]| codes.contains(&code);
         if is(&DENIED) {
@@ -103,12 +146,36 @@ impl Fault {
             Some("it does not exist in this account and region: create it, or correct its name")
         } else if is(&CREDENTIALS) {
             Some("the credentials are not valid, or have expired: renew them")
-        } else if code == "RequestTimeTooSkewed" {
+        } else if is(&SKEWED) {
             Some("this machine's clock is wrong: set it")
         } else {
             None
         }
     }
+}
+
+/// Says which setting is missing, where that is why nothing was sent.
+fn lack(error: &(dyn Error + 'static), text: &str) -> Option<&'static str> {
+    // These have no type of their own.
+    if NO_REGION.iter().any(|words| text.contains(words)) {
+        return Some("no region is set: set AWS_REGION");
+    }
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        match error.downcast_ref() {
+            Some(CredentialsError::CredentialsNotLoaded(_)) => {
+                return Some(
+                    "no credentials were found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE",
+                );
+            }
+            Some(CredentialsError::InvalidConfiguration(_)) => {
+                return Some("the profile that names the credentials cannot be used: correct it");
+            }
+            _ => {}
+        }
+        cause = error.source();
+    }
+    None
 }
 
 impl fmt::Display for Fault {
@@ -135,42 +202,56 @@ macro_rules! fault {
         let code = error
             .as_service_error()
             .and_then(|service| service.meta().code());
-        $crate::error::Fault::new(code, status, &error)
+        $crate::error::Fault::new(&error, code, status)
     }};
 }
 pub(crate) use fault;
 
 #[cfg(test)]
 mod tests {
+    use aws_smithy_runtime_api::client::result::ConnectorError;
+
     use super::*;
 
-    fn fault(code: Option<&str>, status: Option<u16>) -> StorageError {
-        Fault::new(code, status, &std::io::Error::other("why")).during("read", "table")
+    type TestError = SdkError<std::io::Error, ()>;
+
+    fn why() -> std::io::Error {
+        std::io::Error::other("why")
+    }
+
+    fn answered(code: Option<&str>, status: u16) -> StorageError {
+        let error = TestError::service_error(why(), ());
+        Fault::new(&error, code, Some(status)).during("read", "table")
+    }
+
+    fn unanswered(error: TestError) -> StorageError {
+        Fault::new(&error, None, None).during("read", "table")
     }
 
     #[test]
     fn what_may_work_later_is_told_from_the_rest() {
-        for (code, status) in [
-            (Some("SlowDown"), Some(503)),
-            (Some("ThrottlingException"), Some(400)),
-            (None, Some(500)),
-            (None, None),
+        let closed = ConnectorError::io(why().into());
+        for error in [
+            answered(Some("SlowDown"), 503),
+            answered(Some("ThrottlingException"), 400),
+            answered(None, 500),
+            unanswered(TestError::timeout_error(why())),
+            unanswered(TestError::dispatch_failure(closed)),
+            // An answer that broke off.
+            Fault::new(&TestError::response_error(why(), ()), None, Some(200))
+                .during("read", "table"),
         ] {
-            let error = fault(code, status);
             assert!(
                 matches!(error, StorageError::Unavailable { .. }),
-                "{code:?} {status:?}"
+                "{error:?}"
             );
         }
-        for (code, status) in [
-            (Some("AccessDenied"), Some(403)),
-            (Some("ResourceNotFoundException"), Some(400)),
+        for error in [
+            answered(Some("AccessDenied"), 403),
+            answered(Some("ResourceNotFoundException"), 400),
+            unanswered(TestError::construction_failure(why())),
         ] {
-            let error = fault(code, status);
-            assert!(
-                matches!(error, StorageError::Internal { .. }),
-                "{code:?} {status:?}"
-            );
+            assert!(matches!(error, StorageError::Internal { .. }), "{error:?}");
             assert!(error.source().unwrap().to_string().contains(": why"));
         }
     }

@@ -1,6 +1,6 @@
 use std::{
     collections::BTreeMap,
-    fs::{self, File},
+    fs,
     io::{self, ErrorKind},
     path::{Path, PathBuf},
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -14,7 +14,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Aws,
-    bucket::{AT_ONCE, Bucket, Fetch, Put},
+    bucket::{AT_ONCE, Bucket, Put},
+    cache::Cache,
     marker::{FileEntry, Marker, Undescribed, describe},
     place::Place,
 };
@@ -40,8 +41,9 @@ const LONGEST: Duration = Duration::from_secs(7 * 24 * 3600);
 /// succeed: S3 compares one key at a time. No kind of key has others below it.
 #[derive(Clone, Debug)]
 pub struct S3FolderStore {
-    bucket: Bucket,
-    place: Place,
+    pub(crate) bucket: Bucket,
+    pub(crate) place: Place,
+    pub(crate) cache: Cache,
 }
 
 /// A note of an upload that is on its way.
@@ -59,16 +61,22 @@ impl S3FolderStore {
     /// [`StorageError::NoSpace`] or [`StorageError::Internal`], naming the folder.
     pub fn open(aws: &Aws, bucket: &str, folder: &Path) -> Result<Self, StorageError> {
         let place = Place::open(folder);
-        Ok(Self {
-            bucket: Bucket::new(aws, bucket),
-            place: place.map_err(|error| io_error("open", &folder.display().to_string(), error))?,
-        })
+        let place =
+            place.map_err(|error| io_error("open", &folder.display().to_string(), error))?;
+        Ok(Self::at(Bucket::new(aws, bucket), place))
+    }
+
+    fn at(bucket: Bucket, place: Place) -> Self {
+        Self {
+            bucket,
+            cache: Cache::new(place.clone()),
+            place,
+        }
     }
 
     #[cfg(test)]
     pub(crate) fn on(bucket: Bucket, folder: &Path) -> Self {
-        let place = Place::open(folder).unwrap();
-        Self { bucket, place }
+        Self::at(bucket, Place::open(folder).unwrap())
     }
 
     /// Checks that the bucket can be used.
@@ -205,95 +213,6 @@ impl S3FolderStore {
         self.bucket.delete_all(&prefix(key, upload)).await?;
         self.bucket.delete(&format!("{PENDING}{upload}")).await
     }
-
-    /// Fetches the files that are wanted and not here.
-    async fn fetch_all(
-        &self,
-        key: &ObjectKey,
-        marker: &Marker,
-        wanted: Wanted,
-    ) -> Result<PathBuf, StorageError> {
-        let Marker::V1 { upload, files } = marker;
-        let folder = self.place.fetched(upload);
-        make_folder(&folder)?;
-        let mut fetched = Vec::new();
-        for (name, entry) in files {
-            let path = folder.join(name);
-            if wanted(name) && !is_here(&path, entry) {
-                let wish = Wish {
-                    key,
-                    name,
-                    entry,
-                    object: format!("{}{name}", prefix(key, upload)),
-                };
-                fetched.push(self.fetch_one(wish, path, upload));
-            }
-        }
-        let fetched = stream::iter(fetched).buffer_unordered(AT_ONCE);
-        fetched.try_collect::<()>().await?;
-        Ok(folder)
-    }
-
-    async fn fetch_one(
-        &self,
-        file: Wish<'_>,
-        path: PathBuf,
-        upload: &str,
-    ) -> Result<(), StorageError> {
-        if let Some(parent) = path.parent() {
-            make_folder(parent)?;
-        }
-        match self.try_fetch(&file, &path).await {
-            // Other folders can be fetched again.
-            Err(StorageError::NoSpace { .. }) => {
-                let room = self.place.make_room(upload);
-                room.map_err(|error| io_error("make room for", file.key.as_str(), error))?;
-                self.try_fetch(&file, &path).await
-            }
-            result => result,
-        }
-    }
-
-    async fn try_fetch(&self, file: &Wish<'_>, path: &Path) -> Result<(), StorageError> {
-        let damaged = |what: &str| StorageError::Corrupt {
-            subject: file.key.to_string(),
-            reason: format!(
-                "`{}` {what}; delete it and publish it again, or restore the object `{}`",
-                file.name, file.object
-            ),
-        };
-        let partial = self.place.next();
-        let fetched = self.bucket.fetch(&file.object, &partial).await;
-        let checked = match fetched {
-            Ok(size) if size != file.entry.size_bytes => Err(damaged("has another size")),
-            Ok(_) => check_digest(&partial, &file.entry.digest)
-                .await
-                .map_err(|error| io_error("read", file.key.as_str(), error))
-                .and_then(|is_same| {
-                    if is_same {
-                        fs::rename(&partial, path)
-                            .map_err(|error| io_error("write", file.key.as_str(), error))
-                    } else {
-                        Err(damaged("has other bytes than were published"))
-                    }
-                }),
-            Err(Fetch::Missing) => Err(damaged("is missing")),
-            Err(Fetch::Io(error)) => Err(io_error("write", file.key.as_str(), error)),
-            Err(Fetch::Storage(error)) => Err(error),
-        };
-        if checked.is_err() {
-            let _ = fs::remove_file(&partial);
-        }
-        checked
-    }
-}
-
-/// A file that is to be fetched.
-struct Wish<'a> {
-    key: &'a ObjectKey,
-    name: &'a str,
-    entry: &'a FileEntry,
-    object: String,
 }
 
 #[async_trait]
@@ -324,9 +243,9 @@ impl FolderStore for S3FolderStore {
             Ok(true) => {
                 // A note that stays is found by a sweep, which sees that all is well.
                 let _ = self.bucket.delete(&format!("{PENDING}{upload}")).await;
-                let removed = fs::remove_dir_all(staged);
-                removed
-                    .map_err(|error| io_error("remove what is published at", key.as_str(), error))
+                // It is published whatever comes of this; the staged folder's own end tries again.
+                let _ = fs::remove_dir_all(staged);
+                Ok(())
             }
             Ok(false) => {
                 let _ = self.clear(key, &upload).await;
@@ -392,7 +311,7 @@ fn marker_key(key: &ObjectKey) -> String {
     format!("{PUBLISHED}{key}")
 }
 
-fn prefix(key: &ObjectKey, upload: &str) -> String {
+pub(crate) fn prefix(key: &ObjectKey, upload: &str) -> String {
     format!("{key}/{upload}/")
 }
 
@@ -420,22 +339,6 @@ async fn described(
         Ok(Err(Undescribed::Io(error))) => Err(io_error("publish", key.as_str(), error)),
         Err(error) => Err(io_error("publish", key.as_str(), io::Error::other(error))),
     }
-}
-
-async fn check_digest(path: &Path, expected: &Digest) -> io::Result<bool> {
-    let path = path.to_owned();
-    let digest = tokio::task::spawn_blocking(move || Digest::of_reader(File::open(path)?));
-    Ok(digest.await.map_err(io::Error::other)?? == *expected)
-}
-
-/// Whether a file that was fetched before is still there: it was checked then.
-fn is_here(path: &Path, entry: &FileEntry) -> bool {
-    fs::metadata(path).is_ok_and(|metadata| metadata.len() == entry.size_bytes)
-}
-
-fn make_folder(path: &Path) -> Result<(), StorageError> {
-    let made = fs::create_dir_all(path);
-    made.map_err(|error| io_error("make", &path.display().to_string(), error))
 }
 
 /// Says what an error of this machine's files means to a caller.

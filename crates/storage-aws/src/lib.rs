@@ -6,10 +6,19 @@
 
 #[cfg(feature = "dynamodb")]
 mod allowances;
+#[cfg(feature = "dynamodb")]
+mod append;
 mod aws;
 #[cfg(feature = "s3")]
 mod bucket;
+#[cfg(feature = "s3")]
+mod cache;
+#[cfg(feature = "s3")]
+mod download;
+#[cfg(any(feature = "dynamodb", feature = "s3", feature = "sqs"))]
 mod error;
+#[cfg(feature = "s3")]
+mod fetch;
 #[cfg(feature = "s3")]
 mod folders;
 #[cfg(feature = "dynamodb")]

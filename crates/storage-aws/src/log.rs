@@ -2,33 +2,53 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_sdk_dynamodb::{
-    operation::transact_write_items::TransactWriteItemsError,
-    types::{AttributeValue, Put, TransactWriteItem, Update, builders::UpdateBuilder},
+    error::SdkError,
+    operation::{
+        delete_item::DeleteItemError, transact_write_items::TransactWriteItemsError,
+        update_item::UpdateItemError,
+    },
+    types::ReturnValue,
 };
 use llmopt_storage::{EventLog, LogEntry, StorageError};
 
 use crate::{
     Aws,
+    append::{Append, HEAD, key},
     error::fault,
-    item::{damaged, number, number_of, text, unique},
+    item::{damaged, number, number_of, text, text_of, unique},
     table::{Item, Table},
 };
 
-/// The number of the item that says where a log ends.
-const HEAD: u64 = 0;
-/// Bytes of entries in one item: an item has 400 KB at most.
-const CHUNK_BYTES: usize = 300_000;
-/// Entries' bytes in one append: a transaction has 4 MB at most.
-const APPEND_BYTES: usize = 3_500_000;
+/// Reasons for which a transaction is tried again.
+const BUSY: [&str; 3] = [
+    "ProvisionedThroughputExceeded",
+    "ThrottlingError",
+    "TransactionConflict",
+];
 /// Tries of an append that others' appends to the same log come between.
 const TRIES: u32 = 12;
 
 /// An [`EventLog`] in a DynamoDB table with the key `log` (a text) and `sequence` (a number).
 ///
 /// Item 0 of a log says where it ends; every other holds the entries of one append, or a part of them,
-/// and is numbered as the last of them. An append is one transaction over both.
+/// and is numbered as the last of them. An append is one transaction over both. An entry has at most
+/// 390 KB, an append 3.5 MB.
+///
+/// A deletion marks item 0 first and removes it last. From the mark on the log is at its end for those
+/// who append; where the process that deletes dies in between, the next that deletes it, or begins it
+/// anew, goes on.
 pub struct DynamoEventLog {
     table: Table,
+}
+
+/// Why a transaction was refused.
+enum Refusal {
+    /// The log ends elsewhere.
+    Condition,
+    /// Another transaction came between, or there were too many.
+    Busy,
+    /// For none of these reasons.
+    Else,
 }
 
 impl DynamoEventLog {
@@ -47,10 +67,9 @@ impl DynamoEventLog {
         self.table.get(key("-", HEAD)).await.map(drop)
     }
 
-    /// Writes the items of one append; whether the log ended elsewhere.
+    /// Writes the items of one append; whether the log ended where the append says.
     async fn write(&self, append: &Append<'_>) -> Result<bool, StorageError> {
-        let mut attempt = 0;
-        loop {
+        for attempt in 0..=TRIES {
             let written = self
                 .table
                 .client
@@ -62,36 +81,32 @@ impl DynamoEventLog {
             let Err(error) = written else {
                 return Ok(true);
             };
-            let reasons = match error.as_service_error() {
-                Some(TransactWriteItemsError::TransactionCanceledException(canceled)) => {
-                    canceled.cancellation_reasons()
-                }
-                _ => &[],
-            };
-            let is = |code: &str| reasons.iter().any(|reason| reason.code() == Some(code));
-            if is("ConditionalCheckFailed") {
+            match refusal(&error) {
                 // It may have been our own try that nobody answered.
-                return self.is_written(append).await;
+                Refusal::Condition => return self.is_written(append).await,
+                Refusal::Busy => {
+                    let longest = 20_u64 << attempt.min(6);
+                    tokio::time::sleep(Duration::from_millis(fastrand::u64(1..=longest))).await;
+                }
+                Refusal::Else => {
+                    let failed = fault!(error).during("append to", append.log);
+                    return match (&failed, self.is_written(append).await) {
+                        (StorageError::Unavailable { .. }, Ok(true)) => Ok(true),
+                        _ => Err(failed),
+                    };
+                }
             }
-            let conflict = is("TransactionConflict")
-                || matches!(error.as_service_error(), Some(service) if service.meta().code() == Some("TransactionInProgressException"));
-            if !conflict || attempt >= TRIES {
-                let failed = fault!(error).during("append to", append.log);
-                return match (&failed, self.is_written(append).await) {
-                    (StorageError::Unavailable { .. }, Ok(true)) => Ok(true),
-                    _ => Err(failed),
-                };
-            }
-            attempt += 1;
-            let longest = 20_u64 << attempt.min(6);
-            tokio::time::sleep(Duration::from_millis(fastrand::u64(1..=longest))).await;
         }
+        Err(StorageError::Unavailable {
+            operation: "append to",
+            subject: append.log.to_owned(),
+            source: "others write to it all the time".into(),
+        })
     }
 
     /// Returns whether the append's own last item is there.
     async fn is_written(&self, append: &Append<'_>) -> Result<bool, StorageError> {
-        let last = append.last + append.bodies.len() as u64;
-        let item = self.table.get(key(append.log, last)).await?;
+        let item = self.table.get(key(append.log, append.end())).await?;
         let token = item.as_ref().and_then(|item| item.get("token"));
         Ok(token == Some(&text(&append.token)))
     }
@@ -124,6 +139,72 @@ impl DynamoEventLog {
             queried.last_evaluated_key,
         ))
     }
+
+    /// Marks the log as one that is being deleted and returns the mark, its own or that of a deletion
+    /// that was cut off; `None` where there is no log.
+    async fn mark(&self, log: &str) -> Result<Option<String>, StorageError> {
+        let marked = self
+            .table
+            .client
+            .update_item()
+            .table_name(&self.table.name)
+            .set_key(Some(key(log, HEAD)))
+            .update_expression("SET deletion = if_not_exists(deletion, :deletion)")
+            .condition_expression("attribute_exists(#last)")
+            .expression_attribute_names("#last", "last")
+            .expression_attribute_values(":deletion", text(format!("{:016x}", unique())))
+            .return_values(ReturnValue::AllNew)
+            .send()
+            .await;
+        match marked {
+            Ok(output) => {
+                let head = output.attributes.unwrap_or_default();
+                text_of(&head, "deletion", log).map(|mark| Some(mark.to_owned()))
+            }
+            Err(error) => match error.as_service_error() {
+                Some(UpdateItemError::ConditionalCheckFailedException(_)) => Ok(None),
+                _ => Err(fault!(error).during("delete", log)),
+            },
+        }
+    }
+
+    /// Returns the log's mark, if it has one.
+    async fn marked(&self, log: &str) -> Result<Option<String>, StorageError> {
+        match self.table.get(key(log, HEAD)).await? {
+            Some(head) if head.contains_key("deletion") => {
+                text_of(&head, "deletion", log).map(|mark| Some(mark.to_owned()))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Removes an item if its attribute `name` is `value`; where it is another by now, that stays.
+    async fn remove(
+        &self,
+        log: &str,
+        sequence: u64,
+        name: &str,
+        value: &str,
+    ) -> Result<(), StorageError> {
+        let removed = self
+            .table
+            .client
+            .delete_item()
+            .table_name(&self.table.name)
+            .set_key(Some(key(log, sequence)))
+            .condition_expression("#name = :value")
+            .expression_attribute_names("#name", name)
+            .expression_attribute_values(":value", text(value))
+            .send()
+            .await;
+        let Err(error) = removed else {
+            return Ok(());
+        };
+        match error.as_service_error() {
+            Some(DeleteItemError::ConditionalCheckFailedException(_)) => Ok(()),
+            _ => Err(fault!(error).during("delete", log)),
+        }
+    }
 }
 
 #[async_trait]
@@ -139,23 +220,24 @@ impl EventLog for DynamoEventLog {
                 Err(conflict())
             };
         }
-        let append = Append {
-            log,
-            last,
-            bodies,
-            token: format!("{:016x}", unique()),
-        };
+        let append = Append::new(log, last, bodies);
         if self.write(&append).await? {
-            Ok(last + bodies.len() as u64)
-        } else {
-            Err(conflict())
+            return Ok(append.end());
         }
+        if last == 0 && self.marked(log).await?.is_some() {
+            self.delete(log).await?;
+            let again = Append::new(log, last, bodies);
+            if self.write(&again).await? {
+                return Ok(again.end());
+            }
+        }
+        Err(conflict())
     }
 
     async fn last(&self, log: &str) -> Result<u64, StorageError> {
         match self.table.get(key(log, HEAD)).await? {
-            Some(head) => number_of(&head, "last", log),
-            None => Ok(0),
+            Some(head) if !head.contains_key("deletion") => number_of(&head, "last", log),
+            _ => Ok(0),
         }
     }
 
@@ -178,122 +260,48 @@ impl EventLog for DynamoEventLog {
     }
 
     async fn delete(&self, log: &str) -> Result<(), StorageError> {
-        let remove = async |sequence| {
-            let deleted = self
-                .table
-                .client
-                .delete_item()
-                .table_name(&self.table.name)
-                .set_key(Some(key(log, sequence)))
-                .send()
-                .await;
-            match deleted {
-                Ok(_) => Ok(()),
-                Err(error) => Err(fault!(error).during("delete", log)),
-            }
+        let Some(mark) = self.mark(log).await? else {
+            return Ok(());
         };
         let mut start = None;
         loop {
             let (items, next) = self.query(log, HEAD, None, start).await?;
+            // Another may have completed it, and what is there now be a log that was begun since.
+            if self.marked(log).await?.as_deref() != Some(&mark) {
+                return Ok(());
+            }
             for item in items {
-                remove(number_of(&item, "sequence", log)?).await?;
+                let sequence = number_of(&item, "sequence", log)?;
+                let token = text_of(&item, "token", log)?;
+                self.remove(log, sequence, "token", token).await?;
             }
             start = next;
             if start.is_none() {
-                // The head goes last: until then the log is one that lost entries, not another.
-                return remove(HEAD).await;
+                return self.remove(log, HEAD, "deletion", &mark).await;
             }
         }
     }
 }
 
-/// Entries on their way into a log.
-struct Append<'a> {
-    log: &'a str,
-    last: u64,
-    bodies: &'a [String],
-    token: String,
-}
-
-impl Append<'_> {
-    fn items(&self, table: &str) -> Result<Vec<TransactWriteItem>, StorageError> {
-        let build = |error| StorageError::Internal {
-            operation: "append to",
-            subject: self.log.to_owned(),
-            source: Box::new(error),
-        };
-        let bytes: usize = self.bodies.iter().map(String::len).sum();
-        if bytes > APPEND_BYTES {
-            return Err(StorageError::Internal {
-                operation: "append to",
-                subject: self.log.to_owned(),
-                source: format!(
-                    "{bytes} bytes at once are too many: append at most {APPEND_BYTES}"
-                )
-                .into(),
-            });
+fn refusal<R>(error: &SdkError<TransactWriteItemsError, R>) -> Refusal {
+    let Some(error) = error.as_service_error() else {
+        return Refusal::Else;
+    };
+    let reasons = match error {
+        TransactWriteItemsError::TransactionCanceledException(canceled) => {
+            canceled.cancellation_reasons()
         }
-        let head = self.head(table).build().map_err(build)?;
-        let mut items = vec![TransactWriteItem::builder().update(head).build()];
-        let mut last = self.last;
-        for chunk in chunks(self.bodies) {
-            last += chunk.len() as u64;
-            let put = Put::builder()
-                .table_name(table)
-                .set_item(Some(self.chunk(last, chunk)))
-                .build()
-                .map_err(build)?;
-            items.push(TransactWriteItem::builder().put(put).build());
-        }
-        Ok(items)
+        TransactWriteItemsError::TransactionInProgressException(_) => return Refusal::Busy,
+        _ => &[],
+    };
+    let is = |code: &str| reasons.iter().any(|reason| reason.code() == Some(code));
+    if is("ConditionalCheckFailed") {
+        Refusal::Condition
+    } else if BUSY.into_iter().any(is) {
+        Refusal::Busy
+    } else {
+        Refusal::Else
     }
-
-    fn head(&self, table: &str) -> UpdateBuilder {
-        let end = self.last + self.bodies.len() as u64;
-        let head = Update::builder()
-            .table_name(table)
-            .set_key(Some(key(self.log, HEAD)))
-            .update_expression("SET #last = :end")
-            .expression_attribute_names("#last", "last")
-            .expression_attribute_values(":end", number(end));
-        if self.last == 0 {
-            head.condition_expression("attribute_not_exists(#last)")
-        } else {
-            head.condition_expression("#last = :last")
-                .expression_attribute_values(":last", number(self.last))
-        }
-    }
-
-    fn chunk(&self, last: u64, bodies: &[String]) -> Item {
-        let mut item = key(self.log, last);
-        let bodies = bodies.iter().map(text).collect();
-        item.insert("bodies".to_owned(), AttributeValue::L(bodies));
-        item.insert("token".to_owned(), text(&self.token));
-        item
-    }
-}
-
-/// Cuts entries into parts that fit into one item each.
-fn chunks(bodies: &[String]) -> impl Iterator<Item = &[String]> {
-    let mut rest = bodies;
-    std::iter::from_fn(move || {
-        let mut bytes = 0;
-        let fits = rest.iter().take_while(|body| {
-            bytes += body.len();
-            bytes <= CHUNK_BYTES
-        });
-        let count = fits.count().max(1).min(rest.len());
-        let (chunk, later) = rest.split_at(count);
-        rest = later;
-        (!chunk.is_empty()).then_some(chunk)
-    })
-}
-
-fn key(log: &str, sequence: u64) -> Item {
-    Item::from([
-        ("log".to_owned(), text(log)),
-        ("sequence".to_owned(), number(sequence)),
-    ])
 }
 
 fn unpack(item: &Item, log: &str) -> Result<Vec<LogEntry>, StorageError> {

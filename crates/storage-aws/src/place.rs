@@ -43,6 +43,12 @@ impl Place {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let staging = root.join("staging");
         fs::create_dir_all(&staging)?;
+        // Without it, another could find what is made below before it is locked.
+        let guard = File::options()
+            .create(true)
+            .append(true)
+            .open(staging.join(LOCK))?;
+        guard.lock()?;
         sweep(&staging)?;
         let since = SystemTime::now().duration_since(UNIX_EPOCH);
         let path = staging.join(format!(
@@ -51,15 +57,9 @@ impl Place {
             since.unwrap_or_default().as_nanos(),
             COUNT.fetch_add(1, Ordering::Relaxed)
         ));
-        // Locked before anyone can find it by its name.
-        let aside = root.join(format!(
-            ".{}",
-            path.file_name().unwrap_or_default().to_string_lossy()
-        ));
-        fs::create_dir(&aside)?;
-        let lock = File::create(aside.join(LOCK))?;
+        fs::create_dir(&path)?;
+        let lock = File::create(path.join(LOCK))?;
         lock.lock()?;
-        fs::rename(&aside, &path)?;
         let own = Own {
             path,
             count: AtomicU64::new(0),
@@ -87,34 +87,26 @@ impl Place {
         self.own.path.join(number.to_string())
     }
 
-    /// Returns where the files of an upload are fetched to.
-    pub(crate) fn fetched(&self, upload: &str) -> PathBuf {
-        self.root.join("fetched").join(upload)
-    }
-
-    /// Removes what was fetched, but for one upload; who has a file of it open or mapped keeps it.
-    pub(crate) fn make_room(&self, but: &str) -> io::Result<()> {
-        for entry in fs::read_dir(self.root.join("fetched"))? {
-            let entry = entry?;
-            if entry.file_name() != but {
-                fs::remove_dir_all(entry.path())?;
-            }
-        }
-        Ok(())
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
     }
 }
 
 fn sweep(staging: &Path) -> io::Result<()> {
     for entry in fs::read_dir(staging)? {
-        let path = entry?.path();
+        let entry = entry?;
+        if !entry.file_type()?.is_dir() {
+            continue;
+        }
+        let path = entry.path();
         let is_abandoned = match File::open(path.join(LOCK)) {
             Ok(lock) => match lock.try_lock() {
                 Ok(()) => true,
                 Err(TryLockError::WouldBlock) => false,
                 Err(TryLockError::Error(error)) => return Err(error),
             },
-            // Another removes it.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+            // Its removal was cut off.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => true,
             Err(error) => return Err(error),
         };
         if is_abandoned {
@@ -137,5 +129,29 @@ impl Drop for Own {
 impl Drop for Slot {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.path);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_dead_processes_staged_is_swept_and_what_is_in_use_stays() {
+        let root = tempfile::tempdir().unwrap();
+        let place = Place::open(root.path()).unwrap();
+        let staged = place.stage().unwrap();
+        let dead = root.path().join("staging/dead");
+        let half_removed = root.path().join("staging/half-removed");
+        for folder in [&dead, &half_removed] {
+            fs::create_dir_all(folder.join("0")).unwrap();
+        }
+        File::create(dead.join(LOCK)).unwrap();
+        drop(Place::open(root.path()).unwrap());
+        assert!(!dead.exists() && !half_removed.exists());
+        assert!(staged.path().exists(), "a folder in use was swept");
+        let path = staged.path().to_owned();
+        drop((staged, place));
+        assert!(!path.exists());
     }
 }

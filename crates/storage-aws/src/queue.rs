@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use async_trait::async_trait;
 use aws_sdk_sqs::{
@@ -14,11 +14,24 @@ use crate::{Aws, error::fault};
 
 /// Messages that SQS gives at once, at most.
 const AT_ONCE: u32 = 10;
+/// The longest that SQS hides a message.
+const LONGEST: Duration = Duration::from_secs(12 * 3600);
+/// The longest that SQS waits for a message.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// How long a message is hidden while it is moved to the dead letters.
+const MOVING: Duration = Duration::from_secs(60);
+/// Looks at the dead letters that bring nothing new before there are no more.
+const LOOKS: u32 = 3;
 
 /// A [`MessageQueue`] in SQS, in two standard queues: messages, and dead letters.
 ///
-/// It hides messages for whole seconds. How often a message is handed out is the queue's own redrive
-/// policy.
+/// It hides messages for whole seconds, 12 hours at most. How often a message is handed out is the
+/// queue's own redrive policy. Dead letters are shown without being hidden, and SQS shows ten at a look:
+/// where there are more, some may be missing.
+///
+/// SQS does not promise that the receipt of an earlier delivery is refused while a later one is under
+/// way: a standard queue may take it, and so take a message out, or hide it, under another's hands. Whoever
+/// works on a message has to hold what it stands for by other means too, as a job's record is claimed.
 pub struct SqsMessageQueue {
     client: Client,
     url: String,
@@ -76,8 +89,8 @@ impl SqsMessageQueue {
             .receive_message()
             .queue_url(url)
             .max_number_of_messages(i32::try_from(count.min(AT_ONCE)).unwrap_or(1))
-            .visibility_timeout(seconds(hidden))
-            .wait_time_seconds(seconds(wait).min(20))
+            .visibility_timeout(seconds(hidden.min(LONGEST)))
+            .wait_time_seconds(seconds(wait.min(PATIENCE)))
             .message_system_attribute_names(MessageSystemAttributeName::ApproximateReceiveCount)
             .message_system_attribute_names(MessageSystemAttributeName::SentTimestamp)
             .send()
@@ -115,7 +128,7 @@ impl MessageQueue for SqsMessageQueue {
             .change_message_visibility()
             .queue_url(&self.url)
             .receipt_handle(&receipt.0)
-            .visibility_timeout(seconds(hidden))
+            .visibility_timeout(seconds(hidden.min(LONGEST)))
             .send()
             .await;
         let Err(error) = changed else {
@@ -154,24 +167,33 @@ impl MessageQueue for SqsMessageQueue {
     }
 
     async fn bury(&self, delivery: &Delivery) -> Result<(), StorageError> {
+        // Another may have it by now.
+        match self.extend(&delivery.receipt, MOVING).await {
+            Err(StorageError::Conflict { .. }) => return Ok(()),
+            extended => extended?,
+        }
         // In this order it may be there twice, and is never lost.
         self.put(&self.dead_url, &delivery.body).await?;
         self.acknowledge(&delivery.receipt).await
     }
 
     async fn dead_letters(&self, limit: u32) -> Result<Vec<String>, StorageError> {
-        if limit == 0 {
-            return Ok(Vec::new());
+        // Nothing is hidden, so that nobody misses it: SQS gives some of what is there at each look.
+        let mut letters = BTreeMap::new();
+        let mut looks = 0;
+        while looks < LOOKS && letters.len() < limit as usize {
+            let found = self
+                .take(&self.dead_url, AT_ONCE, Duration::ZERO, Duration::ZERO)
+                .await?;
+            let before = letters.len();
+            letters.extend(found.into_iter().map(|letter| {
+                let sent = attribute(&letter, &MessageSystemAttributeName::SentTimestamp);
+                let body = letter.body.unwrap_or_default();
+                ((sent, letter.message_id.unwrap_or_default()), body)
+            }));
+            looks = if letters.len() > before { 0 } else { looks + 1 };
         }
-        let mut letters = self
-            .take(&self.dead_url, limit, Duration::ZERO, Duration::ZERO)
-            .await?;
-        letters
-            .sort_by_key(|message| attribute(message, &MessageSystemAttributeName::SentTimestamp));
-        Ok(letters
-            .into_iter()
-            .filter_map(|message| message.body)
-            .collect())
+        Ok(letters.into_values().take(limit as usize).collect())
     }
 }
 

@@ -1,6 +1,12 @@
 //! The adapters on an emulator: the suites of the ports.
 
+mod damage;
+mod deletions;
+mod faulty;
+mod large;
 mod lost_answers;
+mod refusals;
+mod sweeps;
 
 use std::{
     num::NonZeroU32,

@@ -7,11 +7,7 @@ use async_trait::async_trait;
 use aws_sdk_s3::presigning::PresigningConfig;
 use llmopt_storage::{StorageError, UploadStore, UploadTarget};
 
-use crate::{
-    Aws,
-    bucket::{Bucket, Fetch},
-    folders::io_error,
-};
+use crate::{Aws, bucket::Bucket, download::Fetch, folders::io_error};
 
 const KIND: &str = "upload";
 const PREFIX: &str = "uploads/";
@@ -28,6 +24,14 @@ impl S3Uploads {
         Self {
             bucket: Bucket::new(aws, bucket),
         }
+    }
+
+    /// Checks that the bucket can be used.
+    ///
+    /// # Errors
+    /// [`StorageError::Unavailable`] or [`StorageError::Internal`], naming the bucket.
+    pub async fn check(&self) -> Result<(), StorageError> {
+        self.bucket.check().await
     }
 
     fn key(id: &str) -> Result<String, StorageError> {
@@ -70,14 +74,12 @@ impl UploadStore for S3Uploads {
 
     async fn fetch(&self, id: &str, into: &Path) -> Result<u64, StorageError> {
         let key = Self::key(id)?;
-        self.bucket
-            .fetch(&key, into)
-            .await
-            .map_err(|error| match error {
-                Fetch::Missing => unknown(id),
-                Fetch::Io(error) => io_error("write", &into.display().to_string(), error),
-                Fetch::Storage(error) => error,
-            })
+        match self.bucket.fetch(&key, into).await {
+            Ok(fetched) => Ok(fetched.size_bytes),
+            Err(Fetch::Missing) => Err(unknown(id)),
+            Err(Fetch::Io(error)) => Err(io_error("write", &into.display().to_string(), error)),
+            Err(Fetch::Storage(error)) => Err(error),
+        }
     }
 
     async fn discard(&self, id: &str) -> Result<(), StorageError> {

@@ -207,27 +207,21 @@ impl Folders {
     }
 
     fn list(&self, parent: &ObjectKey) -> io::Result<Vec<ObjectKey>> {
-        if self.is_within_published(parent)? {
-            return Ok(Vec::new());
-        }
-        let entries = match fs::read_dir(self.path(parent)) {
-            Err(error) if is_absent(&error) => return Ok(Vec::new()),
-            other => other?,
-        };
-        let mut keys = Vec::new();
-        for entry in entries {
-            let entry = entry?;
-            let name = entry.file_name();
-            let child = name.to_str().and_then(|name| parent.child(name));
-            if has_record(&entry.path())? {
-                keys.extend(child);
-            }
-        }
-        keys.sort();
-        Ok(keys)
+        self.children(parent, has_record)
     }
 
     fn places(&self, parent: &ObjectKey) -> io::Result<Vec<ObjectKey>> {
+        self.children(parent, |path| {
+            Ok(!has_record(path)? && holds_published(path)?)
+        })
+    }
+
+    /// Returns the keys below `parent` whose paths are `counted`, sorted by name.
+    fn children(
+        &self,
+        parent: &ObjectKey,
+        counted: impl Fn(&Path) -> io::Result<bool>,
+    ) -> io::Result<Vec<ObjectKey>> {
         if self.is_within_published(parent)? {
             return Ok(Vec::new());
         }
@@ -240,7 +234,7 @@ impl Folders {
             let entry = entry?;
             let name = entry.file_name();
             let child = name.to_str().and_then(|name| parent.child(name));
-            if !has_record(&entry.path())? && holds_published(&entry.path())? {
+            if counted(&entry.path())? {
                 keys.extend(child);
             }
         }

@@ -16,13 +16,13 @@ use llmopt_storage::{Record, Stored};
 use super::*;
 
 /// Stands before the emulator and loses one answer, the one with a given number.
-struct Lossy {
-    endpoint: String,
+pub(super) struct Lossy {
+    pub(super) endpoint: String,
     answers: Arc<AtomicU64>,
 }
 
 impl Lossy {
-    fn losing(number: u64) -> Self {
+    pub(super) fn losing(number: u64) -> Self {
         let upstream = MiniStack::shared().unwrap().endpoint();
         let upstream = upstream.trim_start_matches("http://").to_owned();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -50,7 +50,7 @@ impl Lossy {
     }
 
     /// Whether an answer was lost.
-    fn has_lost(&self, number: u64) -> bool {
+    pub(super) fn has_lost(&self, number: u64) -> bool {
         self.answers.load(Ordering::SeqCst) > number
     }
 }
@@ -131,6 +131,24 @@ async fn a_spend_whose_answer_is_lost_is_taken_once_and_counts_as_spent() {
         "{spent:?}"
     );
     assert_eq!(store.left("team").await.unwrap(), 7);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_allowance_whose_opening_loses_its_answer_is_open_once() {
+    if MiniStack::shared().is_none() {
+        return;
+    }
+    let root = tempfile::tempdir().unwrap();
+    let table = records_table(&aws(), root.path());
+    let lossy = Lossy::losing(0);
+    let store = DynamoAllowanceStore::new(&at(&lossy.endpoint), &table);
+    store.open("team", 10).await.unwrap();
+    assert!(lossy.has_lost(0));
+    let again = store.open("team", 10).await;
+    assert!(
+        matches!(again, Err(StorageError::RecordExists { .. })),
+        "{again:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

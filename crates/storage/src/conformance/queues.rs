@@ -33,6 +33,8 @@ macro_rules! message_queue_conformance {
             exactly_one_of_a_hundred_concurrent_receives_gets_the_message
             a_message_that_is_never_acknowledged_becomes_a_dead_letter
             a_message_that_is_buried_is_a_dead_letter_at_once
+            burying_with_a_receipt_of_an_earlier_delivery_does_nothing
+            dead_letters_are_told_from_the_oldest_on
             a_restart_keeps_every_message
         );
     };
@@ -202,6 +204,41 @@ pub async fn a_message_that_is_buried_is_a_dead_letter_at_once(subject: QueueSub
     sleep(subject.shortest * 2).await;
     assert_eq!(receive(&queue, LONG).await, None);
     assert_eq!(queue.dead_letters(9).await.expect("read"), ["poison"]);
+}
+
+/// Who was too slow does not decide what becomes of the message.
+pub async fn burying_with_a_receipt_of_an_earlier_delivery_does_nothing(subject: QueueSubject) {
+    let root = root();
+    let queue = (subject.open)(root.path(), FIVE);
+    queue.send("a").await.expect("sent");
+    let slow = receive(&queue, subject.shortest).await.expect("visible");
+    sleep(subject.shortest * 2).await;
+    let next = receive(&queue, LONG).await.expect("visible again");
+    queue.bury(&slow).await.expect("there is nothing to do");
+    assert_eq!(queue.dead_letters(9).await.expect("read"), [""; 0]);
+    let extended = queue.extend(&next.receipt, LONG).await;
+    extended.expect("it is still the next one's");
+    acknowledge(&queue, &next.receipt).await;
+    queue.bury(&next).await.expect("there is nothing to do");
+    assert_eq!(queue.dead_letters(9).await.expect("read"), [""; 0]);
+}
+
+/// Dead letters have an order, and looking at them changes nothing.
+pub async fn dead_letters_are_told_from_the_oldest_on(subject: QueueSubject) {
+    let root = root();
+    let queue = (subject.open)(root.path(), FIVE);
+    let letters = ["first", "second", "third"];
+    for letter in letters {
+        queue.send(letter).await.expect("sent");
+        let delivery = receive(&queue, LONG).await.expect("visible");
+        queue.bury(&delivery).await.expect("it is still ours");
+        // Technologies tell apart what is some milliseconds apart.
+        sleep(Duration::from_millis(20)).await;
+    }
+    for limit in [3, 1, 2, 9] {
+        let expected = &letters[..letters.len().min(limit as usize)];
+        assert_eq!(queue.dead_letters(limit).await.expect("read"), expected);
+    }
 }
 
 /// What was acknowledged to the sender is there after a restart, and what is hidden stays so.
