@@ -22,7 +22,7 @@ import boto3
 import botocore.config
 import botocore.exceptions
 
-from aws_template import TEMPLATE, Place, Refusal, assignments, convert, functions, load
+from aws_template import TEMPLATE, Place, Refusal, assignments, convert, functions, load, print_left_out
 
 REGION = "us-east-1"
 # How long the emulator may take to answer, and to make everything, on a busy machine.
@@ -244,8 +244,7 @@ def show(result: dict, as_json: bool) -> None:
         print(f"export {name}={shlex.quote(value)}")
     if result["api_url"]:
         print(f"api={shlex.quote(result['api_url'])}")
-    for name, reason in sorted(result["left_out"].items()):
-        print(f"left out {name}: {reason}", file=sys.stderr)
+    print_left_out(result["left_out"])
 
 
 def main() -> None:

@@ -35,19 +35,22 @@ KEPT = {
     "AWS::Lambda::Version",
     "AWS::Logs::LogGroup",
     "AWS::S3::Bucket",
-    "AWS::S3::BucketPolicy",
     "AWS::SNS::Subscription",
     "AWS::SNS::Topic",
     "AWS::SNS::TopicPolicy",
     "AWS::SQS::Queue",
-    "AWS::SQS::QueuePolicy",
 }
 
 # What is left out, and why nothing misses it.
 DROPPED = {
     "AWS::ApiGateway::Account": "the emulator's API writes no access logs",
     "AWS::Budgets::Budget": "nothing is spent",
+    "AWS::IAM::ManagedPolicy": "no role here has it",
 }
+
+# Left out where they say nothing but this, which the emulator on this machine is reached without.
+POLICIES = {"AWS::S3::BucketPolicy", "AWS::SQS::QueuePolicy"}
+ONLY_TLS = "RefusePlainHttp"
 
 # What has no use without the function that it is about.
 OF_FUNCTIONS = {
@@ -150,12 +153,17 @@ def convert(
         elif resource["Type"] == "AWS::Serverless::Function":
             _check_routes(name, resource["Properties"])
     binaries = functions(source)
-    plain = _translate(source)
+    plain = translate(source)
     resources = plain["Resources"]
     for name, resource in list(resources.items()):
         kind = resource["Type"]
         if kind in DROPPED:
             left_out[name] = DROPPED[kind]
+        elif kind in POLICIES:
+            statements = resource["Properties"]["PolicyDocument"]["Statement"]
+            if [statement.get("Sid") for statement in statements] != [ONLY_TLS]:
+                raise Refusal(f"{name} says more than {ONLY_TLS}, which is not known to be kept on the emulator")
+            left_out[name] = "the emulator is reached without TLS"
         elif kind == "AWS::Lambda::Function" and code is None:
             left_out[name] = "no bootstraps were given"
         elif kind not in KEPT:
@@ -243,7 +251,8 @@ def _check_routes(name: str, properties: dict) -> None:
             raise Refusal(f"{place} has an authorizer that is not known to be kept on the emulator")
 
 
-def _translate(source: dict) -> dict:
+def translate(source: dict) -> dict:
+    """Returns the plain CloudFormation template that `source`, which is changed, is short for."""
     import logging
 
     from samtranslator.translator.transform import transform
@@ -282,7 +291,7 @@ def _drop(plain: dict, left_out: dict[str, str]) -> None:
                 # Only an order.
                 resources[name]["DependsOn"] = [other for other in depends if other not in needed]
             elif kind in OF_FUNCTIONS:
-                left_out[name] = f"it is about {', '.join(sorted(needed))}"
+                left_out[name] = "it is about what was left out"
             else:
                 raise Refusal(f"{name} needs {', '.join(sorted(needed))}, which the emulator does not have")
 
@@ -351,6 +360,13 @@ def assignments(pairs: list[str]) -> dict[str, str]:
     return dict(pair.split("=", 1) for pair in pairs)
 
 
+def print_left_out(left_out: dict[str, str]) -> None:
+    """Prints what was left out on standard error, a line for each reason."""
+    for reason in sorted(set(left_out.values())):
+        resources = sorted(name for name, other in left_out.items() if other == reason)
+        print(f"left out {', '.join(resources)}: {reason}", file=sys.stderr)
+
+
 def main() -> None:
     """Prints the rewritten template, and on standard error what was left out."""
     parser = argparse.ArgumentParser(description="Rewrites template.yaml for the local AWS emulator.")
@@ -364,8 +380,7 @@ def main() -> None:
         converted = convert(load(arguments.template), assignments(arguments.parameter), code, place)
     except Refusal as refusal:
         sys.exit(f"error: {refusal}")
-    for name, reason in sorted(converted.left_out.items()):
-        print(f"left out {name}: {reason}", file=sys.stderr)
+    print_left_out(converted.left_out)
     json.dump(converted.template, sys.stdout, indent=1)
 
 

@@ -63,6 +63,30 @@ pip_python() {
   fi
 }
 
+# Makes the Python environment NAME of pinned requirements in the cache, once for each state of them:
+# ensure_environment NAME REQUIREMENTS "WHAT (SIZE)" [PIP ARGUMENTS]. Sets ENVIRONMENT.
+ensure_environment() {
+  local name=$1 requirements=$2 what=$3
+  shift 3
+  ENVIRONMENT="$LLMOPT_CACHE/$name-$(sha256sum "$requirements" | cut -c1-12)"
+  [ ! -e "$ENVIRONMENT/.complete" ] || return 0
+  python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
+    fail "$what needs Python 3.11 or newer; this is $(python3 --version)"
+  python3 -c 'import ensurepip, venv' 2>/dev/null ||
+    fail "python3 cannot make virtual environments; run: apt-get install python3-venv"
+  say "installing $what, once, into $ENVIRONMENT"
+  mkdir -p "$LLMOPT_CACHE"
+  # A virtual environment knows its own path, so it is built in place and marked when it is whole.
+  (
+    flock 9
+    [ ! -e "$ENVIRONMENT/.complete" ] || exit 0
+    rm -rf "$ENVIRONMENT"
+    python3 -m venv "$ENVIRONMENT" >&2
+    "$ENVIRONMENT/bin/python" -m pip install --quiet --only-binary=:all: "$@" -r "$requirements" >&2 &&
+      touch "$ENVIRONMENT/.complete"
+  ) 9>"$ENVIRONMENT.lock" || fail "$what could not be installed; try again, or look above for what pip said"
+}
+
 # Fetches libtorch into the cache: about 540 MB down, 500 MB kept. The wheels are checked against
 # the digests in libtorch-requirements.txt before anything is unpacked.
 fetch_libtorch() {
