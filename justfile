@@ -16,6 +16,10 @@ test *arguments:
 check:
     scripts/check
 
+# Lints template.yaml; `--build` also builds every function for arm64.
+check-deploy *arguments:
+    scripts/check-deploy {{ arguments }}
+
 # Opens our artifacts in transformers and peft, and compares the fixtures with them.
 test-interop:
     scripts/test-interop
@@ -43,3 +47,7 @@ bench-serve:
 # Line coverage of crates/ and trainer/.
 coverage:
     scripts/coverage
+
+# Cold starts beside hello-world functions.
+bench-lambda *arguments:
+    scripts/bench-lambda {{ arguments }}

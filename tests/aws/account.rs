@@ -1,7 +1,7 @@
 //! An account with everything that the platform needs, and the processes that work in it.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     fs,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
@@ -17,7 +17,8 @@ use tempfile::TempDir;
 use tokio::time::sleep;
 
 /// No step of a test takes this long unless something hangs.
-const PATIENCE: Duration = Duration::from_secs(120);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+
 pub(crate) struct Account {
     pub(crate) api: String,
     /// What the functions are called, by what they are.
@@ -102,6 +103,16 @@ impl Account {
 
     fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
+    }
+
+    /// The variables of a function that answers as Lambda streams.
+    pub(crate) fn function_environment(&self, function: &str) -> BTreeMap<String, String> {
+        let mut environment: BTreeMap<String, String> =
+            self.environment.clone().into_iter().collect();
+        let data_dir = self.path(&format!("harness-{function}"));
+        environment.insert("LLMOPT_DATA_DIR".to_owned(), data_dir.display().to_string());
+        environment.insert("LLMOPT_RESPONSES".to_owned(), "stream".to_owned());
+        environment
     }
 
     /// One of our programs, in this account, on a machine of its own.
@@ -189,7 +200,7 @@ impl Account {
 
     /// Submits a job that takes some seconds, and returns its id.
     pub(crate) async fn submit(&self, dataset: &str, name: &str, steps: u64) -> String {
-        let job = json!({
+        self.submit_job(json!({
             "base_model": "base:tiny",
             "dataset_id": dataset,
             "name": name,
@@ -197,7 +208,12 @@ impl Account {
                 "max_steps": steps, "epochs": 1000, "batch_size": 4, "learning_rate": 0.002,
                 "checkpoint_steps": 25,
             },
-        });
+        }))
+        .await
+    }
+
+    /// Submits a job as it is asked for, and returns its id.
+    pub(crate) async fn submit_job(&self, job: Value) -> String {
         let answer = self.ask("POST", "/training/jobs", job).await;
         assert_eq!(answer.status, 202, "{answer:?}");
         answer.body["id"].as_str().unwrap().to_owned()
@@ -239,6 +255,19 @@ impl Account {
         events.iter().map(name).collect()
     }
 
+    /// Waits until the job has `count` events of this name.
+    pub(crate) async fn wait_for_events(&self, id: &str, name: &str, count: usize) {
+        let began = Instant::now();
+        loop {
+            let events = self.events(id).await;
+            if events.iter().filter(|event| *event == name).count() >= count {
+                return;
+            }
+            assert!(began.elapsed() < PATIENCE, "they never come: {events:?}");
+            sleep(Duration::from_millis(100)).await;
+        }
+    }
+
     /// The bodies of the queue's messages, which are taken out of it as a pipe does.
     pub(crate) async fn drain(&self) -> Vec<String> {
         let client = aws_sdk_sqs::Client::new(&self.config);
@@ -271,7 +300,16 @@ impl Account {
         sent.send().await.unwrap();
     }
 
-    pub(crate) async fn dead_letters(&self) -> Vec<String> {
+    /// Waits until a message is the only dead letter.
+    pub(crate) async fn wait_for_dead_letter(&self, body: &str) {
+        let began = Instant::now();
+        while self.dead_letters().await != [body] {
+            assert!(began.elapsed() < PATIENCE, "it never comes");
+            sleep(Duration::from_millis(200)).await;
+        }
+    }
+
+    async fn dead_letters(&self) -> Vec<String> {
         let client = aws_sdk_sqs::Client::new(&self.config);
         let url = &self.environment["LLMOPT_DEAD_LETTER_QUEUE_URL"];
         let received = client
@@ -314,11 +352,16 @@ impl Drop for Trainer {
 }
 
 /// target/debug/deps/aws-… stands beside target/debug/llmopt.
-fn binary(name: &str) -> PathBuf {
+pub(crate) fn binary(name: &str) -> PathBuf {
     let mut path = std::env::current_exe().unwrap();
     path.pop();
     path.pop();
     path.join(name)
+}
+
+/// Examples of this package lie in a folder of their own.
+pub(crate) fn example(name: &str) -> PathBuf {
+    binary("examples").join(name)
 }
 
 fn succeeded(output: &Output) {

@@ -5,3 +5,4 @@
 
 mod account;
 mod life;
+mod streams;

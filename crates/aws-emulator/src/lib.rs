@@ -13,7 +13,7 @@
 )]
 
 use std::{
-    env, fs,
+    env,
     net::{TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -52,7 +52,10 @@ impl MiniStack {
         let shared = SHARED.get_or_init(|| {
             let endpoint = start(MINISTACK, |command, port| {
                 command
+                    // Who may do what is looked at, as AWS does; our own key is the account's owner.
+                    .env("AUTH", "true")
                     .env("BIND_HOST", "127.0.0.1")
+                    .env("MINISTACK_HOST", "127.0.0.1")
                     .env("GATEWAY_PORT", port.to_string());
             });
             endpoint.map(|endpoint| Self { endpoint })
@@ -119,13 +122,11 @@ fn start(variable: &'static str, tell: fn(&mut Command, u16)) -> Option<String> 
     // The system ends the emulator with the thread that started it, so that thread never ends: it
     // goes with the program, however that ends.
     thread::spawn(move || {
-        let folder = env::temp_dir().join(format!("llmopt-emulator-{port}"));
-        fs::create_dir_all(&folder).expect("a folder for the emulator");
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "TERM"]).arg(program);
         tell(&mut command, port);
         let child = command
-            .current_dir(folder)
+            .current_dir(env::temp_dir())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())

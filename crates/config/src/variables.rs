@@ -356,7 +356,7 @@ pub const RESPONSES: Variable = Variable {
     name: "LLMOPT_RESPONSES",
     kind: "`stream` or `buffer`",
     default: Default::Everywhere("stream"),
-    read_by: "the functions `generate`, `inference` and `training`",
+    read_by: "the functions `datasets`, `generate`, `inference` and `training`",
     description: "How functions answer whose answers come bit by bit: as Lambda streams them, or whole, behind what cannot \
                   take a stream, such as an emulator.",
     example: "",

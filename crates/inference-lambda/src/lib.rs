@@ -240,3 +240,6 @@ fn broken(function: &str, what: &str) -> GenerationError {
 fn failure(kind: FailureKind, message: String) -> GenerationError {
     GenerationError::Elsewhere(RemoteFailure { kind, message })
 }
+
+#[cfg(test)]
+mod tests;

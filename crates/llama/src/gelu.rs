@@ -94,7 +94,8 @@ enum Part {
 /// Tells the operations apart by the names that llama.cpp gives them, which end with the layer's number.
 fn part(tensor: &sys::ggml_tensor) -> Part {
     let begins = |prefix: &[u8]| {
-        let name = tensor.name.iter().map(|&c| c.cast_unsigned());
+        // A `char` of C has a sign on some machines, and none on others.
+        let name = tensor.name.iter().map(|&c| c.to_ne_bytes()[0]);
         name.take(prefix.len()).eq(prefix.iter().copied())
     };
     if begins(b"ffn_up_b-") {

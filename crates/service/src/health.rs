@@ -82,8 +82,12 @@ impl Health {
 
     /// Checks everything that a request may need.
     pub async fn checks(&self) -> Vec<Check> {
-        let nothing = Listing::default();
-        let records = self.stores.records.list(&nothing);
+        // A list of none asks some stores for nothing.
+        let one = Listing {
+            limit: 1,
+            ..Listing::default()
+        };
+        let records = self.stores.records.list(&one);
         let queue = self.stores.queue.dead_letters(1);
         let bases = ObjectKey::bases();
         let folders = self.stores.folders.places(&bases);

@@ -136,7 +136,9 @@ impl TrainingJobs {
         let prepared = prepared.map_err(|error| named(error, &request.dataset))?;
         let datasets = [Some(request.dataset), request.evaluation];
         let datasets = datasets.into_iter().flatten().collect();
-        let job = TrainingJob::new(prepared.id.short(), prepared.spec, datasets, now_ms());
+        // Letters before the digits: a message that is a number to JSON is no text to all who carry it.
+        let id = format!("job-{}", prepared.id.short());
+        let job = TrainingJob::new(&id, prepared.spec, datasets, now_ms());
         match self.stores.records.create(&job).await {
             Ok(_) => {}
             Err(StorageError::RecordExists { .. }) => return self.resubmit(job).await,

@@ -25,5 +25,6 @@ async fn serve(settings: Settings) -> Result<(), Failure> {
     tokio::try_join!(folders.check(), records.check())?;
     let datasets = Datasets::new(Arc::new(folders), Arc::new(records), Arc::new(jobs))
         .with_uploads(Arc::new(S3Uploads::new(&aws, bucket)));
-    llmopt_lambda::serve(router(datasets)).await
+    // Validating a large file takes longer than an API waits for an answer that comes whole.
+    llmopt_lambda::serve_streams(router(datasets), settings.responses).await
 }

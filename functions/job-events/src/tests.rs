@@ -1,8 +1,6 @@
 use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
-use llmopt_domain::{
-    BaseModel, DatasetFile, Digest, JobSpec, JobState, TrainingConfig, TrainingJob,
-};
+use llmopt_domain::{JobSpec, JobState, TrainingJob};
 use llmopt_service::{Claimed, JobStores, JobWorker};
 use llmopt_storage_embedded::{
     Database, FileFolderStore, SqliteEventLog, SqliteMessageQueue, SqliteRecordStore,
@@ -59,25 +57,10 @@ impl Place {
     }
 }
 
+/// What some job was asked to do.
 fn spec() -> JobSpec {
-    let digest = Digest::of_bytes(b"x");
-    JobSpec {
-        format: 1,
-        model: "ft:tiny:orders".parse().unwrap(),
-        base: BaseModel {
-            name: "base:tiny".to_owned(),
-            digest: digest.clone(),
-            path: "/nowhere/tiny".into(),
-        },
-        dataset: DatasetFile {
-            digest,
-            path: "/nowhere/rows.jsonl".into(),
-        },
-        evaluation: None,
-        config: TrainingConfig::default(),
-        code_version: "test".to_owned(),
-        data_dir: "/nowhere".into(),
-    }
+    let golden = include_str!("../../../crates/domain/golden/training_job.v1.json");
+    serde_json::from_str::<TrainingJob>(golden).unwrap().spec
 }
 
 fn batch(status: &str, batch_job: &str, job: &str) -> Value {

@@ -1,0 +1,133 @@
+//! Answers that come bit by bit, through the real functions on a Lambda of our own: the emulator hands
+//! streams on whole.
+
+use std::{
+    io::{BufRead, BufReader, Lines, Write},
+    net::TcpListener,
+};
+
+use llmopt_lambda_harness::{FunctionSpec, Harness};
+use reqwest::blocking::Response;
+use serde_json::{Value, json};
+
+use crate::account::{Account, PATIENCE, binary, example};
+
+/// The events of an answer, as they come.
+struct Events(Lines<BufReader<Response>>);
+
+impl Events {
+    fn next(&mut self) -> Option<(String, Value)> {
+        let mut name = String::new();
+        loop {
+            let line = self.0.next()?.unwrap();
+            if let Some(event) = line.strip_prefix("event: ") {
+                event.clone_into(&mut name);
+            } else if let Some(data) = line.strip_prefix("data: ") {
+                return Some((name, serde_json::from_str(data).unwrap()));
+            }
+        }
+    }
+}
+
+/// The functions `generate` and `inference` of an account, the second with `program`.
+struct Functions {
+    generate: Harness,
+    _inference: Harness,
+}
+
+impl Functions {
+    async fn start(account: &Account, program: FunctionSpec) -> Self {
+        let mut inference = program.timeout(PATIENCE);
+        inference.environment = account.function_environment("inference");
+        let inference = Harness::builder().function(inference).start().await;
+        let inference = inference.unwrap();
+        let mut generate = FunctionSpec::new("generate", binary("generate")).timeout(PATIENCE);
+        generate.environment = account.function_environment("generate");
+        let generate = generate
+            .variable("AWS_ENDPOINT_URL_LAMBDA", inference.url())
+            .variable("LLMOPT_INFERENCE_FUNCTION", "inference");
+        let generate = Harness::builder()
+            .function(generate)
+            .route("/api/v1/generate", "generate")
+            .start()
+            .await;
+        Self {
+            generate: generate.unwrap(),
+            _inference: inference,
+        }
+    }
+
+    fn ask(&self, question: &Value) -> Events {
+        let client = reqwest::blocking::Client::builder().timeout(PATIENCE);
+        let response = client
+            .build()
+            .unwrap()
+            .post(format!("{}/api/v1/generate", self.generate.url()))
+            .json(question)
+            .send()
+            .unwrap();
+        assert_eq!(response.status(), 200);
+        Events(BufReader::new(response).lines())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_is_with_its_reader_before_the_next_is_there() {
+    let Some(account) = Account::new().await else {
+        return;
+    };
+    let gated = FunctionSpec::new("inference", example("gated_inference"));
+    let functions = Functions::start(&account, gated).await;
+    let read = move || {
+        let gate = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = gate.local_addr().unwrap().to_string();
+        let question = json!({ "model_id": "base:tiny", "prompt": address, "stream": true });
+        let mut events = functions.ask(&question);
+        // The rest cannot be on its way: the gate is shut.
+        let first = events.next().unwrap();
+        assert_eq!(first, ("text".to_owned(), json!({ "text": "one" })));
+        let (mut waiting, _) = gate.accept().unwrap();
+        waiting.write_all(&[1]).unwrap();
+        let second = events.next().unwrap();
+        assert_eq!(second, ("text".to_owned(), json!({ "text": " two" })));
+        let (name, done) = events.next().unwrap();
+        assert_eq!((name.as_str(), &done["text"]), ("done", &json!("one two")));
+        assert_eq!(events.next(), None);
+    };
+    tokio::task::spawn_blocking(read).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_streams_the_answer_that_it_gives_whole() {
+    let Some(account) = Account::new().await else {
+        return;
+    };
+    let question = |stream: bool| {
+        json!({
+            "model_id": "base:tiny", "prompt": "Hi", "max_tokens": 16, "temperature": 0,
+            "stream": stream,
+        })
+    };
+    let whole = account.ask("POST", "/generate", question(false)).await;
+    let whole = whole.body["text"].as_str().unwrap().to_owned();
+    // Each process lives through a snapshot first.
+    let inference = FunctionSpec::new("inference", binary("inference")).snap_start();
+    let functions = Functions::start(&account, inference).await;
+    let read = move || {
+        let mut events = functions.ask(&question(true));
+        let mut text = String::new();
+        let mut parts = 0;
+        while let Some((name, data)) = events.next() {
+            if name == "text" {
+                parts += 1;
+                text.push_str(data["text"].as_str().unwrap());
+            } else {
+                assert_eq!(name, "done", "{data}");
+                assert_eq!(data["text"], text);
+            }
+        }
+        assert!(parts > 1, "the answer came in {parts} part");
+        assert_eq!(text, whole);
+    };
+    tokio::task::spawn_blocking(read).await.unwrap();
+}
