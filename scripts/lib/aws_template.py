@@ -306,7 +306,6 @@ def _keep_outputs(plain: dict, present: dict[str, bool], left_out: dict[str, str
 
 def _rewrite_function(properties: dict, binary: str, place: Place) -> None:
     properties["Architectures"] = [place.architecture]
-    properties.pop("SnapStart", None)
     variables = properties["Environment"]["Variables"]
     variables["AWS_ENDPOINT_URL"] = place.endpoint
     variables["LLMOPT_DATA_DIR"] = f"{place.data_dir}/{binary}"
