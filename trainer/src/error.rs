@@ -171,6 +171,22 @@ pub enum TrainerError {
 }
 
 impl TrainerError {
+    /// Returns whether a store is away, or another process is at the job's files: the job may go on later
+    /// as it is.
+    pub fn is_passing(&self) -> bool {
+        let is_away = |error: &StorageError| matches!(error, StorageError::Unavailable { .. });
+        match self {
+            Self::Storage(error) => is_away(error),
+            Self::Service(error) => match &**error {
+                ServiceError::Storage(error) => is_away(error),
+                ServiceError::JobRunning { .. } => true,
+                _ => false,
+            },
+            Self::Stores(error) => error.downcast_ref().is_some_and(is_away),
+            _ => false,
+        }
+    }
+
     /// Returns the process's exit code: 2 where the input must change, 1 otherwise.
     pub fn exit_code(&self) -> u8 {
         match self {

@@ -40,14 +40,17 @@ const MARGIN: Duration = Duration::from_secs(1);
 pub enum JobEnd {
     /// The job is over: published, failed or stopped, now or before.
     Over,
-    /// It was given back, or another worker has it.
+    /// It was given back, and waits for another worker.
     Left,
+    /// Another worker has it.
+    Elsewhere,
 }
 
 /// Claims the job called `id`, trains it and notes the end in its record.
 ///
 /// # Errors
-/// If the stores do not answer; the job is another worker's once the claim has expired.
+/// If the stores do not answer, or anything else that passes ([`TrainerError::is_passing`]): the job is
+/// another worker's once the claim has expired.
 pub fn run_claimed(
     worker: &JobWorker,
     id: &str,
@@ -55,7 +58,7 @@ pub fn run_claimed(
 ) -> Result<JobEnd, TrainerError> {
     match place.runtime.block_on(worker.claim(id))? {
         Claimed::Mine(claimed) => run(*claimed, place),
-        Claimed::Busy(_) => Ok(JobEnd::Left),
+        Claimed::Busy(_) => Ok(JobEnd::Elsewhere),
         Claimed::Over(_) => Ok(JobEnd::Over),
     }
 }
@@ -78,7 +81,7 @@ pub fn run_patiently(
             Claimed::Over(_) => return Ok(JobEnd::Over),
             Claimed::Busy(until) if busy_until.is_some_and(|before| before != until) => {
                 // It lives, and has the job.
-                return Ok(JobEnd::Left);
+                return Ok(JobEnd::Elsewhere);
             }
             Claimed::Busy(until) => {
                 busy_until = Some(until);
@@ -170,10 +173,14 @@ fn end(
         Ok(Outcome::Published) => (runtime.block_on(claimed.succeed()), JobEnd::Over),
         Ok(Outcome::Interrupted) => {
             let reason = "the trainer was asked to stop";
-            (runtime.block_on(claimed.release(reason)), JobEnd::Left)
+            let released = runtime.block_on(claimed.release(reason));
+            // Whose owner asked for it has stopped.
+            let waits = runtime.block_on(claimed.record()).state.is_active();
+            (released, if waits { JobEnd::Left } else { JobEnd::Over })
         }
         Err(error) => match service_error(&error) {
-            Some(ServiceError::ClaimLost { .. }) => (Ok(()), JobEnd::Left),
+            Some(ServiceError::ClaimLost { .. }) => (Ok(()), JobEnd::Elsewhere),
+            _ if error.is_passing() => return Err(error),
             _ => {
                 let message = explanation(&error);
                 tracing::error!(message, "the job failed");
@@ -183,7 +190,7 @@ fn end(
     };
     match noted {
         Ok(()) => Ok(end),
-        Err(ServiceError::ClaimLost { .. }) => Ok(JobEnd::Left),
+        Err(ServiceError::ClaimLost { .. }) => Ok(JobEnd::Elsewhere),
         Err(error) => Err(error.into()),
     }
 }

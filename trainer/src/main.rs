@@ -11,6 +11,7 @@ use std::{
 
 use clap::{Parser, Subcommand};
 use llmopt_config::Settings;
+use llmopt_domain::BATCH_WORKER;
 use llmopt_service::{Dispatcher, JobStores, JobWorker};
 use llmopt_storage_embedded::FileFolderStore;
 use llmopt_trainer::{
@@ -133,7 +134,8 @@ fn run(command: &Command, settings: &Settings) -> Result<bool, TrainerError> {
     }
 }
 
-/// Trains a job that was submitted. Where nobody named the worker, nobody sees to the job when this
+/// Trains a job that was submitted, and returns whether there is nothing left of it to start again, here or
+/// elsewhere. Where nobody named the worker, nobody sees to the job when this
 /// process ends either: it is not left while another may have died with it.
 fn run_submitted(
     job: &str,
@@ -141,19 +143,31 @@ fn run_submitted(
     settings: &Settings,
     stop: &StopSignal,
 ) -> Result<bool, TrainerError> {
-    let place = Place::open(settings)?;
-    let jobs = place.of_jobs(stop);
-    let end = match worker {
-        Some(name) => run_claimed(&place.worker(name, settings), job, &jobs)?,
-        None => run_patiently(&place.worker(batch_name(settings), settings), job, &jobs)?,
+    let train = || {
+        let place = Place::open(settings)?;
+        let jobs = place.of_jobs(stop);
+        match worker {
+            Some(name) => run_claimed(&place.worker(name, settings), job, &jobs),
+            None => run_patiently(&place.worker(batch_name(settings), settings), job, &jobs),
+        }
     };
-    Ok(end == JobEnd::Over)
+    match train() {
+        Ok(end) => Ok(end != JobEnd::Left),
+        Err(error) if error.is_passing() => {
+            tracing::warn!(
+                error = llmopt_domain::error_chain(&error),
+                "the job goes on later"
+            );
+            Ok(false)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// Names the worker for what runs it, so that whoever is told of that one's end knows whose job it had.
 fn batch_name(settings: &Settings) -> String {
     match &settings.batch_job {
-        Some((id, attempt)) => format!("batch-{id}-{attempt}"),
+        Some((id, attempt)) => format!("{BATCH_WORKER}{id}-{attempt}"),
         None => worker_name(),
     }
 }

@@ -81,6 +81,7 @@ fn train(
     let _ = place.runtime.block_on(keeping);
     let end = match ran {
         Ok(_) => WorkerEnd::Orderly,
+        Err(error) if error.is_passing() => WorkerEnd::Hindered(error_chain(&error)),
         Err(error) => WorkerEnd::Crashed(error_chain(&error)),
     };
     place

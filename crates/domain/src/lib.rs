@@ -29,7 +29,7 @@ pub use training::{
     ConfigProblem, LoraConfig, Method, Overlong, Precision, Schedule, TrainingConfig,
 };
 pub use training_job::{
-    JobClaim, JobEvent, JobEventBody, JobFailure, JobProgress, JobRefusal, JobState, StateEvent,
-    TrainingJob,
+    BATCH_WORKER, JobClaim, JobEvent, JobEventBody, JobFailure, JobProgress, JobRefusal, JobState,
+    StateEvent, TrainingJob,
 };
 pub use uploaded_dataset::UploadedDataset;

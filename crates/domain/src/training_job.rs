@@ -3,8 +3,15 @@ use thiserror::Error;
 
 use crate::{EvaluationMetrics, Format, JobSpec, TrainingEvent};
 
+/// What the name of a worker on AWS Batch begins with; the id of the Batch job and a `-` follow. Batch itself
+/// starts another in its place, or tells that it has given up.
+pub const BATCH_WORKER: &str = "batch-";
+
 /// Trainers that may end one after the other without a new checkpoint before a job fails.
 const MAX_FRUITLESS_CLAIMS: u32 = 5;
+
+/// How far the clocks of two machines may be apart.
+const CLOCKS_MS: u64 = 60_000;
 
 /// Where a training job stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -124,6 +131,9 @@ pub struct TrainingJob {
     pub created_ms: u64,
     /// When it last changed, in milliseconds since 1970.
     pub updated_ms: u64,
+    /// When its owner queued it last, in milliseconds since 1970.
+    #[serde(default)]
+    pub queued_ms: u64,
     /// What is trained, and on what.
     pub spec: JobSpec,
     /// The uploaded datasets that it needs: to train on, and to evaluate on.
@@ -132,6 +142,9 @@ pub struct TrainingJob {
     pub state: JobState,
     /// Who works on it.
     pub claim: Option<JobClaim>,
+    /// The worker that had it last since its owner queued it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_worker: Option<String>,
     /// Whether a message tells workers that it waits. Where none does, one is owed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub announced: bool,
@@ -179,10 +192,12 @@ impl TrainingJob {
             id: id.to_owned(),
             created_ms: now_ms,
             updated_ms: now_ms,
+            queued_ms: now_ms,
             spec,
             datasets,
             state: JobState::Queued,
             claim: None,
+            last_worker: None,
             announced: false,
             stop_requested: false,
             fruitless_claims: 0,
@@ -217,6 +232,7 @@ impl TrainingJob {
                 worker: worker.to_owned(),
                 expires_ms: now_ms + lease_ms,
             }),
+            last_worker: Some(worker.to_owned()),
             fruitless_claims: self.fruitless_claims + 1,
             ..self.at(now_ms)
         })
@@ -272,17 +288,28 @@ impl TrainingJob {
         Ok(Self {
             state,
             claim: None,
-            announced: false,
+            // What started this worker starts the next.
+            announced: self.announced && worker.starts_with(BATCH_WORKER),
             stop_requested: false,
             ..self.at(now_ms)
         })
     }
 
     /// Notes that a message tells workers of it.
-    pub fn announced(&self) -> Self {
+    pub fn announced(&self, now_ms: u64) -> Self {
         Self {
             announced: true,
-            ..self.clone()
+            ..self.at(now_ms)
+        }
+    }
+
+    /// Returns whether what ran the workers whose names begin with `worker`, begun at `begun_ms`, is what
+    /// this job waits for: they have it, or had it last; or nobody has had it since it was queued before.
+    pub fn depends_on(&self, worker: &str, begun_ms: u64) -> bool {
+        let last = self.claim.as_ref().map(|claim| &claim.worker);
+        match last.or(self.last_worker.as_ref()) {
+            Some(last) => last.starts_with(worker),
+            None => self.queued_ms <= begun_ms.saturating_add(CLOCKS_MS),
         }
     }
 
@@ -397,6 +424,8 @@ impl TrainingJob {
         match self.state {
             JobState::Stopped | JobState::Failed => Ok(Self {
                 state: JobState::Queued,
+                queued_ms: now_ms,
+                last_worker: None,
                 announced: false,
                 failure: None,
                 fruitless_claims: 0,

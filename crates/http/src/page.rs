@@ -6,6 +6,8 @@ use crate::{Problem, Validation};
 /// The entries of a page where the caller does not say how many.
 const DEFAULT_LIMIT: u32 = 20;
 const MAX_LIMIT: u32 = 100;
+/// No id is longer, and no store has to be asked.
+const LONGEST_ID: usize = 512;
 
 /// Which part of a list is asked for.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -99,6 +101,9 @@ fn render(cursor: &Cursor) -> String {
 
 fn parse(text: &str) -> Option<Cursor> {
     let (created_ms, id) = text.split_once('-')?;
+    if id.len() > LONGEST_ID {
+        return None;
+    }
     // What a store counts in.
     let created_ms: i64 = created_ms.parse().ok()?;
     Some(Cursor {

@@ -1,6 +1,6 @@
 use std::{
     fs::{self, File},
-    io,
+    io::{self, ErrorKind},
     path::{Path, PathBuf},
     process,
     time::Duration,
@@ -131,7 +131,7 @@ impl ConvertedFiles {
         &self,
         source: &Source<'_>,
         digest: impl FnOnce() -> Result<Digest, InferenceError>,
-        write: impl FnOnce(&Path) -> Result<(), InferenceError>,
+        write: impl Fn(&Path) -> Result<(), InferenceError>,
     ) -> Result<PathBuf, InferenceError> {
         let path = self.folder.join(source.file_name());
         if path.is_file() {
@@ -142,7 +142,18 @@ impl ConvertedFiles {
             return Ok(path);
         }
         let partial = path.with_extension(format!("{}.partial", process::id()));
-        write(&partial)?;
+        if let Err(error) = write(&partial) {
+            let _ = fs::remove_file(&partial);
+            if !is_full(&error) {
+                return Err(error);
+            }
+            // The others can be made again; those in use stay so until they are not.
+            self.remove_all()?;
+            if let Err(error) = write(&partial) {
+                let _ = fs::remove_file(&partial);
+                return Err(error);
+            }
+        }
         if digest()? != source.digest {
             fs::remove_file(&partial).map_err(InferenceError::io("remove", &partial))?;
             let folder = source.folder.to_owned();
@@ -151,6 +162,36 @@ impl ConvertedFiles {
         fs::rename(&partial, &path).map_err(InferenceError::io("rename", &partial))?;
         Ok(path)
     }
+
+    fn remove_all(&self) -> Result<(), InferenceError> {
+        let remove = || -> io::Result<()> {
+            for entry in fs::read_dir(&self.folder)? {
+                let path = entry?.path();
+                if path.extension().is_some_and(|it| it == "gguf") {
+                    fs::remove_file(path)?;
+                }
+            }
+            Ok(())
+        };
+        remove().map_err(InferenceError::io("make room in", &self.folder))
+    }
+}
+
+/// Whether the disk's being full is what an error comes of.
+fn is_full(error: &InferenceError) -> bool {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref::<io::Error>()
+            && matches!(
+                error.kind(),
+                ErrorKind::StorageFull | ErrorKind::QuotaExceeded
+            )
+        {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 fn sweep(folder: &Path) -> io::Result<()> {
@@ -212,6 +253,38 @@ fn of_all(digests: &[Digest]) -> Digest {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_full_disk_costs_the_other_files_and_leaves_nothing_half_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = ConvertedFiles::open(folder.path(), WeightType::F32).unwrap();
+        let other = folder.path().join("other.gguf");
+        fs::write(&other, "content").unwrap();
+        let source = Source {
+            kind: "model".to_owned(),
+            folder: Path::new("/models/a"),
+            digest: Digest::of_bytes(b"a"),
+        };
+        let digest = || Ok(Digest::of_bytes(b"a"));
+        let full = |path: &Path| {
+            let full = io::Error::from(ErrorKind::StorageFull);
+            Err(InferenceError::io("write", path)(full))
+        };
+        // Room comes of the other file.
+        let while_there_is_another = |path: &Path| {
+            fs::write(path, "half").unwrap();
+            if other.exists() { full(path) } else { Ok(()) }
+        };
+        let path = files.file(&source, digest, while_there_is_another).unwrap();
+        fs::remove_file(path).unwrap();
+        let always = |path: &Path| {
+            fs::write(path, "half").unwrap();
+            full(path)
+        };
+        let error = files.file(&source, digest, always).unwrap_err();
+        assert!(is_full(&error), "{error}");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
 
     #[test]
     fn a_file_made_from_a_folder_that_changed_meanwhile_gets_no_name() {

@@ -36,7 +36,7 @@ pub struct Datasets {
     records: Arc<dyn RecordStore<UploadedDataset>>,
     jobs: Arc<dyn RecordStore<TrainingJob>>,
     uploads: Option<Arc<dyn UploadStore>>,
-    /// Held while folder and record change: both are there, or neither.
+    /// Held while this process changes folder and record: both are there, or neither.
     changing: Arc<Mutex<()>>,
 }
 
@@ -177,7 +177,15 @@ impl Datasets {
             // An upload of the same bytes died before its record was written.
             Err(StorageError::AlreadyExists { .. }) => {
                 let folder = self.folders.open_part(&key, |name| name == RECORD).await?;
-                self.create(&read_json(&folder, RECORD).await?).await
+                let uploaded = self.create(&read_json(&folder, RECORD).await?).await?;
+                // Another process may have been deleting what was found.
+                match self.folders.open_part(&key, |_| false).await {
+                    Ok(_) => Ok(uploaded),
+                    Err(error) => {
+                        self.records.delete(&record.id).await?;
+                        Err(error.into())
+                    }
+                }
             }
             Err(error) => Err(error.into()),
         }
@@ -239,7 +247,9 @@ impl Datasets {
         }
         // The record first: without it nothing shows, whatever happens to the files.
         self.records.delete(id).await?;
-        Ok(self.folders.delete(&ObjectKey::dataset(id)).await?)
+        self.folders.delete(&ObjectKey::dataset(id)).await?;
+        // Another process that was sent the same bytes may have found the folder, and made the record anew.
+        Ok(self.records.delete(id).await?)
     }
 
     /// Returns the dataset with this id, if its record and its folder are there.

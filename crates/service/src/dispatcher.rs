@@ -11,6 +11,9 @@ use crate::{
     training_jobs::{active_jobs, note_announced, stored},
 };
 
+/// How long a message is relied on: a queue keeps one for 14 days.
+const MESSAGE_LIFE: Duration = Duration::from_secs(13 * 24 * 3600);
+
 /// Hands jobs to those who start workers, and sees to it that none is forgotten.
 #[derive(Clone)]
 pub struct Dispatcher {
@@ -34,13 +37,15 @@ pub enum WorkerEnd {
     Orderly,
     /// It died, of this.
     Crashed(String),
+    /// A store did not answer, which says nothing of the job: another tries a while later.
+    Hindered(String),
 }
 
 impl WorkerEnd {
     fn reason(&self) -> &str {
         match self {
             Self::Orderly => "the trainer left it",
-            Self::Crashed(reason) => reason,
+            Self::Crashed(reason) | Self::Hindered(reason) => reason,
         }
     }
 }
@@ -115,8 +120,10 @@ impl Dispatcher {
     ) -> Result<(), ServiceError> {
         let job = self.take_from(&dispatch.job, worker, end).await?;
         match (waits(&job), end) {
-            // It was given back because it cannot be worked on now.
-            (Wait::Not, WorkerEnd::Orderly) => self.hide(dispatch, self.lease).await,
+            // It cannot be worked on now.
+            (Wait::Not, WorkerEnd::Orderly | WorkerEnd::Hindered(_)) => {
+                self.hide(dispatch, self.lease).await
+            }
             (Wait::Not, WorkerEnd::Crashed(_)) => self.hide(dispatch, Duration::ZERO).await,
             (Wait::For(time), _) => self.hide(dispatch, time).await,
             // What killed so many workers is kept for those who look for the reason.
@@ -140,31 +147,37 @@ impl Dispatcher {
                     let end = WorkerEnd::Crashed("its claim expired".to_owned());
                     self.take_from(&job.id, &claim.worker, &end).await?
                 }
-                _ => job,
+                // Lists lag.
+                _ => stored(&*self.stores.records, &job.id).await?.record,
             };
-            let waits = matches!(waits(&job), Wait::Not) && !job.announced;
-            if waits && self.is_long_past(job.updated_ms) {
+            let is_owed = if job.announced {
+                is_past(job.updated_ms, MESSAGE_LIFE)
+            } else {
+                self.is_long_past(job.updated_ms)
+            };
+            if is_owed && matches!(waits(&job), Wait::Not) {
                 self.announce(&job.id).await?;
             }
         }
         Ok(())
     }
 
-    /// Takes in that what ran the workers of a job has given up, of `reason`: a job that none of them
-    /// has, or that the last of them left behind, has failed. `worker` is what the names of its workers
-    /// begin with.
+    /// Takes in that what ran the workers of a job has given up, of `reason`: a job that waits for them
+    /// has failed. `worker` is what their names begin with, `begun_ms` when they were asked for.
     ///
     /// # Errors
     /// [`ServiceError::UnknownTrainingJob`], or [`ServiceError::Storage`].
-    pub async fn given_up(&self, id: &str, worker: &str, reason: &str) -> Result<(), ServiceError> {
+    pub async fn given_up(
+        &self,
+        id: &str,
+        worker: &str,
+        begun_ms: u64,
+        reason: &str,
+    ) -> Result<(), ServiceError> {
         loop {
             let known = stored(&*self.stores.records, id).await?;
             let job = &known.record;
-            let is_theirs = match &job.claim {
-                Some(claim) => claim.worker.starts_with(worker),
-                None => job.state == JobState::Queued,
-            };
-            if !is_theirs || !job.state.is_active() {
+            if !job.state.is_active() || !job.depends_on(worker, begun_ms) {
                 return Ok(());
             }
             let message = format!("{reason}; mend what caused it, then resume the job");
@@ -183,7 +196,7 @@ impl Dispatcher {
     }
 
     fn is_long_past(&self, time_ms: u64) -> bool {
-        Duration::from_millis(time_ms) + self.lease < now()
+        is_past(time_ms, self.lease)
     }
 
     async fn take_from(
@@ -232,8 +245,9 @@ impl Dispatcher {
     }
 }
 
-fn now() -> Duration {
-    Duration::from_millis(now_ms())
+/// Returns whether `time_ms` was longer ago than `time`.
+fn is_past(time_ms: u64, time: Duration) -> bool {
+    Duration::from_millis(time_ms) + time < Duration::from_millis(now_ms())
 }
 
 /// How long a job is not to be given to a worker.

@@ -51,15 +51,29 @@ pub struct ClaimedJob {
 #[derive(Default)]
 struct Reported {
     events: Vec<JobEvent>,
+    /// Of the first events, whose writing failed: how many they are, and which number of the log they were
+    /// to follow. They may be there.
+    tried: Option<(usize, u64)>,
     progress: JobProgress,
     version: Option<u32>,
 }
 
 impl Reported {
-    /// Takes the first events out, at most `count`.
-    fn take(&mut self, count: usize) -> Vec<JobEvent> {
+    /// Takes the first events out, at most `count`, or those that were tried before with their place.
+    fn take(&mut self, count: usize) -> (Vec<JobEvent>, Option<u64>) {
+        let (count, place) = match self.tried.take() {
+            Some((count, place)) => (count, Some(place)),
+            None => (count, None),
+        };
         let count = count.min(self.events.len());
-        self.events.drain(..count).collect()
+        (self.events.drain(..count).collect(), place)
+    }
+
+    /// Puts events back before what was said meanwhile.
+    fn put_back(&mut self, events: Vec<JobEvent>, place: Option<u64>) {
+        self.tried = place.map(|place| (events.len(), place));
+        let later = mem::replace(&mut self.events, events);
+        self.events.extend(later);
     }
 }
 
@@ -161,18 +175,19 @@ impl ClaimedJob {
             return Ok(Tended::Lost);
         };
         *self.stored.lock().await = known;
-        self.flush().await?;
         let progress = self.reported().progress.clone();
         let advanced = progress.checkpoint > job.progress.checkpoint;
         if advanced || claim.expires_ms < now + millis(self.worker.lease) * 2 / 3 {
             let lease = millis(self.worker.lease);
             let renewed = self
-                .change(|job| job.renewed(&self.worker.name, progress.clone(), now, lease))
+                .change(|job| job.renewed(&self.worker.name, progress.clone(), now_ms(), lease))
                 .await?;
             if renewed.is_err() {
                 return Ok(Tended::Lost);
             }
         }
+        // Second: while the log cannot be written, the job is still this worker's.
+        self.flush().await?;
         Ok(if job.stop_requested {
             Tended::Stop
         } else {
@@ -246,7 +261,7 @@ impl ClaimedJob {
     /// [`ServiceError::ClaimLost`], or [`ServiceError::Storage`].
     pub async fn release(&self, reason: &str) -> Result<(), ServiceError> {
         let (name, progress) = (&self.worker.name, self.reported().progress.clone());
-        self.flush().await?;
+        self.flush_mine().await?;
         let change = |job: &TrainingJob| {
             let mut released = job.released(name, now_ms())?;
             released.progress = progress.clone();
@@ -265,25 +280,41 @@ impl ClaimedJob {
         change: impl Fn(&TrainingJob) -> Result<TrainingJob, JobRefusal>,
         event: StateEvent,
     ) -> Result<(), ServiceError> {
-        self.flush().await?;
+        self.flush_mine().await?;
         let changed = self.change(change).await?;
         self.mine(changed).await?;
         self.log.state(&self.record().await.id, event).await
     }
 
+    /// Writes what was reported, if the job is still this worker's: what another lost is not told after
+    /// what the next does.
+    async fn flush_mine(&self) -> Result<(), ServiceError> {
+        let id = self.record().await.id;
+        let known = stored(&*self.worker.records, &id).await?;
+        let claim = known.record.claim.as_ref();
+        if claim.is_none_or(|claim| claim.worker != self.worker.name) {
+            return Err(ServiceError::ClaimLost { id });
+        }
+        *self.stored.lock().await = known;
+        self.flush().await
+    }
+
     async fn flush(&self) -> Result<(), ServiceError> {
+        let id = self.record().await.id;
         loop {
-            let events = self.reported().take(PART);
+            let (events, place) = self.reported().take(PART);
             if events.is_empty() {
                 return Ok(());
             }
-            let appended = self.log.append(&self.record().await.id, &events).await;
-            if appended.is_err() {
-                // They come before what was said meanwhile.
-                let mut reported = self.reported();
-                let later = mem::replace(&mut reported.events, events);
-                reported.events.extend(later);
-                return appended;
+            let place = match place {
+                Some(place) => place,
+                None => self.log.end(&id).await.inspect_err(|_| {
+                    self.reported().put_back(events.clone(), None);
+                })?,
+            };
+            if let Err(error) = self.log.append_at(&id, place, &events).await {
+                self.reported().put_back(events, Some(place));
+                return Err(error);
             }
         }
     }

@@ -37,22 +37,42 @@ impl JobLog {
         self.append(job, &[event]).await
     }
 
+    /// Returns the number of the log's last entry.
+    pub(crate) async fn end(&self, job: &str) -> Result<u64, ServiceError> {
+        Ok(self.logs.last(&name(job)).await?)
+    }
+
     /// Appends events in order, all or none, wherever the log ends.
     pub(crate) async fn append(&self, job: &str, events: &[JobEvent]) -> Result<(), ServiceError> {
+        self.append_at(job, self.end(job).await?, events).await
+    }
+
+    /// As [`append`](Self::append), after entry `last` or where others have come, later; unless they are
+    /// there, right after it, from a call whose answer was lost.
+    pub(crate) async fn append_at(
+        &self,
+        job: &str,
+        mut last: u64,
+        events: &[JobEvent],
+    ) -> Result<(), ServiceError> {
         let bodies = events.iter().map(serde_json::to_string);
         let bodies: Vec<String> = bodies
             .collect::<Result<_, _>>()
             .map_err(|error| ServiceError::file("render", "an event")(error.into()))?;
         let log = name(job);
-        let mut attempt = 0;
-        loop {
-            let last = self.logs.last(&log).await?;
+        for _ in 0..ATTEMPTS {
             match self.logs.append(&log, last, &bodies).await {
-                Ok(_) => return Ok(()),
-                Err(StorageError::Conflict { .. }) if attempt < ATTEMPTS => attempt += 1,
-                Err(error) => return Err(error.into()),
+                Err(StorageError::Conflict { .. }) => {}
+                appended => return Ok(appended.map(drop)?),
             }
+            let count = u32::try_from(bodies.len()).unwrap_or(u32::MAX);
+            let there = self.logs.read(&log, last, count).await?;
+            if there.iter().map(|entry| &entry.body).eq(&bodies) {
+                return Ok(());
+            }
+            last = self.logs.last(&log).await?;
         }
+        Err(StorageError::Conflict { subject: log }.into())
     }
 
     /// Returns the events after number `after`, at most `limit`.

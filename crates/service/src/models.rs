@@ -3,7 +3,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use futures::future::try_join_all;
+use futures::{StreamExt, TryStreamExt, stream};
 use llmopt_artifact::ModelFolder;
 use llmopt_domain::{Digest, ModelId, ModelName, ObjectKey};
 use llmopt_storage::{FolderStore, StorageError};
@@ -14,6 +14,8 @@ use crate::{
     blocking::blocking, hub::well_known, memory::ModelMemory,
 };
 
+/// Models that are looked at once: each is a handful of files, and small functions list them too.
+const AT_ONCE: usize = 4;
 /// The revision of a base model that was copied from a folder.
 const IMPORTED: &str = "imported";
 
@@ -44,7 +46,11 @@ impl<'a> Models<'a> {
     pub async fn list(&self) -> Result<Vec<ModelSummary>, ServiceError> {
         let parents = self.store.places(&ObjectKey::models()).await?;
         let versions = parents.iter().map(|parent| self.versions(parent));
-        let mut models = try_join_all(versions).await?.concat();
+        let versions: Vec<_> = stream::iter(versions)
+            .buffered(AT_ONCE)
+            .try_collect()
+            .await?;
+        let mut models = versions.concat();
         models.sort_by(|a, b| (&a.id, a.version).cmp(&(&b.id, b.version)));
         Ok(models)
     }
@@ -102,8 +108,8 @@ impl<'a> Models<'a> {
     pub async fn bases(&self) -> Result<Vec<ResolvedModel>, ServiceError> {
         let parents = self.store.places(&ObjectKey::bases()).await?;
         let newest = parents.iter().map(|parent| self.newest_base(parent));
-        let bases = try_join_all(newest).await?.into_iter();
-        let mut bases: Vec<ResolvedModel> = bases.flatten().collect();
+        let bases: Vec<_> = stream::iter(newest).buffered(AT_ONCE).try_collect().await?;
+        let mut bases: Vec<ResolvedModel> = bases.into_iter().flatten().collect();
         bases.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(bases)
     }
@@ -292,8 +298,11 @@ impl<'a> Models<'a> {
     async fn versions(&self, parent: &ObjectKey) -> Result<Vec<ModelSummary>, ServiceError> {
         let keys = self.store.list(parent).await?;
         let summaries = keys.iter().map(|key| self.summary(key));
-        let summaries = try_join_all(summaries).await?.into_iter();
-        let mut models: Vec<ModelSummary> = summaries.flatten().collect();
+        let summaries: Vec<_> = stream::iter(summaries)
+            .buffered(AT_ONCE)
+            .try_collect()
+            .await?;
+        let mut models: Vec<ModelSummary> = summaries.into_iter().flatten().collect();
         models.sort_by_key(|model| model.version);
         Ok(models)
     }

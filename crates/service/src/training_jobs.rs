@@ -322,7 +322,7 @@ pub(crate) async fn note_announced(
 ) -> Result<(), ServiceError> {
     loop {
         let known = stored(records, id).await?;
-        let noted = known.record.announced();
+        let noted = known.record.announced(now_ms());
         match records.replace(known.revision, &noted).await {
             Ok(_) => return Ok(()),
             Err(StorageError::Conflict { .. }) => {}

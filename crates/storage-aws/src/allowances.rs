@@ -1,7 +1,7 @@
 use async_trait::async_trait;
 use aws_sdk_dynamodb::{
     Client,
-    config::{Builder, retry::RetryConfig},
+    config::retry::RetryConfig,
     operation::{put_item::PutItemError, update_item::UpdateItemError},
     types::{ReturnValue, ReturnValuesOnConditionCheckFailure},
 };
@@ -26,7 +26,7 @@ pub struct DynamoAllowanceStore {
 impl DynamoAllowanceStore {
     /// Keeps allowances in the table called `table`, whose key is `id` (a text).
     pub fn new(aws: &Aws, table: &str) -> Self {
-        let once = Builder::from(aws.config()).retry_config(RetryConfig::disabled());
+        let once = Table::config(aws).retry_config(RetryConfig::disabled());
         Self {
             table: Table::new(aws, table),
             once: Client::from_conf(once.build()),
@@ -45,7 +45,7 @@ impl DynamoAllowanceStore {
 #[async_trait]
 impl AllowanceStore for DynamoAllowanceStore {
     async fn open(&self, id: &str, amount: u64) -> Result<(), StorageError> {
-        let opening = text(format!("{:016x}", unique()));
+        let opening = text(format!("{:016x}", unique()?));
         let mut item = key(id);
         item.insert("available".to_owned(), number(amount));
         item.insert("opening".to_owned(), opening.clone());

@@ -31,13 +31,13 @@ pub(crate) struct Append<'a> {
 }
 
 impl<'a> Append<'a> {
-    pub(crate) fn new(log: &'a str, last: u64, bodies: &'a [String]) -> Self {
-        Self {
+    pub(crate) fn new(log: &'a str, last: u64, bodies: &'a [String]) -> Result<Self, StorageError> {
+        Ok(Self {
             log,
             last,
             bodies,
-            token: format!("{:016x}", unique()),
-        }
+            token: format!("{:016x}", unique()?),
+        })
     }
 
     /// Returns the number of its last entry.
@@ -168,7 +168,10 @@ mod tests {
         let bodies: Vec<String> = pair.iter().map(|length| "a".repeat(*length)).collect();
         let count = APPEND_BYTES / (CHUNK_BYTES / 2 + 1);
         let bodies: Vec<String> = bodies.into_iter().cycle().take(count).collect();
-        let items = Append::new("log", 0, &bodies).items("table").unwrap();
+        let items = Append::new("log", 0, &bodies)
+            .unwrap()
+            .items("table")
+            .unwrap();
         assert_eq!(items.len(), count + 1);
         assert!(items.len() <= 100);
     }
@@ -179,7 +182,10 @@ mod tests {
             (vec!["a".repeat(ENTRY_BYTES + 1)], "390001"),
             (vec!["a".repeat(CHUNK_BYTES); 12], "3600048"),
         ] {
-            let error = Append::new("job", 0, &bodies).items("table").unwrap_err();
+            let error = Append::new("job", 0, &bodies)
+                .unwrap()
+                .items("table")
+                .unwrap_err();
             let text = llmopt_domain::error_chain(&error);
             assert!(text.contains("job") && text.contains(size), "{text}");
         }

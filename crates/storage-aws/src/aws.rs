@@ -9,7 +9,7 @@ use aws_smithy_http_client::{
 };
 
 /// How long a service may take to take a connection.
-const CONNECT: Duration = Duration::from_secs(3);
+pub(crate) const CONNECT: Duration = Duration::from_secs(3);
 /// How long one try may take. A part of a large file is its longest.
 const ATTEMPT: Duration = Duration::from_secs(60);
 /// How long a call may take with all its tries.

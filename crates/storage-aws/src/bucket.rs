@@ -2,14 +2,14 @@ use std::{path::Path, time::Duration};
 
 use aws_sdk_s3::{
     Client,
-    config::Builder,
+    config::{Builder, timeout::TimeoutConfig},
     primitives::{ByteStream, Length},
     types::{CompletedMultipartUpload, CompletedPart, Object},
 };
 use futures::{StreamExt, TryStreamExt, stream};
 use llmopt_storage::StorageError;
 
-use crate::{Aws, error::fault};
+use crate::{Aws, aws::CONNECT, error::fault};
 
 /// Files larger than this are sent in parts of this size.
 const PART_BYTES: u64 = 16 << 20;
@@ -115,15 +115,32 @@ impl Bucket {
             match code {
                 Some("PreconditionFailed") => return Ok(Put::Taken),
                 // Two at once: S3 asks one of them to try again.
-                Some("ConditionalRequestConflict") if attempt < TRIES => {
-                    let longest = 50_u64 << attempt;
-                    tokio::time::sleep(Duration::from_millis(fastrand::u64(1..=longest))).await;
-                }
+                Some("ConditionalRequestConflict") if attempt < TRIES => pause(attempt).await,
                 Some("ConditionalRequestConflict") => return Ok(Put::Taken),
                 _ => return Err(fault!(error).during("write", key)),
             }
         }
         Ok(Put::Done)
+    }
+
+    /// Deletes an object if it still is what has this tag.
+    pub(crate) async fn delete_if(&self, key: &str, tag: &str) -> Result<(), StorageError> {
+        for attempt in 1.. {
+            let delete = self.client.delete_object().bucket(&self.name).key(key);
+            let Err(error) = delete.if_match(tag).send().await else {
+                break;
+            };
+            let code = error
+                .as_service_error()
+                .and_then(|error| error.meta().code());
+            match code {
+                // It is gone, or another's by now.
+                Some("PreconditionFailed" | "NoSuchKey") => break,
+                Some("ConditionalRequestConflict") if attempt < TRIES => pause(attempt).await,
+                _ => return Err(fault!(error).during("delete", key)),
+            }
+        }
+        Ok(())
     }
 
     pub(crate) async fn delete(&self, key: &str) -> Result<(), StorageError> {
@@ -203,7 +220,8 @@ impl Bucket {
         }
         let body = part(path, 0, size_bytes, key).await?;
         let put = self.client.put_object().bucket(&self.name).key(key);
-        match put.body(body).send().await {
+        let put = put.body(body).customize().config_override(patient());
+        match put.send().await {
             Ok(_) => Ok(()),
             Err(error) => Err(fault!(error).during("write", key)),
         }
@@ -279,6 +297,8 @@ impl Bucket {
             .upload_id(upload)
             .part_number(number)
             .body(body)
+            .customize()
+            .config_override(patient())
             .send()
             .await;
         let sent = sent.map_err(|error| fault!(error).during("write", key))?;
@@ -288,6 +308,23 @@ impl Bucket {
             .set_checksum_crc32(sent.checksum_crc32);
         Ok(part.build())
     }
+}
+
+/// Lets others go first, for longer each time.
+async fn pause(attempt: u32) {
+    let longest = 50_u64 << attempt;
+    tokio::time::sleep(Duration::from_millis(fastrand::u64(1..=longest))).await;
+}
+
+/// Gives a body the time that a slow line takes: 16 MiB in 10 minutes are 0.2 Mbit/s. A line that is dead is
+/// found out sooner, by what the SDK watches.
+fn patient() -> Builder {
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(CONNECT)
+        .operation_attempt_timeout(Duration::from_secs(600))
+        .operation_timeout(Duration::from_secs(1_800))
+        .build();
+    Builder::default().timeout_config(timeouts)
 }
 
 async fn part(path: &Path, start: u64, length: u64, key: &str) -> Result<ByteStream, StorageError> {

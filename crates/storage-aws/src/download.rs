@@ -39,6 +39,14 @@ pub(crate) struct Fetched {
 impl Bucket {
     /// Reads a small object; `None` where there is none.
     pub(crate) async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, StorageError> {
+        Ok(self.get_tagged(key).await?.map(|(bytes, _)| bytes))
+    }
+
+    /// As [`get`](Self::get), with the tag that S3 knows the bytes by.
+    pub(crate) async fn get_tagged(
+        &self,
+        key: &str,
+    ) -> Result<Option<(Vec<u8>, String)>, StorageError> {
         self.part(key, None).await
     }
 
@@ -58,7 +66,7 @@ impl Bucket {
                 .collect();
         }
         let parts = stream::iter(ranges).map(async |range| match self.part(key, range).await {
-            Ok(part) => part.ok_or(Fetch::Missing),
+            Ok(part) => part.map(|(bytes, _)| bytes).ok_or(Fetch::Missing),
             Err(error) => Err(Fetch::Storage(error)),
         });
         write(path, parts.buffered(AT_ONCE)).await
@@ -80,19 +88,20 @@ impl Bucket {
         write(path, Box::pin(parts)).await
     }
 
-    /// Reads the bytes in a range, or all; `None` where there is no object.
+    /// Reads the bytes in a range, or all, and the object's tag; `None` where there is no object.
     async fn part(
         &self,
         key: &str,
         range: Option<String>,
-    ) -> Result<Option<Vec<u8>>, StorageError> {
+    ) -> Result<Option<(Vec<u8>, String)>, StorageError> {
         let mut attempt = 0;
         loop {
             let Some(output) = self.get_range(key, range.clone()).await? else {
                 return Ok(None);
             };
+            let tag = output.e_tag.unwrap_or_default();
             match output.body.collect().await {
-                Ok(bytes) => return Ok(Some(bytes.to_vec())),
+                Ok(bytes) => return Ok(Some((bytes.to_vec(), tag))),
                 Err(error) if attempt + 1 >= TRIES => return Err(broken(key, error)),
                 Err(_) => {
                     attempt += 1;
@@ -154,6 +163,8 @@ async fn write(
             size_bytes: 0,
         };
         let digest = Digest::of_reader(&mut tee)?;
+        // What gets its name is trusted from then on, a loss of power later too.
+        tee.file.sync_all()?;
         Ok(Fetched {
             size_bytes: tee.size_bytes,
             digest,

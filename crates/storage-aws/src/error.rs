@@ -6,7 +6,7 @@ use llmopt_domain::error_chain;
 use llmopt_storage::StorageError;
 
 /// Codes with which services ask to come back later.
-const BUSY: [&str; 14] = [
+const BUSY: [&str; 15] = [
     "BandwidthLimitExceeded",
     "InternalError",
     "InternalServerError",
@@ -21,6 +21,7 @@ const BUSY: [&str; 14] = [
     "SlowDown",
     "Throttling",
     "ThrottlingException",
+    "TransactionConflictException",
 ];
 const DENIED: [&str; 5] = [
     "AccessDenied",

@@ -18,6 +18,7 @@ use crate::{
     cache::Cache,
     marker::{FileEntry, Marker, Undescribed, describe},
     place::Place,
+    random::random_name,
 };
 
 /// Where the markers of published folders lie. No key begins with a dot.
@@ -117,14 +118,23 @@ impl S3FolderStore {
     }
 
     async fn marker(&self, key: &ObjectKey) -> Result<Option<Marker>, StorageError> {
-        let Some(json) = self.bucket.get(&marker_key(key)).await? else {
+        let found = self.tagged_marker(key).await?;
+        Ok(found.map(|(marker, _)| marker))
+    }
+
+    /// Returns the marker, and the tag that S3 knows its bytes by.
+    async fn tagged_marker(
+        &self,
+        key: &ObjectKey,
+    ) -> Result<Option<(Marker, String)>, StorageError> {
+        let Some((json, tag)) = self.bucket.get_tagged(&marker_key(key)).await? else {
             return Ok(None);
         };
         let marker = serde_json::from_slice(&json).map_err(|error| StorageError::Corrupt {
             subject: key.to_string(),
             reason: format!("its marker is none of this version: {error}"),
         })?;
-        Ok(Some(marker))
+        Ok(Some((marker, tag)))
     }
 
     async fn published(&self, key: &ObjectKey) -> Result<Marker, StorageError> {
@@ -228,7 +238,7 @@ impl FolderStore for S3FolderStore {
             return Err(taken());
         }
         let files = described(staged, key).await?;
-        let upload = format!("{:016x}", fastrand::u64(..));
+        let upload = random_name::<8>()?;
         self.note(key, &upload).await?;
         let sent = self.send(staged, &files, &prefix(key, &upload)).await;
         let marker = Marker::V1 {
@@ -286,12 +296,13 @@ impl FolderStore for S3FolderStore {
     }
 
     async fn delete(&self, key: &ObjectKey) -> Result<(), StorageError> {
-        let Some(marker) = self.marker(key).await? else {
+        let Some((marker, tag)) = self.tagged_marker(key).await? else {
             return Ok(());
         };
         let upload = upload_of(&marker);
         self.note(key, upload).await?;
-        self.bucket.delete(&marker_key(key)).await?;
+        // Another may have deleted it, and published anew.
+        self.bucket.delete_if(&marker_key(key), &tag).await?;
         self.clear(key, upload).await
     }
 }

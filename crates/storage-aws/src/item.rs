@@ -3,7 +3,7 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 use llmopt_storage::StorageError;
 
-use crate::table::Item;
+use crate::{random::random, table::Item};
 
 pub(crate) fn text(value: impl Into<String>) -> AttributeValue {
     AttributeValue::S(value.into())
@@ -40,7 +40,8 @@ pub(crate) fn damaged(name: &str, subject: &str) -> StorageError {
     }
 }
 
-/// Returns a number that no other write has, as far as chance allows: one in 2^63.
-pub(crate) fn unique() -> u64 {
-    fastrand::u64(..) >> 1
+/// Returns a number that no other write has, of any process, as far as chance allows: one in 2^63.
+pub(crate) fn unique() -> Result<u64, StorageError> {
+    let bytes: [u8; 8] = random()?;
+    Ok(u64::from_ne_bytes(bytes) >> 1)
 }

@@ -31,6 +31,8 @@ mod marker;
 mod place;
 #[cfg(feature = "sqs")]
 mod queue;
+#[cfg(any(feature = "dynamodb", feature = "s3"))]
+mod random;
 #[cfg(feature = "dynamodb")]
 mod records;
 #[cfg(feature = "dynamodb")]

@@ -152,7 +152,7 @@ impl DynamoEventLog {
             .update_expression("SET deletion = if_not_exists(deletion, :deletion)")
             .condition_expression("attribute_exists(#last)")
             .expression_attribute_names("#last", "last")
-            .expression_attribute_values(":deletion", text(format!("{:016x}", unique())))
+            .expression_attribute_values(":deletion", text(format!("{:016x}", unique()?)))
             .return_values(ReturnValue::AllNew)
             .send()
             .await;
@@ -220,13 +220,13 @@ impl EventLog for DynamoEventLog {
                 Err(conflict())
             };
         }
-        let append = Append::new(log, last, bodies);
+        let append = Append::new(log, last, bodies)?;
         if self.write(&append).await? {
             return Ok(append.end());
         }
         if last == 0 && self.marked(log).await?.is_some() {
             self.delete(log).await?;
-            let again = Append::new(log, last, bodies);
+            let again = Append::new(log, last, bodies)?;
             if self.write(&again).await? {
                 return Ok(again.end());
             }

@@ -16,6 +16,8 @@ use crate::{
 
 const BY_KIND: &str = "by-kind";
 const BY_GROUP: &str = "by-group";
+/// Bytes that a key may have.
+const LONGEST_KEY: usize = 2_048;
 
 /// A [`RecordStore`] in a DynamoDB table.
 ///
@@ -55,7 +57,7 @@ impl<R: Record> DynamoRecordStore<R> {
         present: Option<Revision>,
     ) -> Result<Option<Stored<R>>, StorageError> {
         let subject = subject::<R>(record.id());
-        let revision = Revision(unique());
+        let revision = Revision(unique()?);
         let put = self
             .table
             .client
@@ -116,6 +118,11 @@ impl<R: Record> RecordStore<R> for DynamoRecordStore<R> {
     }
 
     async fn get(&self, id: &str) -> Result<Stored<R>, StorageError> {
+        if subject::<R>(id).len() > LONGEST_KEY {
+            // Nothing has it, and DynamoDB would not be asked.
+            let (kind, id) = (R::KIND, id.to_owned());
+            return Err(StorageError::NoRecord { kind, id });
+        }
         match self.table.get(key::<R>(id)).await? {
             Some(item) => self.parse(&item),
             None => Err(StorageError::NoRecord {

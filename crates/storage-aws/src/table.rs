@@ -1,9 +1,13 @@
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
-use aws_sdk_dynamodb::{Client, types::AttributeValue};
+use aws_sdk_dynamodb::{
+    Client,
+    config::{Builder, timeout::TimeoutConfig},
+    types::AttributeValue,
+};
 use llmopt_storage::StorageError;
 
-use crate::{Aws, error::fault};
+use crate::{Aws, aws::CONNECT, error::fault};
 
 pub(crate) type Item = HashMap<String, AttributeValue>;
 
@@ -17,9 +21,19 @@ pub(crate) struct Table {
 impl Table {
     pub(crate) fn new(aws: &Aws, name: &str) -> Self {
         Self {
-            client: Client::new(aws.config()),
+            client: Client::from_conf(Self::config(aws).build()),
             name: name.to_owned(),
         }
+    }
+
+    /// Answers of a table are small: one that takes long is lost, and a claim may hang on the next.
+    pub(crate) fn config(aws: &Aws) -> Builder {
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(CONNECT)
+            .operation_attempt_timeout(Duration::from_secs(5))
+            .operation_timeout(Duration::from_secs(20))
+            .build();
+        Builder::from(aws.config()).timeout_config(timeouts)
     }
 
     /// Reads an item as it is now; `None` where there is none.

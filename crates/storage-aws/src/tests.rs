@@ -6,6 +6,7 @@ mod faulty;
 mod large;
 mod lost_answers;
 mod refusals;
+mod republished;
 mod sweeps;
 
 use std::{

@@ -48,7 +48,7 @@ impl S3Uploads {
 #[async_trait]
 impl UploadStore for S3Uploads {
     async fn begin(&self, valid: Duration) -> Result<UploadTarget, StorageError> {
-        let id = format!("{:032x}", fastrand::u128(..));
+        let id = random_name::<16>()?;
         let failed = |source: Box<dyn std::error::Error + Send + Sync>| StorageError::Internal {
             operation: "open an upload in",
             subject: self.bucket.name.clone(),

@@ -3,12 +3,10 @@
 //!
 //! Knows the events of Batch and of a schedule. Does not know where jobs are kept.
 
+use llmopt_domain::BATCH_WORKER;
 use llmopt_service::{Dispatcher, ServiceError};
 use serde::Deserialize;
 use serde_json::Value;
-
-/// What the name of a worker on Batch begins with; the id of the Batch job follows.
-pub const BATCH_WORKER: &str = "batch-";
 
 /// What became of a Batch job.
 #[derive(Debug, Deserialize)]
@@ -16,6 +14,8 @@ pub const BATCH_WORKER: &str = "batch-";
 struct BatchJob {
     job_id: String,
     status: String,
+    /// When it was submitted, in milliseconds since 1970.
+    created_at: u64,
     #[serde(default)]
     status_reason: Option<String>,
     parameters: Parameters,
@@ -53,9 +53,9 @@ pub async fn take_in(dispatcher: &Dispatcher, event: &Value) -> Result<(), Servi
         "AWS Batch has given the job up (Batch job `{}`): {reason}",
         job.job_id
     );
-    let worker = format!("{BATCH_WORKER}{}", job.job_id);
+    let worker = format!("{BATCH_WORKER}{}-", job.job_id);
     match dispatcher
-        .given_up(&job.parameters.job, &worker, &reason)
+        .given_up(&job.parameters.job, &worker, job.created_at, &reason)
         .await
     {
         Err(ServiceError::UnknownTrainingJob(id)) => {

@@ -1,7 +1,11 @@
-use std::{num::NonZeroU32, sync::Arc, time::Duration};
+use std::{
+    num::NonZeroU32,
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use llmopt_domain::{JobSpec, JobState, TrainingJob};
-use llmopt_service::{Claimed, JobStores, JobWorker};
+use llmopt_service::{Claimed, ClaimedJob, JobStores, JobWorker};
 use llmopt_storage_embedded::{
     Database, FileFolderStore, SqliteEventLog, SqliteMessageQueue, SqliteRecordStore,
 };
@@ -36,15 +40,17 @@ impl Place {
         }
     }
 
-    async fn claim(&self, worker: &str) {
+    async fn claim(&self, worker: &str) -> Box<ClaimedJob> {
         let worker = JobWorker {
             records: Arc::clone(&self.stores.records),
             logs: Arc::clone(&self.stores.logs),
             name: worker.to_owned(),
             lease: LEASE,
         };
-        let claimed = worker.claim("j").await.unwrap();
-        assert!(matches!(claimed, Claimed::Mine(_)));
+        match worker.claim("j").await.unwrap() {
+            Claimed::Mine(claimed) => claimed,
+            Claimed::Busy(_) | Claimed::Over(_) => panic!("the job is another's"),
+        }
     }
 
     async fn take_in(&self, event: Value) {
@@ -64,11 +70,21 @@ fn spec() -> JobSpec {
 }
 
 fn batch(status: &str, batch_job: &str, job: &str) -> Value {
+    batch_of(status, batch_job, job, now_ms())
+}
+
+fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    u64::try_from(since.unwrap().as_millis()).unwrap()
+}
+
+fn batch_of(status: &str, batch_job: &str, job: &str, created_ms: u64) -> Value {
     json!({
         "source": "aws.batch",
         "detail-type": "Batch Job State Change",
         "detail": {
             "jobId": batch_job,
+            "createdAt": created_ms,
             "jobName": "training",
             "status": status,
             "statusReason": "Host EC2 (instance i-0123) terminated.",
@@ -129,4 +145,60 @@ async fn a_schedule_finds_a_job_that_nobody_was_told_of_once() {
     assert_eq!(received.unwrap().body, "j");
     let second = place.stores.queue.receive(LEASE).await.unwrap();
     assert!(second.is_none(), "{second:?}");
+}
+
+#[tokio::test]
+async fn a_job_that_its_trainer_gave_back_waits_for_that_ones_batch_job_alone() {
+    let place = Place::with_a_job().await;
+    // A pipe told two Batch jobs of it; one has it, and its machine is taken away.
+    let claimed = place.claim("batch-b1-1").await;
+    claimed.release("the machine goes").await.unwrap();
+    place.take_in(batch("FAILED", "b2", "j")).await;
+    assert_eq!(place.job().await.state, JobState::Queued);
+    place.take_in(batch("FAILED", "b1", "j")).await;
+    assert_eq!(place.job().await.state, JobState::Failed);
+}
+
+#[tokio::test]
+async fn a_late_event_does_not_fail_a_job_that_was_resumed() {
+    let place = Place::with_a_job().await;
+    drop(place.claim("batch-b1-1").await);
+    let begun = now_ms() - 600_000;
+    let event = batch_of("FAILED", "b1", "j", begun);
+    place.take_in(event.clone()).await;
+    let failed = place.stores.records.get("j").await.unwrap();
+    let resumed = failed.record.resumed(None, None, now_ms()).unwrap();
+    let replaced = place.stores.records.replace(failed.revision, &resumed);
+    replaced.await.unwrap();
+    place.take_in(event).await;
+    assert_eq!(place.job().await.state, JobState::Queued);
+    place.take_in(batch("FAILED", "b3", "j")).await;
+    assert_eq!(place.job().await.state, JobState::Failed);
+}
+
+#[tokio::test]
+async fn nobody_is_told_of_a_job_that_batch_starts_again_by_itself() {
+    let place = Place::with_a_job().await;
+    let job = place.stores.records.get("j").await.unwrap();
+    let announced = job.record.announced(1);
+    let replaced = place.stores.records.replace(job.revision, &announced);
+    replaced.await.unwrap();
+    place
+        .claim("batch-b1-1")
+        .await
+        .release("spot")
+        .await
+        .unwrap();
+    let mut job = place.stores.records.get("j").await.unwrap();
+    // Long ago, but not so long that a message would have expired.
+    job.record.updated_ms = now_ms() - 24 * 3_600_000;
+    let replaced = place.stores.records.replace(job.revision, &job.record);
+    let mut job = replaced.await.unwrap();
+    place.take_in(json!({"source": "aws.scheduler"})).await;
+    assert!(place.stores.queue.receive(LEASE).await.unwrap().is_none());
+    job.record.updated_ms = now_ms() - 14 * 24 * 3_600_000;
+    let replaced = place.stores.records.replace(job.revision, &job.record);
+    replaced.await.unwrap();
+    place.take_in(json!({"source": "aws.scheduler"})).await;
+    assert!(place.stores.queue.receive(LEASE).await.unwrap().is_some());
 }

@@ -182,3 +182,126 @@ async fn a_trainer_that_ends_without_a_model_has_failed() {
     let message = record.failure.unwrap().message;
     assert!(message.contains("without publishing"), "{message}");
 }
+
+/// What happens to appends to a log.
+#[derive(Clone, Copy, PartialEq)]
+enum Fault {
+    None,
+    /// They are done, and nobody is told.
+    Unanswered,
+    /// They are not done.
+    Away,
+}
+
+struct FaultyLog {
+    inner: Arc<dyn EventLog>,
+    fault: Arc<Mutex<Fault>>,
+}
+
+#[async_trait::async_trait]
+impl EventLog for FaultyLog {
+    async fn append(&self, log: &str, last: u64, bodies: &[String]) -> Result<u64, StorageError> {
+        let fault = *self.fault.lock().unwrap();
+        if fault != Fault::Away {
+            let appended = self.inner.append(log, last, bodies).await?;
+            if fault == Fault::None {
+                return Ok(appended);
+            }
+        }
+        Err(StorageError::Unavailable {
+            operation: "append to",
+            subject: log.to_owned(),
+            source: "tests".into(),
+        })
+    }
+
+    async fn last(&self, log: &str) -> Result<u64, StorageError> {
+        self.inner.last(log).await
+    }
+
+    async fn read(
+        &self,
+        log: &str,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<llmopt_storage::LogEntry>, StorageError> {
+        self.inner.read(log, after, limit).await
+    }
+
+    async fn delete(&self, log: &str) -> Result<(), StorageError> {
+        self.inner.delete(log).await
+    }
+}
+
+/// Claims the job with a log on which `fault` decides from then on.
+async fn claim_with_faults(stores: &Stores) -> (ClaimedJob, Arc<Mutex<Fault>>) {
+    let fault = Arc::new(Mutex::new(Fault::None));
+    let log = FaultyLog {
+        inner: Arc::clone(&stores.stores.logs),
+        fault: Arc::clone(&fault),
+    };
+    let worker = JobWorker {
+        logs: Arc::new(log),
+        ..worker(stores, "first")
+    };
+    match worker.claim("j").await.unwrap() {
+        Claimed::Mine(job) => (*job, fault),
+        Claimed::Busy(_) | Claimed::Over(_) => panic!("it is free"),
+    }
+}
+
+#[tokio::test]
+async fn an_event_whose_writing_was_not_answered_is_in_the_log_once() {
+    let stores = Stores::new();
+    stores.job("j").await;
+    let (job, fault) = claim_with_faults(&stores).await;
+    *fault.lock().unwrap() = Fault::Unanswered;
+    job.report(&step(1));
+    assert!(job.tend().await.is_err());
+    job.report(&TrainingEvent::Checkpoint { step: 1 });
+    // Someone else writes in between.
+    let log = JobLog::new(Arc::clone(&stores.stores.logs));
+    log.state("j", StateEvent::Stopped).await.unwrap();
+    *fault.lock().unwrap() = Fault::None;
+    job.tend().await.unwrap();
+    job.report(&step(2));
+    job.tend().await.unwrap();
+    assert_eq!(
+        stores.events("j").await,
+        ["claimed", "step", "stopped", "checkpoint", "step"]
+    );
+}
+
+#[tokio::test]
+async fn a_worker_keeps_its_job_while_the_log_is_away_and_tells_later() {
+    let stores = Stores::new();
+    stores.job("j").await;
+    let (job, fault) = claim_with_faults(&stores).await;
+    *fault.lock().unwrap() = Fault::Away;
+    for number in 0..9 {
+        job.report(&step(number));
+        tokio::time::sleep(LEASE / 3).await;
+        assert!(job.tend().await.is_err());
+    }
+    let second = worker(&stores, "second").claim("j").await.unwrap();
+    assert!(matches!(second, Claimed::Busy(_)));
+    *fault.lock().unwrap() = Fault::None;
+    job.release("going").await.unwrap();
+    let mut expected = vec!["claimed"];
+    expected.extend(["step"; 9]);
+    expected.push("requeued");
+    assert_eq!(stores.events("j").await, expected);
+}
+
+#[tokio::test]
+async fn a_worker_that_lost_its_job_writes_nothing_more() {
+    let stores = Stores::new();
+    stores.job("j").await;
+    let first = claim(&stores, "first").await;
+    tokio::time::sleep(LEASE * 2).await;
+    let _second = claim(&stores, "second").await;
+    first.report(&step(7));
+    assert!(first.release("late").await.is_err());
+    assert!(first.fail("late").await.is_err());
+    assert_eq!(stores.events("j").await, ["claimed", "claimed"]);
+}
