@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::{EvaluationMetrics, Format, JobSpec, TrainingEvent};
+use crate::{Digest, EvaluationMetrics, Format, JobSpec, TrainingEvent};
 
 /// What the name of a worker on AWS Batch begins with; the id of the Batch job and a `-` follow. Batch itself
 /// starts another in its place, or tells that it has given up.
@@ -125,7 +125,7 @@ pub struct JobFailure {
 pub struct TrainingJob {
     /// The version of this format.
     pub format: Format<1>,
-    /// The short form of the job's identity: the same inputs give the same job.
+    /// Its id ([`TrainingJob::id_of`]): the same inputs give the same job.
     pub id: String,
     /// When it was submitted, in milliseconds since 1970.
     pub created_ms: u64,
@@ -185,6 +185,12 @@ pub enum JobRefusal {
 }
 
 impl TrainingJob {
+    /// Returns the id of the job with this identity ([`JobSpec::identity`]).
+    pub fn id_of(identity: &Digest) -> String {
+        // Letters before the digits: a message that is a number to JSON is no text to all who carry it.
+        format!("job-{}", identity.short())
+    }
+
     /// Makes the record of a job that was just submitted.
     pub fn new(id: &str, spec: JobSpec, datasets: Vec<String>, now_ms: u64) -> Self {
         Self {

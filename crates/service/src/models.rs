@@ -45,12 +45,11 @@ impl<'a> Models<'a> {
     /// [`ServiceError::Storage`], or [`ServiceError::Artifact`] if a published folder is damaged.
     pub async fn list(&self) -> Result<Vec<ModelSummary>, ServiceError> {
         let parents = self.store.places(&ObjectKey::models()).await?;
-        let versions = parents.iter().map(|parent| self.versions(parent));
-        let versions: Vec<_> = stream::iter(versions)
-            .buffered(AT_ONCE)
-            .try_collect()
-            .await?;
-        let mut models = versions.concat();
+        let mut versions = Vec::new();
+        for parent in &parents {
+            versions.push(self.versions(parent));
+        }
+        let mut models = few_at_once(versions).await?.concat();
         models.sort_by(|a, b| (&a.id, a.version).cmp(&(&b.id, b.version)));
         Ok(models)
     }
@@ -107,9 +106,12 @@ impl<'a> Models<'a> {
     /// [`ServiceError::Storage`].
     pub async fn bases(&self) -> Result<Vec<ResolvedModel>, ServiceError> {
         let parents = self.store.places(&ObjectKey::bases()).await?;
-        let newest = parents.iter().map(|parent| self.newest_base(parent));
-        let bases: Vec<_> = stream::iter(newest).buffered(AT_ONCE).try_collect().await?;
-        let mut bases: Vec<ResolvedModel> = bases.into_iter().flatten().collect();
+        let mut newest = Vec::new();
+        for parent in &parents {
+            newest.push(self.newest_base(parent));
+        }
+        let bases = few_at_once(newest).await?.into_iter();
+        let mut bases: Vec<ResolvedModel> = bases.flatten().collect();
         bases.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(bases)
     }
@@ -297,12 +299,12 @@ impl<'a> Models<'a> {
     /// Returns the versions below `parent`, oldest first.
     async fn versions(&self, parent: &ObjectKey) -> Result<Vec<ModelSummary>, ServiceError> {
         let keys = self.store.list(parent).await?;
-        let summaries = keys.iter().map(|key| self.summary(key));
-        let summaries: Vec<_> = stream::iter(summaries)
-            .buffered(AT_ONCE)
-            .try_collect()
-            .await?;
-        let mut models: Vec<ModelSummary> = summaries.into_iter().flatten().collect();
+        let mut summaries = Vec::new();
+        for key in &keys {
+            summaries.push(self.summary(key));
+        }
+        let summaries = few_at_once(summaries).await?.into_iter();
+        let mut models: Vec<ModelSummary> = summaries.flatten().collect();
         models.sort_by_key(|model| model.version);
         Ok(models)
     }
@@ -318,6 +320,13 @@ impl<'a> Models<'a> {
             Err(error) => Err(error.into()),
         }
     }
+}
+
+/// Returns what all of `work` returns, in its order.
+async fn few_at_once<T>(
+    work: Vec<impl Future<Output = Result<T, ServiceError>>>,
+) -> Result<Vec<T>, ServiceError> {
+    stream::iter(work).buffered(AT_ONCE).try_collect().await
 }
 
 /// Whether a file of a model's folder, by its path, tells of the model and holds no weights.

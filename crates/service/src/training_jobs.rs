@@ -136,8 +136,7 @@ impl TrainingJobs {
         let prepared = prepared.map_err(|error| named(error, &request.dataset))?;
         let datasets = [Some(request.dataset), request.evaluation];
         let datasets = datasets.into_iter().flatten().collect();
-        // Letters before the digits: a message that is a number to JSON is no text to all who carry it.
-        let id = format!("job-{}", prepared.id.short());
+        let id = TrainingJob::id_of(&prepared.id);
         let job = TrainingJob::new(&id, prepared.spec, datasets, now_ms());
         match self.stores.records.create(&job).await {
             Ok(_) => {}

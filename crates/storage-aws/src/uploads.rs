@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use aws_sdk_s3::presigning::PresigningConfig;
 use llmopt_storage::{StorageError, UploadStore, UploadTarget};
 
-use crate::{Aws, bucket::Bucket, download::Fetch, folders::io_error};
+use crate::{Aws, bucket::Bucket, download::Fetch, folders::io_error, random::random_name};
 
 const KIND: &str = "upload";
 const PREFIX: &str = "uploads/";

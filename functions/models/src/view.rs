@@ -1,5 +1,5 @@
 use llmopt_artifact::EvaluationResults;
-use llmopt_domain::{Method, TrainingConfig};
+use llmopt_domain::{Method, TrainingConfig, TrainingJob};
 use llmopt_service::{CatalogModel, ModelSummary};
 use serde::Serialize;
 
@@ -62,7 +62,7 @@ impl From<CatalogModel> for ModelView {
                 version: Some(model.version),
                 base_model: Some(model.base),
                 method: Some(model.method),
-                job_id: Some(model.job.short().to_owned()),
+                job_id: Some(TrainingJob::id_of(&model.job)),
             },
         }
     }
