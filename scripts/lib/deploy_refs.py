@@ -142,14 +142,19 @@ def _choices(template: dict, path: tuple) -> set[str]:
 
 def permissions(source: dict) -> Iterator[str]:
     """Statements that permit more than they name."""
+    own = {name for name, resource in source["Resources"].items() if resource["Type"] == "AWS::IAM::ManagedPolicy"}
     for name, resource in source["Resources"].items():
-        if resource["Type"] != "AWS::IAM::Role":
-            if resource["Type"] in ("AWS::IAM::Policy", "AWS::IAM::ManagedPolicy"):
-                yield f"{name}: permissions are written in their roles"
-            continue
         properties = resource.get("Properties", {})
+        if name in own:
+            for statement in properties["PolicyDocument"]["Statement"]:
+                yield from _permission(name, statement)
+        if resource["Type"] == "AWS::IAM::Policy":
+            yield f"{name}: permissions are written in their roles, or in policies with a name"
+        if resource["Type"] != "AWS::IAM::Role":
+            continue
         for policy in properties.get("ManagedPolicyArns", []):
-            if not any(str(policy).endswith(f":aws:policy/{known}'}}") for known in MANAGED):
+            is_own = isinstance(policy, dict) and policy.get("Ref") in own
+            if not is_own and not any(str(policy).endswith(f":aws:policy/{known}'}}") for known in MANAGED):
                 yield f"{name}: {policy} is attached whole, without a reason in {Path(__file__).name}"
         for policy in properties.get("Policies", []):
             for statement in policy["PolicyDocument"]["Statement"]:
@@ -369,6 +374,13 @@ BREACHES: list[Breach] = [
     ("a parameter that nothing reads", _set("Parameters", "Spare", {"Type": "String", "Default": ""}), "Spare"),
     ("every action of a service", _statement("HealthRole", 1, "Action", "s3:*"), "s3:* names no single action"),
     ("an action on everything", _statement("HealthRole", 1, "Resource", "*"), "permitted on everything"),
+    (
+        "a named policy that permits too much",
+        lambda template: template["Resources"]["WorkerPolicy"]["Properties"]["PolicyDocument"]["Statement"][0].update(
+            Action="sqs:*"
+        ),
+        "sqs:* names no single action",
+    ),
     (
         "a policy of Amazon's",
         _of("HealthRole", "ManagedPolicyArns", ["arn:aws:iam::aws:policy/AdministratorAccess"]),
