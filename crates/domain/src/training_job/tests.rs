@@ -172,6 +172,17 @@ fn the_record_of_format_1_is_written_and_read() {
     let golden = include_str!("../../golden/training_job.v1.json");
     assert_eq!(serde_json::to_string_pretty(&job).unwrap() + "\n", golden);
     assert_eq!(serde_json::from_str::<TrainingJob>(golden).unwrap(), job);
+    let mut earlier = job;
+    (earlier.queued_ms, earlier.last_worker) = (0, None);
+    let without = golden.replacen("  \"queued_ms\": 10,\n", "", 1).replacen(
+        "  \"last_worker\": \"worker-1\",\n",
+        "",
+        1,
+    );
+    assert_eq!(
+        serde_json::from_str::<TrainingJob>(&without).unwrap(),
+        earlier
+    );
     let later = golden.replacen("\"format\": 1", "\"format\": 2", 1);
     let error = serde_json::from_str::<TrainingJob>(&later).unwrap_err();
     assert!(error.to_string().contains("expected 1"), "{error}");
