@@ -31,6 +31,7 @@ PATIENCE_SECONDS = 90
 VARIABLES = {
     "LLMOPT_BUCKET": "Bucket",
     "LLMOPT_RECORDS_TABLE": "RecordsTable",
+    "LLMOPT_ACCESS_TABLE": "AccessTable",
     "LLMOPT_EVENTS_TABLE": "EventsTable",
     "LLMOPT_TRAINING_QUEUE_URL": "TrainingQueueUrl",
     "LLMOPT_DEAD_LETTER_QUEUE_URL": "DeadLetterQueueUrl",

@@ -85,7 +85,6 @@ API_PROPERTIES = {
     "OpenApiVersion",
     "StageName",
 }
-API_AUTH = {"DefaultAuthorizer": "AWS_IAM", "InvokeRole": "NONE"}
 
 
 class Place(NamedTuple):
@@ -232,8 +231,8 @@ def _check_api(name: str, properties: dict) -> None:
     unknown = set(properties) - API_PROPERTIES
     if unknown:
         raise Refusal(f"{name} has {', '.join(sorted(unknown))}, which is not known to work on the emulator")
-    if properties.get("Auth") != API_AUTH:
-        raise Refusal(f"{name} has another Auth than {API_AUTH}, which is not known to be kept on the emulator")
+    if "Auth" in properties:
+        raise Refusal(f"{name} has Auth, which is not known to be kept on the emulator")
 
 
 def _check_routes(name: str, properties: dict) -> None:
@@ -243,12 +242,10 @@ def _check_routes(name: str, properties: dict) -> None:
             continue
         if definition["Type"] != "Api":
             raise Refusal(f"{place} is an event of {definition['Type']}, which is not known to work on the emulator")
-        known = {"Auth", "Method", "Path", "ResponseTransferMode", "RestApiId", "TimeoutInMillis"}
+        known = {"Method", "Path", "ResponseTransferMode", "RestApiId", "TimeoutInMillis"}
         unknown = set(definition["Properties"]) - known
         if unknown:
             raise Refusal(f"{place} has {', '.join(sorted(unknown))}, which is not known to work on the emulator")
-        if definition["Properties"].get("Auth", {"Authorizer": "NONE"}) != {"Authorizer": "NONE"}:
-            raise Refusal(f"{place} has an authorizer that is not known to be kept on the emulator")
 
 
 def translate(source: dict) -> dict:
@@ -318,18 +315,14 @@ def _rewrite_api(name: str, resource: dict, resources: dict) -> None:
     """Has functions invoked for whole answers, and writes out what the emulator does not read in a body."""
     properties = resource["Properties"]
     body = properties["Body"]
-    schemes = body.get("components", {}).get("securitySchemes", {})
-    for path, item in body["paths"].items():
-        for method, operation in item.items():
+    for item in body["paths"].values():
+        for operation in item.values():
             integration = operation["x-amazon-apigateway-integration"]
             integration.pop("responseTransferMode", None)
             # Not read by the emulator, which waits for as long as the function may take.
             integration.pop("timeoutInMillis", None)
             uri = integration["uri"]["Fn::Sub"]
             integration["uri"] = {"Fn::Sub": uri.replace(STREAMED, WHOLE).replace(STREAMED_END, WHOLE_END)}
-            asked = [scheme for requirement in operation.get("security", [{}]) for scheme in requirement]
-            if asked not in (["AWS_IAM"], ["NONE"]) or "AWS_IAM" not in schemes:
-                raise Refusal(f"{name}: {method.upper()} {path} does not say who may call it")
     media = properties.get("BinaryMediaTypes", [])
     properties["BinaryMediaTypes"] = [kind.replace("~1", "/") for kind in media]
     written = []

@@ -31,8 +31,6 @@ MANAGED = {
     "service-role/AmazonAPIGatewayPushToCloudWatchLogs": "API Gateway names its groups itself",
     "service-role/AmazonEC2ContainerServiceforEC2Role": "what the agent on Batch's machines needs, by its release",
 }
-# Who may be asked without a signature: whoever looks whether the platform is there.
-OPEN_ROUTES = {"GET /health", "GET /ready"}
 API = "/api/v1"
 # Beyond these every alarm costs.
 FREE_ALARMS = 10
@@ -182,12 +180,8 @@ def routes(source: dict, root: Path = ROOT) -> Iterator[str]:
     served = {}
     for name, resource in source["Resources"].items():
         properties = resource.get("Properties", {})
-        if resource["Type"] == "AWS::Serverless::Api":
-            auth = properties.get("Auth", {})
-            if auth.get("DefaultAuthorizer") != "AWS_IAM":
-                yield f"{name}: its routes are open to everyone"
-            elif auth.get("InvokeRole") != "NONE":
-                yield f"{name}: without InvokeRole NONE, callers need a right to invoke the functions"
+        if resource["Type"] == "AWS::Serverless::Api" and "Auth" in properties:
+            yield f"{name}: its callers show a key in the header that Auth would read"
         if resource["Type"] != "AWS::Serverless::Function":
             continue
         streams = properties["Environment"]["Variables"].get("LLMOPT_RESPONSES") == "stream"
@@ -202,8 +196,8 @@ def routes(source: dict, root: Path = ROOT) -> Iterator[str]:
             served[key] = place
             if key not in listed:
                 yield f"{place}: docs/API.md has no route {key}"
-            if "Auth" in route and key not in OPEN_ROUTES:
-                yield f"{place}: {key} asks for no signature"
+            if "Auth" in route:
+                yield f"{place}: its callers show a key in the header that Auth would read"
             mode = route.get("ResponseTransferMode")
             if mode != ("RESPONSE_STREAM" if streams else None):
                 answers = "as a stream" if streams else "whole"
@@ -394,9 +388,8 @@ BREACHES: list[Breach] = [
         "no route GET /stats",
     ),
     ("a route that is missing", lambda template: _events(template, "Health").pop("GetStatus"), "GET /status, which"),
-    ("an open route", _of("Models", "Events", "ListModels", "Properties", "Auth", {"Authorizer": "NONE"}), "signature"),
-    ("an open API", _of("Api", "Auth", {"InvokeRole": "NONE"}), "open to everyone"),
-    ("callers who invoke", _of("Api", "Auth", {"DefaultAuthorizer": "AWS_IAM"}), "InvokeRole"),
+    ("a route that wants a signature", _of("Models", "Events", "ListModels", "Properties", "Auth", {}), "show a key"),
+    ("an API that wants one", _of("Api", "Auth", {"DefaultAuthorizer": "AWS_IAM"}), "show a key"),
     (
         "a stream that is none",
         _of("Generate", "Events", "Generate", "Properties", "ResponseTransferMode", "STREAM"),

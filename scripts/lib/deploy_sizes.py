@@ -15,6 +15,9 @@ LIMIT_MB = {"datasets": 15, "inference": 30}
 OTHERS_MB = 6
 # Of Amazon Linux 2023, which `provided.al2023` is.
 GLIBC = (2, 34)
+# What only some need, by what their panics name: every function links the use cases, and the linker is to leave
+# out of a program what it does not use.
+ALONE = {b"/tokenizers-": {"inference", "training"}, b"ggml": {"inference"}}
 # What it has beside a program.
 LIBRARIES = {
     "ld-linux-aarch64.so.1",
@@ -75,6 +78,10 @@ def main() -> None:
             found.append(f"{binary} is built for {processor}")
         if libraries - LIBRARIES:
             found.append(f"{binary} needs {', '.join(sorted(libraries - LIBRARIES))}")
+        content = program.read_bytes()
+        for mark, users in ALONE.items():
+            if (mark in content) != (binary in users):
+                found.append(f"{binary} {'carries' if mark in content else 'lacks'} {mark.decode()}")
         if not unwinds:
             found.append(f"{binary} aborts where it panics: it cannot say so in an answer")
     for finding in found:

@@ -25,6 +25,8 @@ pub(crate) struct Account {
     functions: Value,
     config: SdkConfig,
     environment: HashMap<String, String>,
+    /// A key for everything.
+    key: String,
     folder: TempDir,
 }
 
@@ -82,13 +84,16 @@ impl Account {
             .http_client(aws_smithy_http_client::Builder::new().build_http())
             .load()
             .await;
-        let account = Self {
+        let mut account = Self {
             api: deployed["api_url"].as_str().unwrap().to_owned(),
             functions: deployed["functions"].clone(),
             config,
             environment,
+            key: String::new(),
             folder,
         };
+        // As whoever deploys does it.
+        account.key = account.create_key("admin");
         let fixture =
             Path::new(env!("CARGO_MANIFEST_DIR")).join("../trainer/tests/fixtures/tiny-gpt2");
         let imported = account
@@ -99,6 +104,21 @@ impl Account {
             .unwrap();
         succeeded(&imported);
         Some(account)
+    }
+
+    /// Makes a key for `scope`.
+    pub(crate) fn create_key(&self, scope: &str) -> String {
+        let created = self
+            .command("llmopt")
+            .args(["keys", "create", "--name", scope, "--scope", scope])
+            .output()
+            .unwrap();
+        succeeded(&created);
+        String::from_utf8(created.stdout).unwrap().trim().to_owned()
+    }
+
+    pub(crate) fn key(&self) -> &str {
+        &self.key
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -138,31 +158,35 @@ impl Account {
         Trainer(child.unwrap())
     }
 
-    /// Asks a route of the API, signed as everyone has to.
+    /// Asks a route of the API with a key for everything.
     pub(crate) async fn ask(&self, method: &str, path: &str, body: Value) -> Answer {
-        let mut curl = Command::new("curl");
-        curl.args(["--silent", "--show-error", "--request", method])
-            .args([
-                "--aws-sigv4",
-                "aws:amz:us-east-1:execute-api",
-                "--user",
-                "test:test",
-            ])
-            .args(["--write-out", "\n%{http_code}"])
-            .arg(format!("{}{path}", self.api));
+        self.ask_with(Some(&self.key), method, path, body).await
+    }
+
+    /// Asks a route of the API with this key, or none.
+    pub(crate) async fn ask_with(
+        &self,
+        key: Option<&str>,
+        method: &str,
+        path: &str,
+        body: Value,
+    ) -> Answer {
+        let client = reqwest::Client::builder()
+            .timeout(PATIENCE)
+            .build()
+            .unwrap();
+        let mut request = client.request(method.parse().unwrap(), format!("{}{path}", self.api));
+        if let Some(key) = key {
+            request = request.bearer_auth(key);
+        }
         if !body.is_null() {
-            curl.args(["--header", "content-type: application/json", "--data"])
-                .arg(body.to_string());
+            request = request.json(&body);
         }
-        let ask = move || curl.output().unwrap();
-        let output = tokio::task::spawn_blocking(ask).await.unwrap();
-        succeeded(&output);
-        let text = String::from_utf8(output.stdout).unwrap();
-        let (text, status) = text.rsplit_once('\n').unwrap();
-        Answer {
-            status: status.parse().unwrap(),
-            body: serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned())),
-        }
+        let response = request.send().await.unwrap();
+        let status = response.status().as_u16();
+        let text = response.text().await.unwrap();
+        let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
+        Answer { status, body }
     }
 
     /// Invokes a function as an event does.

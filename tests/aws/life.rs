@@ -37,15 +37,44 @@ async fn a_model_lives_from_a_presigned_upload_to_its_answer() {
     };
     let ready = account.ask("GET", "/ready", Value::Null).await;
     assert_eq!(ready.status, 200, "{ready:?}");
-    let foreign = std::process::Command::new("curl")
-        .args(["--silent", "--write-out", "%{http_code}"])
-        .arg(format!("{}/models", account.api))
-        .output();
-    let foreign = String::from_utf8(foreign.unwrap().stdout).unwrap();
-    assert!(
-        foreign.ends_with("403") && foreign.contains("\"code\":\"forbidden\""),
-        "{foreign}"
-    );
+    for open in ["/health", "/ready"] {
+        let answer = account.ask_with(None, "GET", open, Value::Null).await;
+        assert_eq!(answer.status, 200, "{open}: {answer:?}");
+    }
+    let generate = account.create_key("generate");
+    for (key, method, path, status, code) in [
+        (None, "GET", "/models", 401, "unauthorized"),
+        (None, "GET", "/status", 401, "unauthorized"),
+        (None, "POST", "/generate", 401, "unauthorized"),
+        (None, "GET", "/training/jobs", 401, "unauthorized"),
+        (None, "GET", "/datasets", 401, "unauthorized"),
+        (None, "GET", "/keys", 401, "unauthorized"),
+        (
+            Some(generate.as_str()),
+            "GET",
+            "/datasets",
+            403,
+            "forbidden",
+        ),
+        (
+            Some(generate.as_str()),
+            "DELETE",
+            "/models/base:tiny",
+            403,
+            "forbidden",
+        ),
+        (Some(generate.as_str()), "GET", "/keys", 403, "forbidden"),
+    ] {
+        let refused = account.ask_with(key, method, path, Value::Null).await;
+        assert_eq!(refused.status, status, "{path}: {refused:?}");
+        assert_eq!(refused.body["code"], code, "{path}: {refused:?}");
+    }
+    let models = account
+        .ask_with(Some(&generate), "GET", "/models", Value::Null)
+        .await;
+    assert_eq!(models.status, 200, "{models:?}");
+    let keys = account.ask("GET", "/keys", Value::Null).await;
+    assert_eq!(keys.body["data"].as_array().unwrap().len(), 2, "{keys:?}");
     let dataset = account.upload(&rows()).await;
     let job = account.submit(&dataset, "orders", 12).await;
     let _trainer = account.trainer(&["work"]);

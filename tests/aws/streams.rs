@@ -31,6 +31,7 @@ impl Events {
 
 /// The functions `generate` and `inference` of an account, the second with `program`.
 struct Functions {
+    key: String,
     generate: Harness,
     _inference: Harness,
 }
@@ -52,6 +53,7 @@ impl Functions {
             .start()
             .await;
         Self {
+            key: account.key().to_owned(),
             generate: generate.unwrap(),
             _inference: inference,
         }
@@ -63,6 +65,7 @@ impl Functions {
             .build()
             .unwrap()
             .post(format!("{}/api/v1/generate", self.generate.url()))
+            .bearer_auth(&self.key)
             .json(question)
             .send()
             .unwrap();

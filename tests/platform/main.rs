@@ -10,6 +10,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod access;
 mod killed;
 mod life;
 mod server;

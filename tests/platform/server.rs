@@ -72,13 +72,15 @@ impl Place {
     }
 
     pub(crate) fn serve_with(&self, arguments: &[&str]) -> Server {
-        let mut child = self
-            .llmopt()
-            .args(["serve", "--json", "--listen", "127.0.0.1:0"])
-            .args(arguments)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut command = self.llmopt();
+        command.args(["serve", "--json", "--listen", "127.0.0.1:0"]);
+        command.args(arguments);
+        self.start(command)
+    }
+
+    /// Starts a server by this command, which writes JSON.
+    pub(crate) fn start(&self, mut command: Command) -> Server {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         let out = child.stdout.take().unwrap();
         BufReader::new(out).read_line(&mut line).unwrap();

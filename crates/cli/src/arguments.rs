@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    dataset::DatasetCommand, evaluate::EvaluateArguments, models::ModelsCommand,
+    dataset::DatasetCommand, evaluate::EvaluateArguments, keys::KeysCommand, models::ModelsCommand,
     serve::ServeArguments, stop::StopArguments, train::TrainArguments,
 };
 
@@ -49,6 +49,8 @@ pub(crate) enum Command {
     Evaluate(EvaluateArguments),
     #[command(subcommand)]
     Models(ModelsCommand),
+    #[command(subcommand)]
+    Keys(KeysCommand),
     Serve(ServeArguments),
     Stop(StopArguments),
 }

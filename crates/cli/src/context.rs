@@ -1,10 +1,10 @@
 use std::{path::PathBuf, sync::Arc};
 
 use llmopt_config::{Settings, Store, telemetry, variables};
-use llmopt_service::{Jobs, Models, ResolvedModel, ServiceError};
+use llmopt_service::{Jobs, Keys, Models, ResolvedModel, ServiceError};
 use llmopt_storage::FolderStore;
-use llmopt_storage_aws::{Aws, S3FolderStore};
-use llmopt_storage_embedded::FileFolderStore;
+use llmopt_storage_aws::{Aws, DynamoRecordStore, S3FolderStore};
+use llmopt_storage_embedded::{Database, FileFolderStore, SqliteRecordStore};
 
 use crate::{
     arguments::Arguments,
@@ -61,6 +61,20 @@ impl Context {
             .map_err(ServiceError::from)?;
         store.check().await.map_err(ServiceError::from)?;
         Ok(Arc::new(store))
+    }
+
+    /// Opens the keys in the store that the settings name.
+    pub(crate) async fn keys(&self) -> Result<Keys, Failure> {
+        if self.settings.store == Store::Embedded {
+            let database = Database::open(&self.data_dir.join(Database::FILE_NAME));
+            let database = database.map_err(ServiceError::from)?;
+            return Ok(Keys::new(Arc::new(SqliteRecordStore::new(database))));
+        }
+        let table = self.settings.need(&variables::ACCESS_TABLE);
+        let table = table.map_err(|error| Failure::input_from(&error))?;
+        let records = DynamoRecordStore::new(&Aws::connect().await, table);
+        records.check().await.map_err(ServiceError::from)?;
+        Ok(Keys::new(Arc::new(records)))
     }
 
     pub(crate) fn models<'a>(&self, store: &'a dyn FolderStore) -> Models<'a> {

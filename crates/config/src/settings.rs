@@ -71,8 +71,12 @@ pub struct Settings {
     pub hub_endpoint: Option<String>,
     /// The Hub's access token (`HF_TOKEN`).
     pub hub_token: Option<Secret>,
-    /// Requests that one caller may make in a minute; `None` is no limit (`LLMOPT_REQUESTS_PER_MINUTE`).
+    /// Requests from one address in a minute; `None` is no limit (`LLMOPT_REQUESTS_PER_MINUTE`).
     pub requests_per_minute: Option<NonZeroU32>,
+    /// Requests with one key in a minute; `None` is no limit (`LLMOPT_KEY_REQUESTS_PER_MINUTE`).
+    pub key_requests_per_minute: Option<NonZeroU32>,
+    /// Whether requests go on that cannot be counted (`LLMOPT_LIMITS_IN_OUTAGE`).
+    pub open_in_outage: bool,
     /// Models to keep in memory at most (`LLMOPT_MODEL_CACHE`).
     pub model_cache: NonZeroU32,
     /// Memory that models may take together, in bytes; `None` is no limit (`LLMOPT_MODEL_CACHE_MB`).
@@ -172,6 +176,12 @@ impl Settings {
             requests_per_minute: read
                 .required(&variables::REQUESTS_PER_MINUTE, |value| value.parse().ok())
                 .map(NonZeroU32::new)?,
+            key_requests_per_minute: read
+                .required(&variables::KEY_REQUESTS_PER_MINUTE, |value| {
+                    value.parse().ok()
+                })
+                .map(NonZeroU32::new)?,
+            open_in_outage: read.required(&variables::LIMITS_IN_OUTAGE, parse_outage)?,
             model_cache: read.required(&variables::MODEL_CACHE, |value| value.parse().ok())?,
             model_cache_bytes: read.optional(&variables::MODEL_CACHE_MB, parse_mebibytes)?,
             model_weights: read.required(&variables::MODEL_WEIGHTS, parse_model_weights)?,
@@ -231,9 +241,10 @@ impl Reader<'_> {
     }
 }
 
-const RESOURCES: [&Variable; 6] = [
+const RESOURCES: [&Variable; 7] = [
     &variables::BUCKET,
     &variables::RECORDS_TABLE,
+    &variables::ACCESS_TABLE,
     &variables::EVENTS_TABLE,
     &variables::TRAINING_QUEUE_URL,
     &variables::DEAD_LETTER_QUEUE_URL,
@@ -252,6 +263,14 @@ fn parse_responses(value: &str) -> Option<Responses> {
     match value {
         "stream" => Some(Responses::Stream),
         "buffer" => Some(Responses::Buffer),
+        _ => None,
+    }
+}
+
+fn parse_outage(value: &str) -> Option<bool> {
+    match value {
+        "closed" => Some(false),
+        "open" => Some(true),
         _ => None,
     }
 }

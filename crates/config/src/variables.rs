@@ -178,8 +178,35 @@ pub const REQUESTS_PER_MINUTE: Variable = Variable {
         testing: "0",
         production: "30",
     },
-    read_by: "nothing yet: limits come with the keys of callers",
-    description: "Requests that one caller may make in a minute.",
+    read_by: "`llmopt serve` and the functions",
+    description: "Requests that may come from one address in a minute, and at once.",
+    example: "",
+    secret: false,
+};
+
+/// Limits the requests with each key.
+pub const KEY_REQUESTS_PER_MINUTE: Variable = Variable {
+    name: "LLMOPT_KEY_REQUESTS_PER_MINUTE",
+    kind: "a whole number; `0` turns the limit off",
+    default: Default::By {
+        development: "0",
+        testing: "0",
+        production: "600",
+    },
+    read_by: "`llmopt serve` and the functions",
+    description: "Requests that may be made with one key in a minute, and at once, unless the key has limits of its own.",
+    example: "",
+    secret: false,
+};
+
+/// Says what becomes of requests that cannot be counted.
+pub const LIMITS_IN_OUTAGE: Variable = Variable {
+    name: "LLMOPT_LIMITS_IN_OUTAGE",
+    kind: "`closed` or `open`",
+    default: Default::Everywhere("closed"),
+    read_by: "`llmopt serve` and the functions",
+    description: "What becomes of requests while the store that counts them does not answer: they are refused with 503, or \
+                  go on uncounted. Either is logged as an error.",
     example: "",
     secret: false,
 };
@@ -304,6 +331,17 @@ pub const RECORDS_TABLE: Variable = Variable {
     read_by: "whatever keeps records on AWS",
     description: "The table that keeps datasets, jobs and what may still be spent.",
     example: "llmopt-dev-records",
+    secret: false,
+};
+
+/// Names the table of keys and limits.
+pub const ACCESS_TABLE: Variable = Variable {
+    name: "LLMOPT_ACCESS_TABLE",
+    kind: "the name of a DynamoDB table",
+    default: Default::Unset("nobody can be let in on AWS"),
+    read_by: "the functions that answer requests, and `llmopt keys`",
+    description: "The table that keeps the platform's keys, and how often callers asked.",
+    example: "llmopt-dev-access",
     secret: false,
 };
 
@@ -445,6 +483,8 @@ pub const ALL: &[&Variable] = &[
     &HF_ENDPOINT,
     &HF_TOKEN,
     &REQUESTS_PER_MINUTE,
+    &KEY_REQUESTS_PER_MINUTE,
+    &LIMITS_IN_OUTAGE,
     &MODEL_CACHE,
     &MODEL_CACHE_MB,
     &MODEL_WEIGHTS,
@@ -455,6 +495,7 @@ pub const ALL: &[&Variable] = &[
     &STORE,
     &BUCKET,
     &RECORDS_TABLE,
+    &ACCESS_TABLE,
     &EVENTS_TABLE,
     &TRAINING_QUEUE_URL,
     &DEAD_LETTER_QUEUE_URL,

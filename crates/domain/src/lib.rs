@@ -3,6 +3,7 @@
 //! Knows the words and their rules. Does not know files, HTTP, tensors or stores: everything here is
 //! plain data that every process shares.
 
+mod api_key;
 mod conversation;
 mod digest;
 mod error_chain;
@@ -12,10 +13,12 @@ mod format;
 mod identity;
 mod job;
 mod key;
+mod rate;
 mod training;
 mod training_job;
 mod uploaded_dataset;
 
+pub use api_key::{ApiKey, KeyLimits, KeyProblem, KeyText, PreviousSecret, Scope};
 pub use conversation::{Conversation, Message, Role};
 pub use digest::Digest;
 pub use error_chain::error_chain;
@@ -25,6 +28,7 @@ pub use format::Format;
 pub use identity::{IdentityError, ModelId, ModelName};
 pub use job::{BaseModel, DatasetFile, EvaluationSpec, JobSpec};
 pub use key::ObjectKey;
+pub use rate::{NoSlot, Rate, Slots};
 pub use training::{
     ConfigProblem, LoraConfig, Method, Overlong, Precision, Schedule, TrainingConfig,
 };

@@ -1,62 +1,157 @@
 use axum::http::StatusCode;
 
-/// Every code that a problem can have: stable names for programs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Code {
+/// Writes the codes down once: what each is called in a program and in an answer, its status, what it means
+/// and what the caller does about it.
+macro_rules! codes {
+    ($($(#[$doc:meta])* $variant:ident: $name:literal $status:ident $title:literal $advice:literal)*) => {
+        /// Every code that a problem can have: stable names for programs.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Code {
+            $($(#[$doc])* $variant,)*
+        }
+
+        impl Code {
+            /// Every code, in the order of the reference.
+            pub const ALL: &[Self] = &[$(Self::$variant,)*];
+
+            fn row(self) -> (&'static str, StatusCode, &'static str, &'static str) {
+                match self {
+                    $(Self::$variant => ($name, StatusCode::$status, $title, $advice),)*
+                }
+            }
+        }
+    };
+}
+
+codes! {
     /// The body, the query or a header is malformed.
-    InvalidRequest,
+    InvalidRequest: "invalid_request" BAD_REQUEST
+        "malformed request"
+        "Mend what `detail` and `errors` name: the body, the query or a header is not what the route reads."
     /// Fields of the request have values that are not taken.
-    ValidationFailed,
+    ValidationFailed: "validation_failed" UNPROCESSABLE_ENTITY
+        "values that are not taken"
+        "Mend every field in `errors`; all of them are there."
     /// There is no such route.
-    NoRoute,
+    NoRoute: "no_route" NOT_FOUND
+        "no such route"
+        "Compare the path with docs/API.md: every route begins with `/api/v1`."
     /// The route does not take the method.
-    MethodNotAllowed,
+    MethodNotAllowed: "method_not_allowed" METHOD_NOT_ALLOWED
+        "another method is needed"
+        "Use a method that the header `allow` names."
     /// The body is of a kind that the route does not read.
-    UnsupportedMediaType,
+    UnsupportedMediaType: "unsupported_media_type" UNSUPPORTED_MEDIA_TYPE
+        "another kind of body is needed"
+        "Send JSON with `content-type: application/json`, or what the route takes."
     /// The body is larger than the route takes.
-    BodyTooLarge,
+    BodyTooLarge: "body_too_large" PAYLOAD_TOO_LARGE
+        "body too large"
+        "Send less; a large dataset goes by `POST /datasets/uploads` on AWS."
     /// The request comes from a page of another site.
-    ForeignOrigin,
+    ForeignOrigin: "foreign_origin" FORBIDDEN
+        "not from this machine"
+        "Ask from this machine, under its own name: pages of other sites are kept out."
+    /// The request shows no key that is taken.
+    Unauthorized: "unauthorized" UNAUTHORIZED
+        "a key is needed"
+        "Show a key in `authorization: Bearer KEY`; `llmopt keys create` makes one."
+    /// The key is not for that.
+    Forbidden: "forbidden" FORBIDDEN
+        "the key is not for this"
+        "Use a key with the scope that `detail` names."
+    /// The caller asks too often.
+    TooManyRequests: "too_many_requests" TOO_MANY_REQUESTS
+        "too many requests"
+        "Wait for as many seconds as the header `retry-after` says, then ask again."
+    /// There is no such platform key.
+    KeyNotFound: "key_not_found" NOT_FOUND
+        "no such key"
+        "Look the id up with `GET /keys`."
+    /// The key has ended.
+    KeyState: "key_state" CONFLICT
+        "the key has ended"
+        "Make another key."
     /// There is no such model.
-    ModelNotFound,
+    ModelNotFound: "model_not_found" NOT_FOUND
+        "no such model"
+        "Look the name up with `GET /models`."
     /// There is no such dataset.
-    DatasetNotFound,
+    DatasetNotFound: "dataset_not_found" NOT_FOUND
+        "no such dataset"
+        "Look the id up with `GET /datasets`."
     /// Nothing was sent to such an upload.
-    UploadNotFound,
+    UploadNotFound: "upload_not_found" NOT_FOUND
+        "no such upload"
+        "`PUT` the file to the upload's `url` within its hour, then complete it."
     /// Files are sent in requests here.
-    NoUploads,
+    NoUploads: "no_uploads" NOT_FOUND
+        "no uploads apart from requests"
+        "Send the file to `POST /datasets`, which takes any size here."
     /// There is no such training job.
-    JobNotFound,
+    JobNotFound: "job_not_found" NOT_FOUND
+        "no such training job"
+        "Look the id up with `GET /training/jobs`."
     /// The job has no such checkpoint.
-    CheckpointNotFound,
+    CheckpointNotFound: "checkpoint_not_found" NOT_FOUND
+        "no such checkpoint"
+        "Look the steps up with `GET /training/jobs/{id}/checkpoints`."
     /// The job is not in a state for that.
-    JobState,
+    JobState: "job_state" CONFLICT
+        "not in this state"
+        "Wait until the job has ended, or stop it first, as `detail` says."
     /// The inputs of the job are not what they were.
-    JobChanged,
+    JobChanged: "job_changed" CONFLICT
+        "the inputs have changed"
+        "Put back what changed, or submit a new job."
     /// Something is needed by an active job, or worked on by another process.
-    InUse,
+    InUse: "in_use" CONFLICT
+        "in use"
+        "Stop what uses it first, or try again when that has ended."
     /// What was to be made is there already.
-    AlreadyExists,
+    AlreadyExists: "already_exists" CONFLICT
+        "exists already"
+        "Use what is there, or another name."
     /// The dataset has errors.
-    DatasetInvalid,
+    DatasetInvalid: "dataset_invalid" UNPROCESSABLE_ENTITY
+        "the dataset has errors"
+        "Mend the rows that `report` names, and upload the file again."
     /// The model cannot be used for what was asked.
-    ModelUnsuitable,
+    ModelUnsuitable: "model_unsuitable" UNPROCESSABLE_ENTITY
+        "the model cannot be used for this"
+        "Choose another model; `detail` says what this one lacks."
     /// A Hub has no such model, or does not give it.
-    HubRefused,
+    HubRefused: "hub_refused" UNPROCESSABLE_ENTITY
+        "the Hub gives no such model"
+        "Check the name, and that the server's `HF_TOKEN` may read the model."
     /// A Hub did not answer as it should.
-    HubFailed,
+    HubFailed: "hub_failed" BAD_GATEWAY
+        "the Hub failed"
+        "Try again later."
     /// The model gave no answer in time.
-    ModelTimeout,
+    ModelTimeout: "model_timeout" GATEWAY_TIMEOUT
+        "no answer in time"
+        "Ask for fewer tokens, or raise `LLMOPT_MODEL_TIMEOUT_SECONDS`."
     /// The store does not answer now.
-    StoreUnavailable,
+    StoreUnavailable: "store_unavailable" SERVICE_UNAVAILABLE
+        "the store does not answer"
+        "Try again in some seconds; nothing is half done."
     /// No space is left.
-    NoSpace,
+    NoSpace: "no_space" INSUFFICIENT_STORAGE
+        "no space is left"
+        "Delete what is not needed on the server, or give it more room."
     /// The model does not fit into memory.
-    ModelTooLarge,
+    ModelTooLarge: "model_too_large" INSUFFICIENT_STORAGE
+        "the model does not fit into memory"
+        "Serve it with `LLMOPT_MODEL_WEIGHTS=q8_0`, or with more memory."
     /// The service is not ready.
-    NotReady,
+    NotReady: "not_ready" SERVICE_UNAVAILABLE
+        "not ready"
+        "Wait, or mend what `detail` names; `GET /ready` says when it is."
     /// A fault of ours.
-    Internal,
+    Internal: "internal" INTERNAL_SERVER_ERROR
+        "a fault of ours"
+        "Tell whoever runs the server the `request_id`: its log says what failed."
 }
 
 impl Code {
@@ -75,70 +170,50 @@ impl Code {
         self.row().2
     }
 
-    fn row(self) -> (&'static str, StatusCode, &'static str) {
-        use StatusCode as S;
-        match self {
-            Self::InvalidRequest => ("invalid_request", S::BAD_REQUEST, "malformed request"),
-            Self::ValidationFailed => (
-                "validation_failed",
-                S::UNPROCESSABLE_ENTITY,
-                "values that are not taken",
-            ),
-            Self::NoRoute => ("no_route", S::NOT_FOUND, "no such route"),
-            Self::MethodNotAllowed => (
-                "method_not_allowed",
-                S::METHOD_NOT_ALLOWED,
-                "another method is needed",
-            ),
-            Self::UnsupportedMediaType => (
-                "unsupported_media_type",
-                S::UNSUPPORTED_MEDIA_TYPE,
-                "another kind of body is needed",
-            ),
-            Self::BodyTooLarge => ("body_too_large", S::PAYLOAD_TOO_LARGE, "body too large"),
-            Self::ForeignOrigin => ("foreign_origin", S::FORBIDDEN, "not from this machine"),
-            Self::ModelNotFound => ("model_not_found", S::NOT_FOUND, "no such model"),
-            Self::DatasetNotFound => ("dataset_not_found", S::NOT_FOUND, "no such dataset"),
-            Self::UploadNotFound => ("upload_not_found", S::NOT_FOUND, "no such upload"),
-            Self::NoUploads => ("no_uploads", S::NOT_FOUND, "no uploads apart from requests"),
-            Self::JobNotFound => ("job_not_found", S::NOT_FOUND, "no such training job"),
-            Self::CheckpointNotFound => {
-                ("checkpoint_not_found", S::NOT_FOUND, "no such checkpoint")
-            }
-            Self::JobState => ("job_state", S::CONFLICT, "not in this state"),
-            Self::JobChanged => ("job_changed", S::CONFLICT, "the inputs have changed"),
-            Self::InUse => ("in_use", S::CONFLICT, "in use"),
-            Self::AlreadyExists => ("already_exists", S::CONFLICT, "exists already"),
-            Self::DatasetInvalid => (
-                "dataset_invalid",
-                S::UNPROCESSABLE_ENTITY,
-                "the dataset has errors",
-            ),
-            Self::ModelUnsuitable => (
-                "model_unsuitable",
-                S::UNPROCESSABLE_ENTITY,
-                "the model cannot be used for this",
-            ),
-            Self::HubRefused => (
-                "hub_refused",
-                S::UNPROCESSABLE_ENTITY,
-                "the Hub gives no such model",
-            ),
-            Self::HubFailed => ("hub_failed", S::BAD_GATEWAY, "the Hub failed"),
-            Self::ModelTimeout => ("model_timeout", S::GATEWAY_TIMEOUT, "no answer in time"),
-            Self::StoreUnavailable => (
-                "store_unavailable",
-                S::SERVICE_UNAVAILABLE,
-                "the store does not answer",
-            ),
-            Self::NoSpace => ("no_space", S::INSUFFICIENT_STORAGE, "no space is left"),
-            Self::ModelTooLarge => (
-                "model_too_large",
-                S::INSUFFICIENT_STORAGE,
-                "the model does not fit into memory",
-            ),
-            Self::NotReady => ("not_ready", S::SERVICE_UNAVAILABLE, "not ready"),
-            Self::Internal => ("internal", S::INTERNAL_SERVER_ERROR, "a fault of ours"),
+    /// Returns what the caller does about it.
+    pub fn advice(self) -> &'static str {
+        self.row().3
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeSet, fmt::Write as _};
+
+    use expect_test::expect_file;
+
+    use super::*;
+
+    const INTRODUCTION: &str = "\
+# Errors
+
+<!-- Generated from crates/http/src/code.rs; `UPDATE_EXPECT=1 cargo test -p llmopt-http` writes it anew. -->
+
+Every error is a problem as RFC 9457 has it, with one of these `code`s. They are stable: programs may rely on them. The
+same codes come in streams, in the event `error`.
+
+| code | status | meaning | what to do |
+|---|---|---|---|
+";
+
+    #[test]
+    fn the_reference_is_that_of_the_registry() {
+        let mut text = INTRODUCTION.to_owned();
+        for code in Code::ALL {
+            let (name, status, title, advice) = code.row();
+            let status = status.as_u16();
+            writeln!(text, "| `{name}` | {status} | {title} | {advice} |").unwrap();
+        }
+        expect_file!["../../../docs/ERRORS.md"].assert_eq(&text);
+    }
+
+    #[test]
+    fn every_code_has_a_name_of_its_own_and_the_status_of_an_error() {
+        let names: BTreeSet<&str> = Code::ALL.iter().map(|code| code.as_str()).collect();
+        assert_eq!(names.len(), Code::ALL.len());
+        for code in Code::ALL {
+            let status = code.status();
+            assert!(status.is_client_error() || status.is_server_error());
         }
     }
 }

@@ -47,6 +47,8 @@ fn code(error: &ServiceError) -> Code {
         ServiceError::UnknownJob(_)
         | ServiceError::NothingToResume
         | ServiceError::UnknownTrainingJob(_) => Code::JobNotFound,
+        ServiceError::UnknownKey(_) => Code::KeyNotFound,
+        ServiceError::KeyEnded(_) => Code::KeyState,
         ServiceError::JobState { .. } => Code::JobState,
         ServiceError::JobChanged { .. } => Code::JobChanged,
         ServiceError::NoCheckpoint { .. } => Code::CheckpointNotFound,

@@ -1,12 +1,14 @@
-//! What every HTTP route stands behind: request ids, problems, bodies and pages.
+//! What every HTTP route stands behind: request ids, keys, limits, problems, bodies and pages.
 //!
-//! Knows how a request is decoded and an error rendered, the same in every process. Does not know any
-//! route, nor what a service does; who may ask, and how often, comes with the platform's keys.
+//! Knows how a request is admitted and decoded and an error rendered, the same in every process. Does not
+//! know what a route does, nor where keys and limits are kept.
 
 mod accept;
+mod access;
 mod body;
 mod code;
 mod convert;
+mod headers;
 mod page;
 mod problem;
 mod request_id;
@@ -14,10 +16,11 @@ mod router;
 mod time;
 
 pub use accept::accepts_stream;
+pub use access::{Access, Caller, ClientAddress, Guard, Limits};
 pub use body::{JsonBody, Parameters};
 pub use code::Code;
 pub use page::{PageParameters, PageView};
 pub use problem::{FieldProblem, Problem, Validation};
 pub use request_id::RequestId;
 pub use router::{API, platform};
-pub use time::timestamp;
+pub use time::{from_timestamp, timestamp};

@@ -4,11 +4,11 @@ use axum::{
     Router,
     extract::{MatchedPath, Request},
     http::{Method, StatusCode, Uri, header},
-    middleware::{Next, from_fn},
+    middleware::{Next, from_fn, from_fn_with_state},
     response::Response,
 };
 
-use crate::{Code, Problem, RequestId, request_id};
+use crate::{Access, Caller, Code, Problem, RequestId, access::admit, headers, request_id};
 
 /// Where every route of the platform begins.
 pub const API: &str = "/api/v1";
@@ -16,12 +16,13 @@ pub const API: &str = "/api/v1";
 const QUIET: [&str; 2] = ["/api/v1/health", "/api/v1/ready"];
 
 /// Puts the routes of the platform below [`API`] and behind what all of them share: request ids, the
-/// access log, and problems for what no route takes.
-pub fn platform(routes: Router) -> Router {
+/// access log, headers for browsers, limits and keys, and problems for what no route takes.
+pub fn platform(routes: Router, access: Access) -> Router {
     Router::new()
         .nest(API, routes)
         .fallback(no_route)
         .method_not_allowed_fallback(method_not_allowed)
+        .layer(from_fn_with_state(access, admit))
         .layer(from_fn(with_request_id))
 }
 
@@ -54,7 +55,7 @@ async fn with_request_id(mut request: Request, next: Next) -> Response {
     log(
         &method,
         route.as_deref().unwrap_or("-"),
-        response.status(),
+        &response,
         &id,
         began,
     );
@@ -76,6 +77,7 @@ fn settle(response: Response, id: &RequestId) -> Response {
     if let Some(value) = id.header_value() {
         response.headers_mut().insert(request_id::HEADER, value);
     }
+    headers::secure(response.headers_mut());
     response
 }
 
@@ -90,7 +92,8 @@ fn problem(response: &Response) -> Option<Problem> {
     })
 }
 
-fn log(method: &Method, route: &str, status: StatusCode, id: &RequestId, began: Instant) {
+fn log(method: &Method, route: &str, response: &Response, id: &RequestId, began: Instant) {
+    let status = response.status();
     if QUIET.contains(&route) && status.is_success() {
         return;
     }
@@ -101,6 +104,7 @@ fn log(method: &Method, route: &str, status: StatusCode, id: &RequestId, began: 
         route,
         status = status.as_u16(),
         latency_ms,
+        key = response.extensions().get::<Caller>().map(Caller::id),
         request_id = id.as_str(),
         "request"
     );

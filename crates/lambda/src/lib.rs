@@ -9,11 +9,20 @@ use axum::{
     Router,
     http::{Uri, uri::PathAndQuery},
 };
-use lambda_http::{Request, RequestExt};
+use lambda_http::{Request, RequestExt, request::RequestContext};
 use llmopt_config::{Responses, Settings, telemetry};
 use llmopt_domain::error_chain;
-use llmopt_http::platform;
+use llmopt_http::{Access, ClientAddress, platform};
 use tower::ServiceExt;
+#[cfg(feature = "access")]
+use {
+    llmopt_config::variables,
+    llmopt_domain::Rate,
+    llmopt_http::{Guard, Limits},
+    llmopt_service::{Keys, Limiter},
+    llmopt_storage_aws::{Aws, DynamoRateStore, DynamoRecordStore},
+    std::sync::Arc,
+};
 
 /// Why a function cannot start or go on.
 pub type Failure = Box<dyn Error + Send + Sync>;
@@ -47,22 +56,45 @@ pub async fn run<F: Future<Output = Result<(), Failure>>>(
 ///
 /// # Errors
 /// If Lambda does not answer.
-pub async fn serve(routes: Router) -> Result<(), Failure> {
-    lambda_http::run(platform(routes).map_request(without_stage)).await
+pub async fn serve(routes: Router, access: Access) -> Result<(), Failure> {
+    lambda_http::run(platform(routes, access).map_request(as_it_came)).await
 }
 
 /// Answers the requests of an API with `routes`, whose answers may come bit by bit.
 ///
 /// # Errors
 /// If Lambda does not answer.
-pub async fn serve_streams(routes: Router, responses: Responses) -> Result<(), Failure> {
+pub async fn serve_streams(
+    routes: Router,
+    access: Access,
+    responses: Responses,
+) -> Result<(), Failure> {
     match responses {
         Responses::Stream => {
-            let routes = platform(routes).map_request(without_stage);
+            let routes = platform(routes, access).map_request(as_it_came);
             lambda_http::run_with_streaming_response(routes).await
         }
-        Responses::Buffer => serve(routes).await,
+        Responses::Buffer => serve(routes, access).await,
     }
+}
+
+/// Gives a request what Lambda's library says of it beside it.
+fn as_it_came(request: Request) -> Request {
+    with_address(without_stage(request))
+}
+
+/// Notes where the API says that the request comes from: the other end of its connection, whatever headers
+/// claim.
+fn with_address(mut request: Request) -> Request {
+    let address = match request.request_context_ref() {
+        Some(RequestContext::ApiGatewayV1(context)) => context.identity.source_ip.as_deref(),
+        Some(RequestContext::ApiGatewayV2(context)) => context.http.source_ip.as_deref(),
+        _ => None,
+    };
+    if let Some(address) = address.and_then(|address| address.parse().ok()) {
+        request.extensions_mut().insert(ClientAddress(address));
+    }
+    request
 }
 
 /// Gives a request the path that routes are known by: without the API's stage, which Lambda's library
@@ -81,6 +113,26 @@ fn without_stage(mut request: Request) -> Request {
         }
     }
     request
+}
+
+/// Opens the keys and the limits of the platform: everybody has to show a key.
+///
+/// # Errors
+/// If the table that keeps them is not named; whether it can be read is for the function to see.
+#[cfg(feature = "access")]
+pub fn access(aws: &Aws, settings: &Settings) -> Result<(Keys, Access), Failure> {
+    let table = settings.need(&variables::ACCESS_TABLE)?;
+    let keys = Keys::new(Arc::new(DynamoRecordStore::new(aws, table)));
+    let access = Access {
+        guard: Guard::Everybody(keys.clone()),
+        limiter: Some(Limiter::new(Arc::new(DynamoRateStore::new(aws, table)))),
+        limits: Limits {
+            address: settings.requests_per_minute.map(Rate::per_minute),
+            key: settings.key_requests_per_minute.map(Rate::per_minute),
+            open_in_outage: settings.open_in_outage,
+        },
+    };
+    Ok((keys, access))
 }
 
 /// Says why there are no logs, where there are none to say it.

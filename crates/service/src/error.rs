@@ -220,6 +220,12 @@ pub enum ServiceError {
     /// A model's tokenizer or template.
     #[error(transparent)]
     Tokenization(#[from] TokenizationError),
+    /// There is no such platform key.
+    #[error("there is no key `{0}`")]
+    UnknownKey(String),
+    /// A key can no longer be used.
+    #[error("key `{0}` was revoked or has expired")]
+    KeyEnded(String),
     /// The store.
     #[error(transparent)]
     Storage(#[from] StorageError),
@@ -267,6 +273,8 @@ impl ServiceError {
             | Self::Upload { .. }
             | Self::Unsuitable { .. }
             | Self::HubRefused(_)
+            | Self::UnknownKey(_)
+            | Self::KeyEnded(_)
             | Self::Dataset(_)
             | Self::Artifact(_)
             | Self::Tokenization(_) => true,
@@ -297,6 +305,8 @@ impl ServiceError {
                 "`PUT` the file to the upload's `url` before it expires, then complete it"
             }
             Self::NoUploads => "`POST` the file to `/api/v1/datasets`",
+            Self::UnknownKey(_) => "see what there is with `llmopt keys list`",
+            Self::KeyEnded(_) => "create another",
             Self::JobRunning { .. } => "wait until it is done, or stop it",
             Self::JobState { state, .. } if state.is_active() => {
                 "wait until it has ended, or stop it"

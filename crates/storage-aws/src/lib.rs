@@ -34,6 +34,8 @@ mod queue;
 #[cfg(any(feature = "dynamodb", feature = "s3"))]
 mod random;
 #[cfg(feature = "dynamodb")]
+mod rates;
+#[cfg(feature = "dynamodb")]
 mod records;
 #[cfg(feature = "dynamodb")]
 mod table;
@@ -53,6 +55,8 @@ pub use folders::S3FolderStore;
 pub use log::DynamoEventLog;
 #[cfg(feature = "sqs")]
 pub use queue::SqsMessageQueue;
+#[cfg(feature = "dynamodb")]
+pub use rates::DynamoRateStore;
 #[cfg(feature = "dynamodb")]
 pub use records::DynamoRecordStore;
 #[cfg(feature = "s3")]

@@ -35,14 +35,15 @@ use aws_sdk_sqs::types::QueueAttributeName;
 use llmopt_aws_emulator::{Dynalite, MiniStack};
 use llmopt_domain::Digest;
 use llmopt_storage::{
-    AllowanceStore, EventLog, FolderStore, MessageQueue, RecordStore, StorageError, UploadStore,
+    AllowanceStore, EventLog, FolderStore, MessageQueue, RateStore, RecordStore, StorageError,
+    UploadStore,
     conformance::{Note, QueueSubject, Subject},
 };
 use tokio::{runtime::Handle, task::block_in_place};
 
 use crate::{
-    Aws, DynamoAllowanceStore, DynamoEventLog, DynamoRecordStore, S3FolderStore, S3Uploads,
-    SqsMessageQueue, bucket::Bucket,
+    Aws, DynamoAllowanceStore, DynamoEventLog, DynamoRateStore, DynamoRecordStore, S3FolderStore,
+    S3Uploads, SqsMessageQueue, bucket::Bucket,
 };
 
 /// Runs what the synchronous openers of the suites have to wait for.
@@ -194,6 +195,18 @@ fn allowances(root: &Path) -> Arc<dyn AllowanceStore> {
     Arc::new(DynamoAllowanceStore::new(&aws, &table))
 }
 
+fn rates(root: &Path) -> Arc<dyn RateStore> {
+    let aws = aws();
+    let table = records_table(&aws, root);
+    Arc::new(DynamoRateStore::new(&aws, &table))
+}
+
+fn rates_elsewhere(root: &Path) -> Arc<dyn RateStore> {
+    let aws = dynalite();
+    let table = records_table(&aws, root);
+    Arc::new(DynamoRateStore::new(&aws, &table))
+}
+
 fn logs(root: &Path) -> Arc<dyn EventLog> {
     let aws = aws();
     let table = events_table(&aws, root);
@@ -283,6 +296,16 @@ mod records_in_dynamodb {
 mod records_in_dynalite {
     use super::*;
     llmopt_storage::record_store_conformance!(emulated!(Dynalite, records_elsewhere));
+}
+
+mod rates_in_dynalite {
+    use super::*;
+    llmopt_storage::rate_store_conformance!(emulated!(Dynalite, rates_elsewhere));
+}
+
+mod rates_in_dynamodb {
+    use super::*;
+    llmopt_storage::rate_store_conformance!(emulated!(rates));
 }
 
 mod allowances_in_dynalite {

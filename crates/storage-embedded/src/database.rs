@@ -9,11 +9,26 @@ use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 
 use crate::error::{Trouble, io_error};
 
-/// What brings an empty database to the present form, one step for each version it ever had.
-const MIGRATIONS: &[&str] = &[
-    include_str!("migrations/1.sql"),
-    include_str!("migrations/2.sql"),
-];
+/// What a database is to be.
+#[derive(Debug)]
+pub(crate) struct Form {
+    /// What brings an empty one to the present form, one step for each version it ever had.
+    migrations: &'static [&'static str],
+    /// SQLite's `synchronous`: whether what is acknowledged survives a loss of power.
+    synchronous: &'static str,
+}
+
+const RECORDS: Form = Form {
+    migrations: &[
+        include_str!("migrations/1.sql"),
+        include_str!("migrations/2.sql"),
+    ],
+    synchronous: "FULL",
+};
+pub(crate) const RATES: Form = Form {
+    migrations: &[include_str!("migrations/rates/1.sql")],
+    synchronous: "NORMAL",
+};
 /// How long to wait for other processes: each of them holds the database for milliseconds.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -64,6 +79,11 @@ impl Database {
     /// [`StorageError::Corrupt`] if it is no database, or one of a later version of llmopt; else any
     /// that opening a file can give.
     pub fn open(path: &Path) -> Result<Self, StorageError> {
+        Self::open_as(path, &RECORDS)
+    }
+
+    /// As [`Database::open`], for a database of another form.
+    pub(crate) fn open_as(path: &Path, form: &Form) -> Result<Self, StorageError> {
         let subject = path.display().to_string();
         let open = || {
             if let Some(folder) = path.parent() {
@@ -72,9 +92,9 @@ impl Database {
             let mut connection = Connection::open(path)?;
             connection.busy_timeout(PATIENCE)?;
             connection.pragma_update(None, "journal_mode", "WAL")?;
-            connection.pragma_update(None, "synchronous", "FULL")?;
+            connection.pragma_update(None, "synchronous", form.synchronous)?;
             connection.pragma_update(None, "foreign_keys", true)?;
-            migrate(&mut connection, &subject)?;
+            migrate(&mut connection, form.migrations, &subject)?;
             Ok(connection)
         };
         let connection = open().map_err(|failure: SqlFailure| failure.at("open", &subject))?;
@@ -136,10 +156,14 @@ impl std::fmt::Debug for Database {
     }
 }
 
-fn migrate(connection: &mut Connection, subject: &str) -> Result<(), SqlFailure> {
+fn migrate(
+    connection: &mut Connection,
+    migrations: &[&str],
+    subject: &str,
+) -> Result<(), SqlFailure> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let version: usize = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    let known = MIGRATIONS.len();
+    let known = migrations.len();
     if version > known {
         return Err(SqlFailure::Port(StorageError::Corrupt {
             subject: subject.to_owned(),
@@ -148,7 +172,7 @@ fn migrate(connection: &mut Connection, subject: &str) -> Result<(), SqlFailure>
             ),
         }));
     }
-    for migration in MIGRATIONS.iter().skip(version) {
+    for migration in migrations.iter().skip(version) {
         transaction.execute_batch(migration)?;
     }
     if version < known {
@@ -212,7 +236,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("llmopt.db");
         let connection = Connection::open(&path).unwrap();
-        connection.execute_batch(MIGRATIONS[0]).unwrap();
+        connection.execute_batch(RECORDS.migrations[0]).unwrap();
         connection
             .execute("INSERT INTO events VALUES ('job/a', 1, '{}')", [])
             .unwrap();

@@ -2,8 +2,9 @@
 //! [`folder_store_conformance!`](crate::folder_store_conformance),
 //! [`record_store_conformance!`](crate::record_store_conformance),
 //! [`event_log_conformance!`](crate::event_log_conformance),
-//! [`message_queue_conformance!`](crate::message_queue_conformance) and
-//! [`allowance_store_conformance!`](crate::allowance_store_conformance).
+//! [`message_queue_conformance!`](crate::message_queue_conformance),
+//! [`allowance_store_conformance!`](crate::allowance_store_conformance) and
+//! [`rate_store_conformance!`](crate::rate_store_conformance).
 //!
 //! Tells an adapter by how it is opened and by its capabilities, which are data: the suite decides
 //! what follows from them, so no adapter can leave out a case by forgetting it.
@@ -25,6 +26,7 @@ mod interrupted;
 mod logs;
 mod ordinary;
 mod queues;
+mod rates;
 mod records;
 
 pub use allowances::*;
@@ -32,6 +34,7 @@ pub use interrupted::*;
 pub use logs::*;
 pub use ordinary::*;
 pub use queues::*;
+pub use rates::*;
 pub use records::*;
 
 /// A store under test.

@@ -1,6 +1,6 @@
 //! The kinds of records there are.
 
-use llmopt_domain::{TrainingJob, UploadedDataset};
+use llmopt_domain::{ApiKey, TrainingJob, UploadedDataset};
 
 use crate::Record;
 
@@ -33,5 +33,24 @@ impl Record for UploadedDataset {
 
     fn group(&self) -> &str {
         if self.is_valid() { "valid" } else { "invalid" }
+    }
+}
+
+impl Record for ApiKey {
+    const KIND: &'static str = "key";
+
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn created_ms(&self) -> u64 {
+        self.created_ms
+    }
+
+    fn group(&self) -> &str {
+        match self.revoked_ms {
+            None => "taken",
+            Some(_) => "revoked",
+        }
     }
 }

@@ -1,5 +1,5 @@
-//! The storage ports: what llmopt asks of a place that keeps folders, records, logs, messages
-//! and allowances.
+//! The storage ports: what llmopt asks of a place that keeps folders, records, logs, messages,
+//! allowances and rates.
 //!
 //! Knows the contract of each port and, behind the feature `conformance`, the one suite of each that
 //! every adapter runs. Does not know any technology: no file system layout, no cloud, no database.
@@ -12,6 +12,7 @@ mod folder;
 mod kinds;
 mod log;
 mod queue;
+mod rate;
 mod record;
 mod upload;
 
@@ -20,5 +21,6 @@ pub use error::StorageError;
 pub use folder::{FolderStore, StagedFolder, Wanted};
 pub use log::{EventLog, LogEntry};
 pub use queue::{Delivery, MessageQueue, Receipt};
+pub use rate::RateStore;
 pub use record::{Cursor, Listing, Page, Record, RecordStore, Revision, Stored};
 pub use upload::{UploadStore, UploadTarget};

@@ -17,6 +17,7 @@ async fn main() -> ExitCode {
 
 async fn serve(settings: Settings) -> Result<(), Failure> {
     let aws = Aws::connect().await;
+    let (_, access) = llmopt_lambda::access(&aws, &settings)?;
     let bucket = settings.need(&variables::BUCKET)?;
     let table = settings.need(&variables::RECORDS_TABLE)?;
     let folders = S3FolderStore::open(&aws, bucket, &settings.data_dir)?;
@@ -26,5 +27,5 @@ async fn serve(settings: Settings) -> Result<(), Failure> {
     let datasets = Datasets::new(Arc::new(folders), Arc::new(records), Arc::new(jobs))
         .with_uploads(Arc::new(S3Uploads::new(&aws, bucket)));
     // Validating a large file takes longer than an API waits for an answer that comes whole.
-    llmopt_lambda::serve_streams(router(datasets), settings.responses).await
+    llmopt_lambda::serve_streams(router(datasets), access, settings.responses).await
 }

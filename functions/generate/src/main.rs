@@ -3,11 +3,12 @@
 use std::{process::ExitCode, sync::Arc};
 
 use llmopt_config::{Settings, variables};
+use llmopt_domain::ApiKey;
 use llmopt_generate_function::{GenerateState, router};
 use llmopt_inference_lambda::LambdaTextGenerator;
 use llmopt_lambda::Failure;
 use llmopt_service::Generation;
-use llmopt_storage_aws::{Aws, S3FolderStore};
+use llmopt_storage_aws::{Aws, DynamoRecordStore, S3FolderStore};
 
 /// One request at a time is what a function has: one thread will do.
 #[tokio::main(flavor = "current_thread")]
@@ -17,9 +18,12 @@ async fn main() -> ExitCode {
 
 async fn serve(settings: Settings) -> Result<(), Failure> {
     let aws = Aws::connect().await;
+    let (_, access) = llmopt_lambda::access(&aws, &settings)?;
     let folders =
         S3FolderStore::open(&aws, settings.need(&variables::BUCKET)?, &settings.data_dir)?;
-    folders.check().await?;
+    let records = settings.need(&variables::ACCESS_TABLE)?;
+    let keys = DynamoRecordStore::<ApiKey>::new(&aws, records);
+    tokio::try_join!(folders.check(), keys.check())?;
     let function = settings.need(&variables::INFERENCE_FUNCTION)?;
     let generator = LambdaTextGenerator::new(aws.config(), function);
     let state = GenerateState {
@@ -30,5 +34,5 @@ async fn serve(settings: Settings) -> Result<(), Failure> {
         ),
         timeout: settings.model_timeout,
     };
-    llmopt_lambda::serve_streams(router(state), settings.responses).await
+    llmopt_lambda::serve_streams(router(state), access, settings.responses).await
 }

@@ -23,6 +23,7 @@ async fn main() -> ExitCode {
 
 async fn serve(settings: Settings) -> Result<(), Failure> {
     let aws = Aws::connect().await;
+    let (_, access) = llmopt_lambda::access(&aws, &settings)?;
     let table = settings.need(&variables::RECORDS_TABLE)?;
     let folders =
         S3FolderStore::open(&aws, settings.need(&variables::BUCKET)?, &settings.data_dir)?;
@@ -66,5 +67,5 @@ async fn serve(settings: Settings) -> Result<(), Failure> {
             }),
         },
     };
-    llmopt_lambda::serve_streams(router(state), settings.responses).await
+    llmopt_lambda::serve_streams(router(state), access, settings.responses).await
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod dataset;
 pub(crate) mod evaluate;
+pub(crate) mod keys;
 pub(crate) mod models;
 pub(crate) mod serve;
 pub(crate) mod stop;
@@ -15,6 +16,7 @@ pub(crate) async fn run(context: &mut Context, command: Command) -> Result<(), F
         Command::Dataset(command) => dataset::run(context, command).await,
         Command::Train(arguments) => train::run(context, *arguments).await,
         Command::Evaluate(arguments) => evaluate::run(context, arguments).await,
+        Command::Keys(command) => keys::run(context, command).await,
         Command::Models(command) => models::run(context, command).await,
         Command::Serve(arguments) => serve::run(context, arguments).await,
         Command::Stop(_) => stop::run(context).await,

@@ -1,11 +1,15 @@
 use std::{
+    io::Write as _,
     net::{SocketAddr, TcpListener},
+    os::unix::fs::OpenOptionsExt as _,
     path::PathBuf,
     time::Duration,
 };
 
 use clap::Args;
+use llmopt_domain::{KeyLimits, Scope};
 use llmopt_http::API;
+use llmopt_service::NewKey;
 use tokio::sync::watch;
 
 use crate::{
@@ -17,6 +21,8 @@ use crate::{
 
 /// How long requests that are being answered may take once the server is asked to end.
 const GRACE: Duration = Duration::from_secs(10);
+/// What the file with the first key is called in the data directory.
+const FIRST_KEY: &str = "admin.key";
 
 /// Serves the whole platform on this machine: upload datasets, train, watch, and ask the models.
 ///
@@ -42,9 +48,6 @@ pub(crate) struct ServeArguments {
     /// The certificate's private key, PEM
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
-    /// Listen where other machines can reach it, though whoever does needs no key yet
-    #[arg(long)]
-    allow_network: bool,
 }
 
 pub(crate) async fn run(context: &mut Context, arguments: ServeArguments) -> Result<(), Failure> {
@@ -69,7 +72,8 @@ pub(crate) async fn run(context: &mut Context, arguments: ServeArguments) -> Res
             None
         }
     };
-    announce(context, &url)?;
+    let is_open = welcome(context, &platform, address, tls.is_some()).await?;
+    announce(context, &url, is_open)?;
     let training = supervisor.map(|it| tokio::spawn(it.run(stop.clone())));
     let options = ServerOptions { tls, grace: GRACE };
     let router = platform.router(address);
@@ -87,12 +91,6 @@ pub(crate) async fn run(context: &mut Context, arguments: ServeArguments) -> Res
 
 fn bind(context: &Context, arguments: &ServeArguments) -> Result<TcpListener, Failure> {
     let address = arguments.listen.unwrap_or(context.settings.listen);
-    if !address.ip().is_loopback() && !arguments.allow_network {
-        return Err(Failure::input(format!(
-            "`{address}` can be reached from other machines, and the server asks nobody for a key yet"
-        ))
-        .next("listen on 127.0.0.1, or add `--allow-network` where only those reach it who may"));
-    }
     TcpListener::bind(address).map_err(|error| {
         Failure::failed(format!("failed to listen on {address}: {error}"))
             .next("stop what listens there, or choose another port with `--listen`")
@@ -108,18 +106,72 @@ fn url(address: SocketAddr, tls: bool) -> String {
     format!("{scheme}://{address}")
 }
 
-fn announce(context: &mut Context, url: &str) -> Result<(), Failure> {
+/// Sees to it that somebody can ask, and returns whether everybody may. Where others than those of this
+/// machine reach the server, they need a key: without any, one is made, and kept in a file for its owner.
+async fn welcome(
+    context: &Context,
+    platform: &Platform,
+    address: SocketAddr,
+    tls: bool,
+) -> Result<bool, Failure> {
+    let is_here = address.ip().is_loopback();
+    if !is_here && !tls {
+        note(
+            "keys and answers can be read on their way: use `--tls-cert`, or a proxy that speaks HTTPS",
+        );
+    }
+    let are_there = platform.keys.are_there().await?;
+    if is_here || are_there {
+        return Ok(!are_there);
+    }
+    let issued = platform.keys.create(first_key()).await?;
+    let path = context.data_dir.join(FIRST_KEY);
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o600);
+    options
+        .open(&path)
+        .and_then(|mut file| writeln!(file, "{}", issued.text.expose()))
+        .map_err(|error| {
+            Failure::failed(format!("failed to write `{}`: {error}", path.display()))
+        })?;
+    note(format!(
+        "the first key, for everything, is in `{}`: move it to where you keep such things",
+        path.display()
+    ));
+    Ok(false)
+}
+
+fn first_key() -> NewKey {
+    NewKey {
+        name: "the first key".to_owned(),
+        scopes: [Scope::Admin].into(),
+        limits: KeyLimits::default(),
+        expires_ms: None,
+    }
+}
+
+fn announce(context: &mut Context, url: &str, is_open: bool) -> Result<(), Failure> {
     if context.output.is_json() {
-        let ready = serde_json::json!({ "event": "ready", "url": url, "pid": std::process::id() });
+        let ready = serde_json::json!({
+            "event": "ready", "url": url, "pid": std::process::id(), "open": is_open,
+        });
         return context.output.json(&ready);
     }
     let data_dir = context.data_dir.display().to_string();
     context
         .output
         .line(format!("serving {url}{API} from `{data_dir}`"))?;
-    context
-        .output
-        .line(format!("try: curl {url}{API}/models; end with Ctrl-C"))
+    let header = if is_open {
+        context.output.line(
+            "everyone on this machine may ask; `llmopt keys create` makes the server want keys",
+        )?;
+        ""
+    } else {
+        " -H 'authorization: Bearer KEY'"
+    };
+    context.output.line(format!(
+        "try: curl {url}{API}/models{header}; end with Ctrl-C"
+    ))
 }
 
 async fn wait(mut stop: watch::Receiver<bool>) {

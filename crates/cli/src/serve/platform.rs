@@ -2,17 +2,18 @@ use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf, sync::Arc, time::Dura
 
 use axum::Router;
 use llmopt_config::ModelWeights;
-use llmopt_domain::{TrainingJob, UploadedDataset};
+use llmopt_domain::{Rate, TrainingJob, UploadedDataset};
 use llmopt_generate_function::GenerateState;
-use llmopt_http::platform;
+use llmopt_http::{Access, Guard, Limits, platform};
 use llmopt_inference::{EngineOptions, LlamaEngine, WeightType};
 use llmopt_service::{
-    Datasets, Generation, Health, JobStores, ModelCatalog, Place, ServiceError, StoredGenerator,
-    TextGenerator, TrainingJobs,
+    Datasets, Generation, Health, JobStores, Keys, Limiter, ModelCatalog, Place, ServiceError,
+    StoredGenerator, TextGenerator, TrainingJobs,
 };
 use llmopt_storage::{FolderStore, RecordStore, StorageError};
 use llmopt_storage_embedded::{
-    Database, FileFolderStore, SqliteEventLog, SqliteMessageQueue, SqliteRecordStore,
+    Database, FileFolderStore, SqliteEventLog, SqliteMessageQueue, SqliteRateStore,
+    SqliteRecordStore,
 };
 use llmopt_training_function::{LiveStreams, TrainingState};
 
@@ -28,6 +29,9 @@ const MAX_RECEIVES: NonZeroU32 = NonZeroU32::new(1_000).unwrap();
 /// The platform on the embedded stores of one data directory.
 pub(crate) struct Platform {
     pub(crate) stores: JobStores,
+    pub(crate) keys: Keys,
+    limiter: Limiter,
+    limits: Limits,
     datasets: Datasets,
     catalog: ModelCatalog,
     jobs: TrainingState,
@@ -38,7 +42,9 @@ pub(crate) struct Platform {
 impl Platform {
     pub(crate) fn open(context: &Context) -> Result<Self, Failure> {
         let data_dir = context.data_dir.clone();
-        let (stores, datasets) = open_stores(&data_dir).map_err(ServiceError::from)?;
+        let (stores, datasets, keys) = open_stores(&data_dir).map_err(ServiceError::from)?;
+        let rates = SqliteRateStore::open(&data_dir.join(SqliteRateStore::FILE_NAME))
+            .map_err(ServiceError::from)?;
         let datasets = Datasets::new(
             Arc::clone(&stores.folders),
             datasets,
@@ -69,6 +75,16 @@ impl Platform {
             },
             health: Health::new(stores.clone(), Some(generator), VERSION),
             datasets,
+            keys,
+            limiter: Limiter::new(Arc::new(rates)),
+            limits: Limits {
+                address: context.settings.requests_per_minute.map(Rate::per_minute),
+                key: context
+                    .settings
+                    .key_requests_per_minute
+                    .map(Rate::per_minute),
+                open_in_outage: context.settings.open_in_outage,
+            },
             stores,
         })
     }
@@ -83,26 +99,40 @@ impl Platform {
             .merge(llmopt_models_function::router(self.catalog.clone()))
             .merge(llmopt_datasets_function::router(self.datasets.clone()))
             .merge(llmopt_training_function::router(self.jobs.clone()))
-            .merge(llmopt_generate_function::router(self.generate.clone()));
-        platform(guard(routes, address))
+            .merge(llmopt_generate_function::router(self.generate.clone()))
+            .merge(llmopt_keys_function::router(self.keys.clone()));
+        let keys = self.keys.clone();
+        let access = Access {
+            guard: if address.ip().is_loopback() {
+                Guard::OnceThereAreKeys(keys)
+            } else {
+                Guard::Everybody(keys)
+            },
+            limiter: Some(self.limiter.clone()),
+            limits: self.limits,
+        };
+        platform(guard(routes, address), access)
     }
 }
 
 type DatasetRecords = Arc<dyn RecordStore<UploadedDataset>>;
 
-fn open_stores(data_dir: &std::path::Path) -> Result<(JobStores, DatasetRecords), StorageError> {
+fn open_stores(
+    data_dir: &std::path::Path,
+) -> Result<(JobStores, DatasetRecords, Keys), StorageError> {
     let folders: Arc<dyn FolderStore> = Arc::new(FileFolderStore::open(data_dir)?);
     let database = Database::open(&data_dir.join(Database::FILE_NAME))?;
     let records: Arc<dyn RecordStore<TrainingJob>> =
         Arc::new(SqliteRecordStore::new(database.clone()));
     let datasets = Arc::new(SqliteRecordStore::new(database.clone()));
+    let keys = Keys::new(Arc::new(SqliteRecordStore::new(database.clone())));
     let stores = JobStores {
         folders,
         records,
         logs: Arc::new(SqliteEventLog::new(database.clone())),
         queue: Arc::new(SqliteMessageQueue::new(database, QUEUE, MAX_RECEIVES)),
     };
-    Ok((stores, datasets))
+    Ok((stores, datasets, keys))
 }
 
 fn engine_options(context: &Context) -> EngineOptions {

@@ -58,13 +58,6 @@ fn a_port_that_is_taken_is_named() {
 }
 
 #[test]
-fn other_machines_are_let_in_only_when_that_is_asked_for() {
-    Workplace::new()
-        .run("serve --listen 0.0.0.0:0")
-        .fails(2, &["0.0.0.0:0", "--allow-network"]);
-}
-
-#[test]
 fn a_certificate_needs_its_key_and_both_have_to_be_there() {
     let place = Workplace::new();
     place

@@ -1,0 +1,58 @@
+use std::{collections::BTreeSet, num::NonZeroU32};
+
+use llmopt_domain::{ApiKey, Scope};
+use llmopt_http::timestamp;
+use llmopt_service::IssuedKey;
+use serde::Serialize;
+
+/// A key as it is shown: never its secret.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct KeyView {
+    id: String,
+    name: String,
+    scopes: BTreeSet<Scope>,
+    requests_per_minute: Option<NonZeroU32>,
+    burst: Option<NonZeroU32>,
+    created_at: String,
+    expires_at: Option<String>,
+    revoked_at: Option<String>,
+    /// To the minute.
+    last_used_at: Option<String>,
+    /// Until when the secret before the present one is taken.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    previous_until: Option<String>,
+}
+
+/// A key with its text, which is shown this once.
+#[derive(Debug, Serialize)]
+pub(crate) struct IssuedKeyView {
+    key: String,
+    #[serde(flatten)]
+    view: KeyView,
+}
+
+impl From<ApiKey> for KeyView {
+    fn from(key: ApiKey) -> Self {
+        Self {
+            id: key.id,
+            name: key.name,
+            scopes: key.scopes,
+            requests_per_minute: key.limits.requests_per_minute,
+            burst: key.limits.burst,
+            created_at: timestamp(key.created_ms),
+            expires_at: key.expires_ms.map(timestamp),
+            revoked_at: key.revoked_ms.map(timestamp),
+            last_used_at: key.last_used_ms.map(timestamp),
+            previous_until: key.previous.map(|previous| timestamp(previous.until_ms)),
+        }
+    }
+}
+
+impl From<IssuedKey> for IssuedKeyView {
+    fn from(issued: IssuedKey) -> Self {
+        Self {
+            key: issued.text.expose(),
+            view: issued.key.into(),
+        }
+    }
+}
