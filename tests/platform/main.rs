@@ -7,10 +7,12 @@
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
-    reason = "a test fails by panicking"
+    clippy::print_stdout,
+    reason = "a test fails by panicking, and says why it is skipped"
 )]
 
 mod access;
+mod hostile;
 mod killed;
 mod life;
 mod server;

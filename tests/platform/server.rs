@@ -155,6 +155,11 @@ impl Place {
 }
 
 impl Server {
+    /// The id of its process.
+    pub(crate) fn process(&self) -> u32 {
+        self.child.lock().unwrap().id()
+    }
+
     pub(crate) fn get(&self, path: &str) -> RequestBuilder {
         self.client.get(self.at(path))
     }

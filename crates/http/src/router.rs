@@ -1,4 +1,4 @@
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::{
     Router,
@@ -7,6 +7,7 @@ use axum::{
     middleware::{Next, from_fn, from_fn_with_state},
     response::Response,
 };
+use tower_http::timeout::RequestBodyTimeoutLayer;
 
 use crate::{Access, Caller, Code, Problem, RequestId, access::admit, headers, request_id};
 
@@ -15,6 +16,9 @@ pub const API: &str = "/api/v1";
 /// Routes that are asked so often that a line for each would drown the log.
 const QUIET: [&str; 2] = ["/api/v1/health", "/api/v1/ready"];
 
+/// How long a body may pause on its way.
+const BODY_PAUSE: Duration = Duration::from_secs(30);
+
 /// Puts the routes of the platform below [`API`] and behind what all of them share: request ids, the
 /// access log, headers for browsers, limits and keys, and problems for what no route takes.
 pub fn platform(routes: Router, access: Access) -> Router {
@@ -22,6 +26,7 @@ pub fn platform(routes: Router, access: Access) -> Router {
         .nest(API, routes)
         .fallback(no_route)
         .method_not_allowed_fallback(method_not_allowed)
+        .layer(RequestBodyTimeoutLayer::new(BODY_PAUSE))
         .layer(from_fn_with_state(access, admit))
         .layer(from_fn(with_request_id))
 }

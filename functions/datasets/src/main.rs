@@ -17,7 +17,6 @@ async fn main() -> ExitCode {
 
 async fn serve(settings: Settings) -> Result<(), Failure> {
     let aws = Aws::connect().await;
-    let (_, access) = llmopt_lambda::access(&aws, &settings)?;
     let bucket = settings.need(&variables::BUCKET)?;
     let table = settings.need(&variables::RECORDS_TABLE)?;
     let folders = S3FolderStore::open(&aws, bucket, &settings.data_dir)?;
@@ -26,6 +25,7 @@ async fn serve(settings: Settings) -> Result<(), Failure> {
     tokio::try_join!(folders.check(), records.check())?;
     let datasets = Datasets::new(Arc::new(folders), Arc::new(records), Arc::new(jobs))
         .with_uploads(Arc::new(S3Uploads::new(&aws, bucket)));
+    let (_, access) = llmopt_lambda::access(&aws, &settings)?;
     // Validating a large file takes longer than an API waits for an answer that comes whole.
     llmopt_lambda::serve_streams(router(datasets), access, settings.responses).await
 }

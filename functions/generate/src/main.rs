@@ -18,7 +18,6 @@ async fn main() -> ExitCode {
 
 async fn serve(settings: Settings) -> Result<(), Failure> {
     let aws = Aws::connect().await;
-    let (_, access) = llmopt_lambda::access(&aws, &settings)?;
     let folders =
         S3FolderStore::open(&aws, settings.need(&variables::BUCKET)?, &settings.data_dir)?;
     let records = settings.need(&variables::ACCESS_TABLE)?;
@@ -34,5 +33,6 @@ async fn serve(settings: Settings) -> Result<(), Failure> {
         ),
         timeout: settings.model_timeout,
     };
+    let (_, access) = llmopt_lambda::access(&aws, &settings)?;
     llmopt_lambda::serve_streams(router(state), access, settings.responses).await
 }

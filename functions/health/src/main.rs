@@ -16,7 +16,6 @@ async fn main() -> ExitCode {
 
 async fn serve(settings: Settings) -> Result<(), Failure> {
     let aws = Aws::connect().await;
-    let (_, access) = llmopt_lambda::access(&aws, &settings)?;
     let bucket = settings.need(&variables::BUCKET)?;
     let stores = JobStores {
         folders: Arc::new(S3FolderStore::open(&aws, bucket, &settings.data_dir)?),
@@ -35,6 +34,7 @@ async fn serve(settings: Settings) -> Result<(), Failure> {
             Duration::ZERO,
         )),
     };
+    let (_, access) = llmopt_lambda::access(&aws, &settings)?;
     // Checks are what its routes are for: a store that is away must not keep it from saying so.
     llmopt_lambda::serve(router(Health::new(stores, None, VERSION)), access).await
 }

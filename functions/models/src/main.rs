@@ -16,11 +16,11 @@ async fn main() -> ExitCode {
 
 async fn serve(settings: Settings) -> Result<(), Failure> {
     let aws = Aws::connect().await;
-    let (_, access) = llmopt_lambda::access(&aws, &settings)?;
     let folders =
         S3FolderStore::open(&aws, settings.need(&variables::BUCKET)?, &settings.data_dir)?;
     let jobs = DynamoRecordStore::new(&aws, settings.need(&variables::RECORDS_TABLE)?);
     tokio::try_join!(folders.check(), jobs.check())?;
+    let (_, access) = llmopt_lambda::access(&aws, &settings)?;
     llmopt_lambda::serve(
         router(ModelCatalog::new(Arc::new(folders), Arc::new(jobs))),
         access,

@@ -23,7 +23,6 @@ async fn main() -> ExitCode {
 
 async fn serve(settings: Settings) -> Result<(), Failure> {
     let aws = Aws::connect().await;
-    let (_, access) = llmopt_lambda::access(&aws, &settings)?;
     let table = settings.need(&variables::RECORDS_TABLE)?;
     let folders =
         S3FolderStore::open(&aws, settings.need(&variables::BUCKET)?, &settings.data_dir)?;
@@ -67,5 +66,6 @@ async fn serve(settings: Settings) -> Result<(), Failure> {
             }),
         },
     };
+    let (_, access) = llmopt_lambda::access(&aws, &settings)?;
     llmopt_lambda::serve_streams(router(state), access, settings.responses).await
 }

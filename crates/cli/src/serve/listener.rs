@@ -7,7 +7,15 @@ use std::{
 
 use axum::Router;
 use axum_server::{Handle, tls_rustls::RustlsConfig};
+use hyper_util::{rt::TokioExecutor, server::conn::auto::Builder};
 use thiserror::Error;
+
+/// How long the headers of a request may take, and a silent HTTP/2 connection to say that it is there.
+const HEADERS_TIME: Duration = Duration::from_secs(15);
+/// What they may take, in bytes.
+const HEADERS_BYTES: usize = 64 << 10;
+/// Requests at once on one HTTP/2 connection.
+const STREAMS: u32 = 128;
 
 /// The files of a certificate, both PEM.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,15 +84,30 @@ pub(crate) async fn serve(
     let service = router.into_make_service_with_connect_info::<SocketAddr>();
     let served = match options.tls {
         None => {
-            let server = axum_server::from_tcp(listener).map_err(failed)?;
+            let mut server = axum_server::from_tcp(listener).map_err(failed)?;
+            bound(server.http_builder());
             server.handle(handle).serve(service).await
         }
         Some(config) => {
-            let server = axum_server::from_tcp_rustls(listener, config).map_err(failed)?;
+            let mut server = axum_server::from_tcp_rustls(listener, config).map_err(failed)?;
+            bound(server.http_builder());
             server.handle(handle).serve(service).await
         }
     };
     served.map_err(failed)
+}
+
+/// Bounds what a connection may take before any route sees its request.
+fn bound(builder: &mut Builder<TokioExecutor>) {
+    builder
+        .http1()
+        .header_read_timeout(HEADERS_TIME)
+        .max_buf_size(HEADERS_BYTES);
+    builder
+        .http2()
+        .max_header_list_size(HEADERS_BYTES as u32)
+        .max_concurrent_streams(STREAMS)
+        .keep_alive_interval(HEADERS_TIME);
 }
 
 impl Tls {
