@@ -31,7 +31,8 @@ PATIENCE_SECONDS = 90
 VARIABLES = {
     "LLMOPT_BUCKET": "Bucket",
     "LLMOPT_RECORDS_TABLE": "RecordsTable",
-    "LLMOPT_ACCESS_TABLE": "AccessTable",
+    "LLMOPT_KEYS_TABLE": "KeysTable",
+    "LLMOPT_RATES_TABLE": "RatesTable",
     "LLMOPT_EVENTS_TABLE": "EventsTable",
     "LLMOPT_TRAINING_QUEUE_URL": "TrainingQueueUrl",
     "LLMOPT_DEAD_LETTER_QUEUE_URL": "DeadLetterQueueUrl",

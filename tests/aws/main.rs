@@ -5,4 +5,5 @@
 
 mod account;
 mod life;
+mod secrets;
 mod streams;

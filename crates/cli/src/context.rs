@@ -68,13 +68,19 @@ impl Context {
         if self.settings.store == Store::Embedded {
             let database = Database::open(&self.data_dir.join(Database::FILE_NAME));
             let database = database.map_err(ServiceError::from)?;
-            return Ok(Keys::new(Arc::new(SqliteRecordStore::new(database))));
+            let uses = SqliteRecordStore::new(database.clone());
+            let keys = SqliteRecordStore::new(database);
+            return Ok(Keys::new(Arc::new(keys), Arc::new(uses)));
         }
-        let table = self.settings.need(&variables::ACCESS_TABLE);
-        let table = table.map_err(|error| Failure::input_from(&error))?;
-        let records = DynamoRecordStore::new(&Aws::connect().await, table);
-        records.check().await.map_err(ServiceError::from)?;
-        Ok(Keys::new(Arc::new(records)))
+        let named = |variable| {
+            let named = self.settings.need(variable);
+            named.map_err(|error| Failure::input_from(&error))
+        };
+        let aws = Aws::connect().await;
+        let keys = DynamoRecordStore::new(&aws, named(&variables::KEYS_TABLE)?);
+        let uses = DynamoRecordStore::new(&aws, named(&variables::RATES_TABLE)?);
+        keys.check().await.map_err(ServiceError::from)?;
+        Ok(Keys::new(Arc::new(keys), Arc::new(uses)))
     }
 
     pub(crate) fn models<'a>(&self, store: &'a dyn FolderStore) -> Models<'a> {

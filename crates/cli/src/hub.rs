@@ -5,6 +5,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use llmopt_config::{Secret, Settings};
 use llmopt_hub::{FetchEvent, FetchRequest, HubError, fetch};
 use llmopt_service::{HubFailure, HubRepository, ModelHub};
+use llmopt_storage::StorageError;
+use llmopt_storage_aws::{Aws, read_secret};
 
 use crate::output::note;
 
@@ -15,6 +17,8 @@ const DEFAULT_REVISION: &str = "main";
 pub(crate) struct Hub {
     endpoint: Option<String>,
     token: Option<Secret>,
+    /// The secret that holds the token, where the settings do not.
+    token_secret: Option<String>,
     cache_dir: PathBuf,
 }
 
@@ -23,7 +27,23 @@ impl Hub {
         Self {
             endpoint: settings.hub_endpoint.clone(),
             token: settings.hub_token.clone(),
+            token_secret: settings.hub_token_secret.clone(),
             cache_dir,
+        }
+    }
+
+    async fn token(&self) -> Result<Option<Secret>, HubFailure> {
+        match (&self.token, &self.token_secret) {
+            (Some(token), _) => Ok(Some(token.clone())),
+            (None, None) => Ok(None),
+            (None, Some(name)) => {
+                let read = read_secret(&Aws::connect().await, name).await;
+                read.map(|text| Some(Secret::new(text.trim())))
+                    .map_err(|error| match error {
+                        StorageError::Unavailable { .. } => HubFailure::Failed(error.into()),
+                        error => HubFailure::Refused(error.into()),
+                    })
+            }
         }
     }
 }
@@ -31,13 +51,14 @@ impl Hub {
 #[async_trait]
 impl ModelHub for Hub {
     async fn fetch(&self, repository: &HubRepository) -> Result<PathBuf, HubFailure> {
+        let token = self.token().await?;
         let bar = Bar::default();
         let progress = |event: FetchEvent<'_>| bar.show(event, &repository.repository);
         let request = FetchRequest {
             repository: &repository.repository,
             revision: repository.revision.as_deref().unwrap_or(DEFAULT_REVISION),
             endpoint: self.endpoint.as_deref(),
-            token: self.token.as_ref().map(Secret::expose),
+            token: token.as_ref().map(Secret::expose),
             cache_dir: &self.cache_dir,
             progress: &progress,
         };

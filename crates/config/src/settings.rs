@@ -71,6 +71,8 @@ pub struct Settings {
     pub hub_endpoint: Option<String>,
     /// The Hub's access token (`HF_TOKEN`).
     pub hub_token: Option<Secret>,
+    /// The secret that holds it (`LLMOPT_HUB_TOKEN_SECRET`).
+    pub hub_token_secret: Option<String>,
     /// Requests from one address in a minute; `None` is no limit (`LLMOPT_REQUESTS_PER_MINUTE`).
     pub requests_per_minute: Option<NonZeroU32>,
     /// Requests with one key in a minute; `None` is no limit (`LLMOPT_KEY_REQUESTS_PER_MINUTE`).
@@ -173,6 +175,7 @@ impl Settings {
             trainer: read.optional(&variables::TRAINER, parse_path)?,
             hub_endpoint: endpoint.or(shared_endpoint),
             hub_token: read.optional(&variables::HF_TOKEN, parse_token)?,
+            hub_token_secret: read.optional(&variables::HUB_TOKEN_SECRET, parse_resource)?,
             requests_per_minute: read
                 .required(&variables::REQUESTS_PER_MINUTE, |value| value.parse().ok())
                 .map(NonZeroU32::new)?,
@@ -241,10 +244,11 @@ impl Reader<'_> {
     }
 }
 
-const RESOURCES: [&Variable; 7] = [
+const RESOURCES: [&Variable; 8] = [
     &variables::BUCKET,
     &variables::RECORDS_TABLE,
-    &variables::ACCESS_TABLE,
+    &variables::KEYS_TABLE,
+    &variables::RATES_TABLE,
     &variables::EVENTS_TABLE,
     &variables::TRAINING_QUEUE_URL,
     &variables::DEAD_LETTER_QUEUE_URL,

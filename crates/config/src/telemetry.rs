@@ -2,8 +2,10 @@
 
 use std::io::IsTerminal as _;
 
-use tracing::Subscriber;
+use tracing::{Level, Metadata, Subscriber};
+use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, fmt};
 
@@ -36,9 +38,21 @@ where
     })?;
     let builder = fmt().with_env_filter(filter).with_writer(writer);
     Ok(match settings.log_format {
-        LogFormat::Pretty => Box::new(builder.compact().with_ansi(colours).finish()),
-        LogFormat::Json => Box::new(builder.json().flatten_event(true).finish()),
+        LogFormat::Pretty => {
+            let lines = builder.compact().with_ansi(colours).finish();
+            Box::new(lines.with(filter_fn(tells_no_request)))
+        }
+        LogFormat::Json => {
+            let lines = builder.json().flatten_event(true).finish();
+            Box::new(lines.with(filter_fn(tells_no_request)))
+        }
     })
+}
+
+/// Lambda's library writes whole requests, with their keys and questions, at its finest level: whoever asks
+/// for that level does not ask for those.
+fn tells_no_request(metadata: &Metadata<'_>) -> bool {
+    *metadata.level() != Level::TRACE || !metadata.target().starts_with("lambda_runtime")
 }
 
 #[cfg(test)]

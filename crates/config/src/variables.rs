@@ -169,6 +169,18 @@ pub const HF_TOKEN: Variable = Variable {
     secret: true,
 };
 
+/// Names the secret with that token.
+pub const HUB_TOKEN_SECRET: Variable = Variable {
+    name: "LLMOPT_HUB_TOKEN_SECRET",
+    kind: "the name or ARN of a secret in AWS Secrets Manager",
+    default: Default::Unset("`HF_TOKEN`, if that is set"),
+    read_by: "commands that fetch a base model",
+    description: "The secret that holds the Hub's access token, so that no environment has to. Read when a model is \
+                  fetched; `HF_TOKEN` overrides it.",
+    example: "llmopt/hub-token",
+    secret: false,
+};
+
 /// Limits the requests of each caller.
 pub const REQUESTS_PER_MINUTE: Variable = Variable {
     name: "LLMOPT_REQUESTS_PER_MINUTE",
@@ -179,7 +191,7 @@ pub const REQUESTS_PER_MINUTE: Variable = Variable {
         production: "30",
     },
     read_by: "`llmopt serve` and the functions",
-    description: "Requests that may come from one address in a minute, and at once.",
+    description: "Requests that may come from one address in a minute, and at once, without a key that is taken.",
     example: "",
     secret: false,
 };
@@ -334,14 +346,25 @@ pub const RECORDS_TABLE: Variable = Variable {
     secret: false,
 };
 
-/// Names the table of keys and limits.
-pub const ACCESS_TABLE: Variable = Variable {
-    name: "LLMOPT_ACCESS_TABLE",
+/// Names the table of keys.
+pub const KEYS_TABLE: Variable = Variable {
+    name: "LLMOPT_KEYS_TABLE",
     kind: "the name of a DynamoDB table",
     default: Default::Unset("nobody can be let in on AWS"),
     read_by: "the functions that answer requests, and `llmopt keys`",
-    description: "The table that keeps the platform's keys, and how often callers asked.",
-    example: "llmopt-dev-access",
+    description: "The table that keeps the platform's keys.",
+    example: "llmopt-dev-keys",
+    secret: false,
+};
+
+/// Names the table of what callers used.
+pub const RATES_TABLE: Variable = Variable {
+    name: "LLMOPT_RATES_TABLE",
+    kind: "the name of a DynamoDB table",
+    default: Default::Unset("nobody can be let in on AWS"),
+    read_by: "the functions that answer requests, and `llmopt keys`",
+    description: "The table that keeps how often callers asked, and when keys were used.",
+    example: "llmopt-dev-rates",
     secret: false,
 };
 
@@ -482,6 +505,7 @@ pub const ALL: &[&Variable] = &[
     &HUB_ENDPOINT,
     &HF_ENDPOINT,
     &HF_TOKEN,
+    &HUB_TOKEN_SECRET,
     &REQUESTS_PER_MINUTE,
     &KEY_REQUESTS_PER_MINUTE,
     &LIMITS_IN_OUTAGE,
@@ -495,7 +519,8 @@ pub const ALL: &[&Variable] = &[
     &STORE,
     &BUCKET,
     &RECORDS_TABLE,
-    &ACCESS_TABLE,
+    &KEYS_TABLE,
+    &RATES_TABLE,
     &EVENTS_TABLE,
     &TRAINING_QUEUE_URL,
     &DEAD_LETTER_QUEUE_URL,

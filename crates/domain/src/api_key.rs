@@ -11,6 +11,8 @@ const PREFIX: &str = "llmopt_";
 /// Characters of a key's id and of its secret.
 const ID_LENGTH: usize = 12;
 const SECRET_LENGTH: usize = 43;
+/// Secrets of the past that are taken at once.
+const SECRETS: usize = 4;
 
 /// What a key may be used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -70,8 +72,8 @@ pub struct ApiKey {
     pub created_ms: u64,
     /// The digest of its secret.
     pub secret: Digest,
-    /// The secret that it had before it was rotated.
-    pub previous: Option<PreviousSecret>,
+    /// The secrets that it had before it was rotated, the last first.
+    pub previous: Vec<PreviousSecret>,
     /// What it may be used for.
     pub scopes: BTreeSet<Scope>,
     /// What it may ask for at most.
@@ -80,8 +82,20 @@ pub struct ApiKey {
     pub expires_ms: Option<u64>,
     /// When it was revoked, in milliseconds since 1970.
     pub revoked_ms: Option<u64>,
+}
+
+/// The record of a key's use, which whoever looks at keys writes and no key hangs on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeyUse {
+    /// The version of this format.
+    pub format: Format<1>,
+    /// The key's id.
+    pub id: String,
+    /// When it was used first, in milliseconds since 1970.
+    pub created_ms: u64,
     /// When it was used last, to the minute, in milliseconds since 1970.
-    pub last_used_ms: Option<u64>,
+    pub used_ms: u64,
 }
 
 /// A secret that another has taken the place of, and that is still taken for a while.
@@ -117,9 +131,9 @@ impl ApiKey {
     pub fn check(&self, secret: &str, now_ms: u64) -> Result<(), KeyProblem> {
         let shown = Digest::of_bytes(secret.as_bytes());
         let is_present = shown.is_same(&self.secret);
-        let is_previous = self.previous.as_ref().is_some_and(|previous| {
-            // Both are compared, whatever the time.
-            shown.is_same(&previous.secret) & (now_ms < previous.until_ms)
+        // All are compared, whatever comes of the first.
+        let is_previous = self.previous.iter().fold(false, |found, previous| {
+            found | (shown.is_same(&previous.secret) & (now_ms < previous.until_ms))
         });
         if !(is_present | is_previous) {
             return Err(KeyProblem::Unknown);
@@ -131,6 +145,28 @@ impl ApiKey {
             return Err(KeyProblem::Expired);
         }
         Ok(())
+    }
+
+    /// Gives it another secret at `now_ms`; the one that it has, and those before whose time is not over, are
+    /// taken for `overlap_ms` more at most. With 0 none of them is.
+    pub fn rotated(&self, secret: Digest, overlap_ms: u64, now_ms: u64) -> Self {
+        let until_ms = now_ms.saturating_add(overlap_ms);
+        let present = PreviousSecret {
+            secret: self.secret.clone(),
+            until_ms,
+        };
+        let before = self.previous.iter().map(|previous| PreviousSecret {
+            until_ms: previous.until_ms.min(until_ms),
+            ..previous.clone()
+        });
+        let mut previous: Vec<PreviousSecret> = std::iter::once(present).chain(before).collect();
+        previous.retain(|previous| now_ms < previous.until_ms);
+        previous.truncate(SECRETS);
+        Self {
+            secret,
+            previous,
+            ..self.clone()
+        }
     }
 
     /// Returns whether it may be used for what `needed` stands for.
@@ -217,12 +253,11 @@ mod tests {
             name: "tests".to_owned(),
             created_ms: 1,
             secret: Digest::of_bytes(text.secret.as_bytes()),
-            previous: None,
+            previous: Vec::new(),
             scopes: BTreeSet::from([Scope::Train]),
             limits: KeyLimits::default(),
             expires_ms: None,
             revoked_ms: None,
-            last_used_ms: None,
         }
     }
 
@@ -274,15 +309,25 @@ mod tests {
     }
 
     #[test]
-    fn the_secret_before_is_taken_for_a_while() {
-        let mut key = key();
-        key.previous = Some(PreviousSecret {
-            secret: Digest::of_bytes(b"before"),
-            until_ms: 10,
-        });
-        assert_eq!(key.check("before", 9), Ok(()));
-        assert_eq!(key.check("before", 10), Err(KeyProblem::Unknown));
-        assert_eq!(key.check(&text().secret, 10), Ok(()));
+    fn secrets_of_the_past_are_taken_for_as_long_as_was_said() {
+        let digest = |text: &str| Digest::of_bytes(text.as_bytes());
+        let first = text().secret;
+        let rotated = key().rotated(digest("second"), 10, 100);
+        assert_eq!(rotated.check(&first, 109), Ok(()));
+        assert_eq!(rotated.check(&first, 110), Err(KeyProblem::Unknown));
+        assert_eq!(rotated.check("second", 110), Ok(()));
+        // A rotation whose answer was lost is done again: what was promised to the first holds.
+        let again = rotated.rotated(digest("third"), 10, 101);
+        assert_eq!(again.check(&first, 109), Ok(()));
+        assert_eq!(again.check("second", 109), Ok(()));
+        let at_once = again.rotated(digest("fourth"), 0, 102);
+        assert_eq!(at_once.previous, []);
+        assert_eq!(at_once.check("third", 102), Err(KeyProblem::Unknown));
+        let mut many = key();
+        for number in 0..20 {
+            many = many.rotated(digest(&number.to_string()), 1_000, 100 + number);
+        }
+        assert_eq!(many.previous.len(), SECRETS);
     }
 
     #[test]

@@ -18,7 +18,7 @@ mod training;
 mod training_job;
 mod uploaded_dataset;
 
-pub use api_key::{ApiKey, KeyLimits, KeyProblem, KeyText, PreviousSecret, Scope};
+pub use api_key::{ApiKey, KeyLimits, KeyProblem, KeyText, KeyUse, PreviousSecret, Scope};
 pub use conversation::{Conversation, Message, Role};
 pub use digest::Digest;
 pub use error_chain::error_chain;
@@ -28,7 +28,7 @@ pub use format::Format;
 pub use identity::{IdentityError, ModelId, ModelName};
 pub use job::{BaseModel, DatasetFile, EvaluationSpec, JobSpec};
 pub use key::ObjectKey;
-pub use rate::{NoSlot, Rate, Slots};
+pub use rate::{LONGEST_HOLD_US, NoSlot, Rate, Slots};
 pub use training::{
     ConfigProblem, LoraConfig, Method, Overlong, Precision, Schedule, TrainingConfig,
 };

@@ -15,6 +15,9 @@ pub struct Rate {
     pub burst: NonZeroU32,
 }
 
+/// How long slots may be held back at most, in microseconds.
+pub const LONGEST_HOLD_US: u64 = 3_600_000_000;
+
 /// Slots that were taken, one after the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Slots {
@@ -47,7 +50,7 @@ impl Rate {
     /// # Errors
     /// [`NoSlot`] where they are not all free.
     pub fn take(self, free_us: u64, now_us: u64, count: NonZeroU32) -> Result<Slots, NoSlot> {
-        let begin_us = free_us.max(now_us);
+        let begin_us = self.first_free(free_us, now_us);
         let end_us = begin_us.saturating_add(self.span_us(count.get()));
         let latest = now_us.saturating_add(self.span_us(self.burst.get()));
         match end_us.checked_sub(latest) {
@@ -59,8 +62,22 @@ impl Rate {
     /// Returns how many slots are free at `now_us`, where the first of them begins at `free_us`.
     pub fn free(self, free_us: u64, now_us: u64) -> u32 {
         let latest = now_us.saturating_add(self.span_us(self.burst.get()));
-        let free = latest.saturating_sub(free_us.max(now_us)) / self.period_us;
+        let free = latest.saturating_sub(self.first_free(free_us, now_us)) / self.period_us;
         u32::try_from(free).unwrap_or(u32::MAX)
+    }
+
+    /// Returns the last moment, in microseconds since 1970, that the first free slot can begin at. What says
+    /// more was written by a clock that was wrong.
+    pub fn absurd_us(self, now_us: u64) -> u64 {
+        let latest = now_us.saturating_add(self.span_us(self.burst.get()));
+        latest.saturating_add(LONGEST_HOLD_US)
+    }
+
+    fn first_free(self, free_us: u64, now_us: u64) -> u64 {
+        if free_us > self.absurd_us(now_us) {
+            return now_us;
+        }
+        free_us.max(now_us)
     }
 
     /// Returns how long `count` slots are together.
@@ -174,6 +191,14 @@ mod tests {
             assert!(free == 0 || rate.take(free_us, NOW, count(free)).is_ok());
             assert!(rate.take(free_us, NOW, count(free + 1)).is_err());
         }
+    }
+
+    #[test]
+    fn what_a_wrong_clock_wrote_holds_up_nobody() {
+        let rate = rate(1_000, 10);
+        let a_day_ahead = NOW + 24 * LONGEST_HOLD_US;
+        assert_eq!(rate.take(a_day_ahead, NOW, count(1)).unwrap().begin_us, NOW);
+        assert!(rate.take(NOW + LONGEST_HOLD_US, NOW, count(1)).is_err());
     }
 
     #[test]

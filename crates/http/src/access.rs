@@ -10,10 +10,10 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use llmopt_domain::{ApiKey, NoSlot, Rate, Scope};
-use llmopt_service::{Granted, Keys, Limiter, ServiceError};
+use llmopt_service::{Granted, Keys, Limiter};
 use llmopt_storage::Stored;
 
-use crate::{API, Code, Problem};
+use crate::{API, Code, Problem, local::refuse_foreign};
 
 const LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
@@ -38,12 +38,14 @@ pub struct Access {
     pub limiter: Option<Limiter>,
     /// The limits.
     pub limits: Limits,
+    /// Whether only those of this machine are answered, and no page of another site.
+    pub is_local: bool,
 }
 
 /// How often may be asked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Limits {
-    /// From one address.
+    /// From one address, without a key that is taken.
     pub address: Option<Rate>,
     /// With one key, unless it has limits of its own.
     pub key: Option<Rate>,
@@ -81,35 +83,36 @@ pub(crate) async fn admit(
     mut request: Request,
     next: Next,
 ) -> Response {
+    if access.is_local
+        && let Err(problem) = refuse_foreign(request.uri(), request.headers())
+    {
+        return problem.into_response();
+    }
     let Need::Key(scope) = need(&request) else {
         return next.run(request).await;
     };
-    let address = address(&request);
-    let mut tightest = Tightest::default();
-    if let (Some(rate), Some(address)) = (access.limits.address, address) {
-        let id = format!("address#{}", network(address));
-        if let Err(refused) = access.take("address", &id, rate, &mut tightest).await {
-            return refused;
-        }
-    }
-    let caller = match access.guard.caller(request.headers(), scope).await {
+    let caller = access.guard.caller(request.headers(), scope).await;
+    // Who has a key is known by it, wherever it comes from: many may share an address.
+    let limited = match &caller {
+        Ok(Some(caller)) => access.take_key(caller).await,
+        Ok(None) | Err(_) => access.take_address(address(&request)).await,
+    };
+    let standing = match limited {
+        Ok(standing) => standing,
+        Err(refused) => return refused,
+    };
+    let caller = match caller {
         Ok(caller) => caller,
-        Err(problem) => return unauthorized(problem, &tightest),
+        Err(problem) => return unauthorized(problem, standing),
     };
     if let Some(caller) = &caller {
-        if let Some(rate) = access.rate_of(&caller.0.record) {
-            let id = format!("key#{}", caller.id());
-            if let Err(refused) = access.take("key", &id, rate, &mut tightest).await {
-                return refused;
-            }
-        }
         request.extensions_mut().insert(caller.clone());
     }
     let mut response = next.run(request).await;
     if let Some(caller) = caller {
         response.extensions_mut().insert(caller);
     }
-    tightest.tell(response.headers_mut());
+    tell_standing(response.headers_mut(), standing);
     response
 }
 
@@ -132,6 +135,7 @@ impl Access {
             guard: Guard::Nobody,
             limiter: None,
             limits: Limits::default(),
+            is_local: false,
         }
     }
 
@@ -144,46 +148,51 @@ impl Access {
         })
     }
 
-    async fn take(
-        &self,
-        scope: &'static str,
-        id: &str,
-        rate: Rate,
-        tightest: &mut Tightest,
-    ) -> Result<(), Response> {
+    async fn take_key(&self, caller: &Caller) -> Result<Standing, Response> {
+        let Some(rate) = self.rate_of(&caller.0.record) else {
+            return Ok(None);
+        };
+        self.take("key", &format!("key#{}", caller.id()), rate)
+            .await
+    }
+
+    async fn take_address(&self, address: Option<IpAddr>) -> Result<Standing, Response> {
+        let (Some(rate), Some(address)) = (self.limits.address, address) else {
+            return Ok(None);
+        };
+        let id = format!("address#{}", network(address));
+        self.take("address", &id, rate).await
+    }
+
+    async fn take(&self, scope: &'static str, id: &str, rate: Rate) -> Result<Standing, Response> {
         let Some(limiter) = &self.limiter else {
-            return Ok(());
+            return Ok(None);
         };
         match limiter.take(id, rate).await {
-            Ok(Ok(granted)) => {
-                tightest.note(scope, rate, granted);
-                Ok(())
-            }
+            Ok(Ok(granted)) => Ok(Some((scope, rate, granted))),
             Ok(Err(no_slot)) => Err(refused(scope, rate, no_slot)),
             Err(error) if self.limits.open_in_outage => {
                 tracing::error!(%error, scope, "requests go on uncounted: the store of limits is away");
-                Ok(())
+                Ok(None)
             }
-            Err(error) => Err(Problem::from(ServiceError::from(error)).into_response()),
+            Err(error) => {
+                tracing::error!(%error, scope, "requests are refused: the store of limits is away");
+                Err(Problem::new(
+                    Code::StoreUnavailable,
+                    "how often was asked cannot be counted now: try again in some seconds",
+                )
+                .into_response())
+            }
         }
     }
 }
 
-/// The limit that the caller is nearest to.
-#[derive(Default)]
-struct Tightest(Option<(&'static str, Rate, Granted)>);
+/// How a caller stands with its limit, if it has one.
+type Standing = Option<(&'static str, Rate, Granted)>;
 
-impl Tightest {
-    fn note(&mut self, scope: &'static str, rate: Rate, granted: Granted) {
-        if self.0.is_none_or(|(_, _, known)| granted.left < known.left) {
-            self.0 = Some((scope, rate, granted));
-        }
-    }
-
-    fn tell(&self, headers: &mut HeaderMap) {
-        if let Some((scope, rate, granted)) = self.0 {
-            tell(headers, scope, rate, granted.left, granted.reset_us);
-        }
+fn tell_standing(headers: &mut HeaderMap, standing: Standing) {
+    if let Some((scope, rate, granted)) = standing {
+        tell(headers, scope, rate, granted.left, granted.reset_us);
     }
 }
 
@@ -219,7 +228,7 @@ fn refused(scope: &'static str, rate: Rate, no_slot: NoSlot) -> Response {
     response
 }
 
-fn unauthorized(problem: Problem, tightest: &Tightest) -> Response {
+fn unauthorized(problem: Problem, standing: Standing) -> Response {
     let asks_for_key = problem.code() == Code::Unauthorized;
     let mut response = problem.into_response();
     if asks_for_key {
@@ -228,7 +237,7 @@ fn unauthorized(problem: Problem, tightest: &Tightest) -> Response {
             .headers_mut()
             .insert(header::WWW_AUTHENTICATE, scheme);
     }
-    tightest.tell(response.headers_mut());
+    tell_standing(response.headers_mut(), standing);
     response
 }
 

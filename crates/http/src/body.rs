@@ -40,7 +40,18 @@ impl<T: DeserializeOwned, S: Send + Sync> OptionalFromRequest<S> for JsonBody<T>
 
     async fn from_request(request: Request, state: &S) -> Result<Option<Self>, Problem> {
         if request.headers().get(header::CONTENT_TYPE).is_none() {
-            return Ok(None);
+            let bytes = Bytes::from_request(request, state).await;
+            if bytes
+                .map_err(|rejection| unreadable(&rejection))?
+                .is_empty()
+            {
+                return Ok(None);
+            }
+            // What it says is not to be taken for nothing.
+            return Err(Problem::new(
+                Code::UnsupportedMediaType,
+                "expected `content-type: application/json`, found none",
+            ));
         }
         let body = <Self as FromRequest<S>>::from_request(request, state).await;
         body.map(Some)

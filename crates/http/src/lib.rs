@@ -9,6 +9,7 @@ mod body;
 mod code;
 mod convert;
 mod headers;
+mod local;
 mod page;
 mod problem;
 mod request_id;

@@ -118,19 +118,22 @@ fn without_stage(mut request: Request) -> Request {
 /// Opens the keys and the limits of the platform: everybody has to show a key.
 ///
 /// # Errors
-/// If the table that keeps them is not named; whether it can be read is for the function to see.
+/// If the tables that keep them are not named; whether they can be read is for the function to see.
 #[cfg(feature = "access")]
 pub fn access(aws: &Aws, settings: &Settings) -> Result<(Keys, Access), Failure> {
-    let table = settings.need(&variables::ACCESS_TABLE)?;
-    let keys = Keys::new(Arc::new(DynamoRecordStore::new(aws, table)));
+    let keys = DynamoRecordStore::new(aws, settings.need(&variables::KEYS_TABLE)?);
+    let rates = settings.need(&variables::RATES_TABLE)?;
+    let uses = DynamoRecordStore::new(aws, rates);
+    let keys = Keys::new(Arc::new(keys), Arc::new(uses));
     let access = Access {
         guard: Guard::Everybody(keys.clone()),
-        limiter: Some(Limiter::new(Arc::new(DynamoRateStore::new(aws, table)))),
+        limiter: Some(Limiter::new(Arc::new(DynamoRateStore::new(aws, rates)))),
         limits: Limits {
             address: settings.requests_per_minute.map(Rate::per_minute),
             key: settings.key_requests_per_minute.map(Rate::per_minute),
             open_in_outage: settings.open_in_outage,
         },
+        is_local: false,
     };
     Ok((keys, access))
 }
@@ -140,4 +143,41 @@ fn unlogged(error: &dyn Error) -> ExitCode {
     let line = format!("error: {}\n", error_chain(error));
     let _ = std::io::Write::write_all(&mut std::io::stderr(), line.as_bytes());
     ExitCode::FAILURE
+}
+
+#[cfg(test)]
+mod tests {
+    use lambda_http::request::from_str;
+
+    use super::*;
+
+    fn came(source: &str, forwarded: &str) -> Option<String> {
+        let event = format!(
+            r#"{{
+                "resource": "/api/v1/models", "path": "/api/v1/models", "httpMethod": "GET",
+                "headers": {{"x-forwarded-for": "{forwarded}"}},
+                "multiValueHeaders": {{"x-forwarded-for": ["{forwarded}"]}},
+                "queryStringParameters": null, "multiValueQueryStringParameters": null,
+                "pathParameters": null, "stageVariables": null, "body": null,
+                "isBase64Encoded": false,
+                "requestContext": {{
+                    "resourcePath": "/api/v1/models", "httpMethod": "GET", "stage": "live",
+                    "path": "/live/api/v1/models", "identity": {{"sourceIp": "{source}"}}
+                }}
+            }}"#
+        );
+        let request = as_it_came(from_str(&event).unwrap());
+        assert_eq!(request.uri().path(), "/api/v1/models");
+        let address = request.extensions().get::<ClientAddress>();
+        address.map(|ClientAddress(address)| address.to_string())
+    }
+
+    #[test]
+    fn a_request_comes_from_where_the_api_says_and_not_from_where_a_header_does() {
+        let told = came("192.0.2.7", "203.0.113.9");
+        assert_eq!(told.as_deref(), Some("192.0.2.7"));
+        let told = came("2001:db8::7", "203.0.113.9");
+        assert_eq!(told.as_deref(), Some("2001:db8::7"));
+        assert_eq!(came("test-invoke-source-ip", "203.0.113.9"), None);
+    }
 }

@@ -3,14 +3,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use llmopt_domain::{JobState, ObjectKey};
-use llmopt_storage::Listing;
+use llmopt_domain::{JobState, ObjectKey, error_chain};
+use llmopt_storage::{Listing, StorageError};
 use serde::Serialize;
+use tokio::sync::Mutex;
 
 use crate::{CacheStatus, JobStores, ServiceError, TextGenerator};
 
 /// How long a check may take before it counts as failed.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// How long checks count: whoever asks more often is told what was found before, and costs nothing.
+const FRESH: Duration = Duration::from_secs(10);
 /// Jobs of one state that are counted at most.
 const COUNTED: u32 = 1_000;
 
@@ -21,6 +24,7 @@ pub struct Health {
     generator: Option<Arc<dyn TextGenerator>>,
     version: String,
     started: Instant,
+    checked: Arc<Mutex<Option<Checked>>>,
 }
 
 /// What one check came to.
@@ -28,10 +32,13 @@ pub struct Health {
 pub struct Check {
     /// What was checked.
     pub name: &'static str,
-    /// Why it failed, if it did.
+    /// What is wrong, if anything is: no more than whoever asks may know. The log says why.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub failure: Option<String>,
+    pub failure: Option<&'static str>,
 }
+
+/// What was found, and when.
+type Checked = (Instant, Vec<Check>);
 
 /// How everything is.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -77,11 +84,24 @@ impl Health {
             generator,
             version: version.to_owned(),
             started: Instant::now(),
+            checked: Arc::default(),
         }
     }
 
-    /// Checks everything that a request may need.
+    /// Checks everything that a request may need, at most every 10 s however many ask.
     pub async fn checks(&self) -> Vec<Check> {
+        let mut checked = self.checked.lock().await;
+        match &*checked {
+            Some((at, checks)) if at.elapsed() < FRESH => checks.clone(),
+            _ => {
+                let checks = self.check_all().await;
+                *checked = Some((Instant::now(), checks.clone()));
+                checks
+            }
+        }
+    }
+
+    async fn check_all(&self) -> Vec<Check> {
         // A list of none asks some stores for nothing.
         let one = Listing {
             limit: 1,
@@ -91,12 +111,14 @@ impl Health {
         let queue = self.stores.queue.dead_letters(1);
         let bases = ObjectKey::bases();
         let folders = self.stores.folders.places(&bases);
-        let (records, queue, folders) = tokio::join!(
+        let logs = self.stores.logs.last("ready");
+        let (records, logs, queue, folders) = tokio::join!(
             check("records", records),
+            check("events", logs),
             check("queue", queue),
             check("folders", folders)
         );
-        vec![records, queue, folders]
+        vec![records, logs, queue, folders]
     }
 
     /// Tells how everything is.
@@ -134,14 +156,28 @@ impl Health {
     }
 }
 
-async fn check<T, E: std::fmt::Display>(
+async fn check<T>(
     name: &'static str,
-    work: impl Future<Output = Result<T, E>>,
+    work: impl Future<Output = Result<T, StorageError>>,
 ) -> Check {
     let failure = match tokio::time::timeout(PATIENCE, work).await {
         Ok(Ok(_)) => None,
-        Ok(Err(error)) => Some(error.to_string()),
-        Err(_) => Some(format!("no answer within {} s", PATIENCE.as_secs())),
+        Ok(Err(error)) => {
+            tracing::error!(name, error = %error_chain(&error), "a check failed");
+            Some(match error {
+                StorageError::Unavailable { .. } => "it does not answer",
+                StorageError::NoSpace { .. } => "it is full",
+                _ => "it cannot be used: the log says why",
+            })
+        }
+        Err(_) => {
+            tracing::error!(
+                name,
+                "a check had no answer within {} s",
+                PATIENCE.as_secs()
+            );
+            Some("it does not answer")
+        }
     };
     Check { name, failure }
 }
@@ -152,4 +188,68 @@ async fn resident_bytes() -> Option<u64> {
     let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     let kibibytes: u64 = line.trim().trim_end_matches(" kB").parse().ok()?;
     Some(kibibytes * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use async_trait::async_trait;
+    use llmopt_storage::{EventLog, LogEntry};
+
+    use super::*;
+    use crate::testing::Stores;
+
+    /// A log that is away, and counts how often it was asked.
+    #[derive(Default)]
+    struct Away(AtomicU64);
+
+    impl Away {
+        fn error(&self) -> StorageError {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            StorageError::Unavailable {
+                operation: "read",
+                subject: "arn:aws:dynamodb:eu-central-1:123456789012:table/events".to_owned(),
+                source: "tests".into(),
+            }
+        }
+    }
+
+    #[async_trait]
+    impl EventLog for Away {
+        async fn append(&self, _: &str, _: u64, _: &[String]) -> Result<u64, StorageError> {
+            Err(self.error())
+        }
+
+        async fn last(&self, _: &str) -> Result<u64, StorageError> {
+            Err(self.error())
+        }
+
+        async fn read(&self, _: &str, _: u64, _: u32) -> Result<Vec<LogEntry>, StorageError> {
+            Err(self.error())
+        }
+
+        async fn delete(&self, _: &str) -> Result<(), StorageError> {
+            Err(self.error())
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_away_is_named_without_its_address_and_asked_once() {
+        let stores = Stores::new();
+        let away = Arc::new(Away::default());
+        let stores = JobStores {
+            logs: Arc::clone(&away) as Arc<dyn EventLog>,
+            ..stores.stores.clone()
+        };
+        let health = Health::new(stores, None, "1");
+        for _ in 0..5 {
+            let checks = health.checks().await;
+            let failed: Vec<&Check> = checks.iter().filter(|it| it.failure.is_some()).collect();
+            assert_eq!(failed.len(), 1, "{checks:?}");
+            assert_eq!(failed[0].name, "events");
+            assert_eq!(failed[0].failure, Some("it does not answer"));
+        }
+        assert_eq!(away.0.load(Ordering::Relaxed), 1);
+    }
 }

@@ -5,9 +5,7 @@ use std::{
     time::Duration,
 };
 
-use llmopt_domain::{
-    ApiKey, Digest, Format, KeyLimits, KeyProblem, KeyText, PreviousSecret, Scope,
-};
+use llmopt_domain::{ApiKey, Digest, Format, KeyLimits, KeyProblem, KeyText, KeyUse, Scope};
 use llmopt_storage::{Listing, Page, RecordStore, StorageError, Stored};
 
 use crate::{ServiceError, clock::now_ms};
@@ -24,6 +22,9 @@ const REMEMBERED: usize = 10_000;
 #[derive(Clone)]
 pub struct Keys {
     records: Arc<dyn RecordStore<ApiKey>>,
+    uses: Arc<dyn RecordStore<KeyUse>>,
+    /// When each key was used, as far as this process noted it.
+    noted: Arc<Mutex<HashMap<String, u64>>>,
     known: Arc<Mutex<HashMap<String, Known>>>,
     /// Whether there were any, and when.
     any: Arc<Mutex<Option<(u64, bool)>>>,
@@ -59,10 +60,12 @@ pub struct IssuedKey {
 }
 
 impl Keys {
-    /// Looks after the keys in `records`.
-    pub fn new(records: Arc<dyn RecordStore<ApiKey>>) -> Self {
+    /// Looks after the keys in `records`, and notes in `uses` when they were used.
+    pub fn new(records: Arc<dyn RecordStore<ApiKey>>, uses: Arc<dyn RecordStore<KeyUse>>) -> Self {
         Self {
             records,
+            uses,
+            noted: Arc::default(),
             known: Arc::default(),
             any: Arc::default(),
         }
@@ -80,12 +83,11 @@ impl Keys {
             name: request.name,
             created_ms: now_ms(),
             secret: digest(&text),
-            previous: None,
+            previous: Vec::new(),
             scopes: request.scopes,
             limits: request.limits,
             expires_ms: request.expires_ms,
             revoked_ms: None,
-            last_used_ms: None,
         };
         self.records.create(&key).await?;
         self.forget(&key.id);
@@ -121,7 +123,7 @@ impl Keys {
         let now = now_ms();
         let lock = || self.any.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((at_ms, any)) = *lock()
-            && now < at_ms + FRESH_MS
+            && now.abs_diff(at_ms) < FRESH_MS
         {
             return Ok(any);
         }
@@ -153,7 +155,8 @@ impl Keys {
         .await
     }
 
-    /// Gives a key another secret; the one that it has is taken for `overlap` more.
+    /// Gives a key another secret; the one that it has, and those before that still are, are taken for
+    /// `overlap` more at most.
     ///
     /// # Errors
     /// [`ServiceError::UnknownKey`]; [`ServiceError::KeyEnded`] if it was revoked or has expired;
@@ -167,17 +170,9 @@ impl Keys {
         if !self.get(id).await?.is_live(now_ms()) {
             return Err(ServiceError::KeyEnded(id.to_owned()));
         }
-        let overlap = u64::try_from(overlap.as_millis()).unwrap_or(u64::MAX);
-        let key = self
-            .change(id, |key| ApiKey {
-                previous: Some(PreviousSecret {
-                    secret: key.secret.clone(),
-                    until_ms: now_ms().saturating_add(overlap),
-                }),
-                secret: digest(&text),
-                ..key
-            })
-            .await?;
+        let overlap_ms = u64::try_from(overlap.as_millis()).unwrap_or(u64::MAX);
+        let rotate = |key: ApiKey| key.rotated(digest(&text), overlap_ms, now_ms());
+        let key = self.change(id, rotate).await?;
         Ok(IssuedKey { key, text })
     }
 
@@ -200,7 +195,7 @@ impl Keys {
         if let Err(problem) = key.record.check(&text.secret, now) {
             return Ok(Err(problem));
         }
-        self.note_use(&key, now).await;
+        self.note_use(&key.record.id, now).await;
         Ok(Ok(key))
     }
 
@@ -210,7 +205,7 @@ impl Keys {
         now_ms: u64,
     ) -> Result<Option<Arc<Stored<ApiKey>>>, ServiceError> {
         if let Some(known) = self.known().get(id)
-            && now_ms < known.at_ms + FRESH_MS
+            && now_ms.abs_diff(known.at_ms) < FRESH_MS
         {
             return Ok(known.key.clone());
         }
@@ -226,7 +221,7 @@ impl Keys {
     fn remember(&self, id: &str, at_ms: u64, key: Option<Arc<Stored<ApiKey>>>) {
         let mut known = self.known();
         if known.len() >= REMEMBERED {
-            known.retain(|_, it| at_ms < it.at_ms + FRESH_MS && it.key.is_some());
+            known.retain(|_, it| at_ms.abs_diff(it.at_ms) < FRESH_MS && it.key.is_some());
         }
         if known.len() >= REMEMBERED {
             known.clear();
@@ -243,26 +238,63 @@ impl Keys {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes when the key was used, once a minute; where that fails it is known a minute later.
-    async fn note_use(&self, key: &Arc<Stored<ApiKey>>, now_ms: u64) {
-        let last = key.record.last_used_ms.unwrap_or_default();
-        if now_ms < last.saturating_add(USED_MS) {
-            return;
+    /// Returns when the key was used last, to the minute, in milliseconds since 1970.
+    ///
+    /// # Errors
+    /// [`ServiceError::Storage`].
+    pub async fn last_used(&self, id: &str) -> Result<Option<u64>, ServiceError> {
+        match self.uses.get(id).await {
+            Ok(stored) => Ok(Some(stored.record.used_ms)),
+            Err(StorageError::NoRecord { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
         }
-        let used = ApiKey {
-            last_used_ms: Some(now_ms),
-            ..key.record.clone()
-        };
-        // Whatever comes of it, it is not tried again for each request until the key is read anew.
-        let unchanged = Stored {
-            record: used.clone(),
-            revision: key.revision,
-        };
-        self.remember(&key.record.id, now_ms, Some(Arc::new(unchanged)));
-        match self.records.replace(key.revision, &used).await {
-            Ok(stored) => self.remember(&used.id, now_ms, Some(Arc::new(stored))),
-            Err(StorageError::Conflict { .. }) => self.forget(&used.id),
-            Err(error) => tracing::debug!(%error, "the use of a key cannot be noted"),
+    }
+
+    /// Writes that the key was used, once a minute; where that fails it is known a minute later.
+    async fn note_use(&self, id: &str, now_ms: u64) {
+        {
+            let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
+            let last = noted.get(id).copied().unwrap_or_default();
+            if now_ms.abs_diff(last) < USED_MS {
+                return;
+            }
+            if noted.len() >= REMEMBERED {
+                noted.clear();
+            }
+            noted.insert(id.to_owned(), now_ms);
+        }
+        if let Err(error) = self.write_use(id, now_ms).await {
+            tracing::debug!(%error, "the use of a key cannot be noted");
+        }
+    }
+
+    async fn write_use(&self, id: &str, now_ms: u64) -> Result<(), StorageError> {
+        match self.uses.get(id).await {
+            // Another process has noted it, or is at it.
+            Ok(known) if now_ms < known.record.used_ms.saturating_add(USED_MS) => Ok(()),
+            Ok(known) => {
+                let used = KeyUse {
+                    used_ms: now_ms,
+                    ..known.record
+                };
+                match self.uses.replace(known.revision, &used).await {
+                    Ok(_) | Err(StorageError::Conflict { .. }) => Ok(()),
+                    Err(error) => Err(error),
+                }
+            }
+            Err(StorageError::NoRecord { .. }) => {
+                let used = KeyUse {
+                    format: Format,
+                    id: id.to_owned(),
+                    created_ms: now_ms,
+                    used_ms: now_ms,
+                };
+                match self.uses.create(&used).await {
+                    Ok(_) | Err(StorageError::RecordExists { .. }) => Ok(()),
+                    Err(error) => Err(error),
+                }
+            }
+            Err(error) => Err(error),
         }
     }
 

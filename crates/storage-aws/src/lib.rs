@@ -15,7 +15,12 @@ mod bucket;
 mod cache;
 #[cfg(feature = "s3")]
 mod download;
-#[cfg(any(feature = "dynamodb", feature = "s3", feature = "sqs"))]
+#[cfg(any(
+    feature = "dynamodb",
+    feature = "s3",
+    feature = "secrets",
+    feature = "sqs"
+))]
 mod error;
 #[cfg(feature = "s3")]
 mod fetch;
@@ -37,6 +42,8 @@ mod random;
 mod rates;
 #[cfg(feature = "dynamodb")]
 mod records;
+#[cfg(feature = "secrets")]
+mod secrets;
 #[cfg(feature = "dynamodb")]
 mod table;
 #[cfg(feature = "s3")]
@@ -59,5 +66,7 @@ pub use queue::SqsMessageQueue;
 pub use rates::DynamoRateStore;
 #[cfg(feature = "dynamodb")]
 pub use records::DynamoRecordStore;
+#[cfg(feature = "secrets")]
+pub use secrets::read_secret;
 #[cfg(feature = "s3")]
 pub use uploads::S3Uploads;

@@ -2,8 +2,6 @@ use std::num::NonZeroU32;
 
 use async_trait::async_trait;
 use aws_sdk_dynamodb::{
-    Client,
-    config::retry::RetryConfig,
     operation::update_item::{UpdateItemError, builders::UpdateItemFluentBuilder},
     types::{ReturnValue, ReturnValuesOnConditionCheckFailure},
 };
@@ -26,11 +24,10 @@ const TRIES: u32 = 8;
 ///
 /// A rate in use gives its next slot by one addition, which the condition refuses beyond the burst; of an
 /// idle one the slots begin anew. Either is one write, and what is refused says how it is: two are enough
-/// unless others change it in between.
+/// unless others change it in between. A write whose answer was lost is done again, which takes a later slot:
+/// never one that another has.
 pub struct DynamoRateStore {
     table: Table,
-    /// Tries nothing twice: slots whose answer was lost would be taken twice.
-    once: Client,
 }
 
 /// What came of a write.
@@ -45,15 +42,14 @@ impl DynamoRateStore {
     /// Keeps rates in the table called `table`, whose key is `id` (a text), and whose items end at
     /// `expires` (seconds since 1970).
     pub fn new(aws: &Aws, table: &str) -> Self {
-        let once = Table::config(aws).retry_config(RetryConfig::disabled());
         Self {
             table: Table::new(aws, table),
-            once: Client::from_conf(once.build()),
         }
     }
 
-    fn update(&self, client: &Client, id: &str) -> UpdateItemFluentBuilder {
-        client
+    fn update(&self, id: &str) -> UpdateItemFluentBuilder {
+        self.table
+            .client
             .update_item()
             .table_name(&self.table.name)
             .set_key(Some(key(id)))
@@ -70,7 +66,7 @@ impl DynamoRateStore {
         span_us: u64,
     ) -> Result<Wrote, StorageError> {
         let update = self
-            .update(&self.once, id)
+            .update(id)
             .update_expression("SET free_us = free_us + :span, expires = :expires")
             .condition_expression("free_us BETWEEN :now AND :latest")
             .expression_attribute_values(":span", number(span_us))
@@ -81,14 +77,23 @@ impl DynamoRateStore {
     }
 
     /// Takes slots from now on, where the last that was taken has passed.
-    async fn begin(&self, id: &str, now_us: u64, span_us: u64) -> Result<Wrote, StorageError> {
+    async fn begin(
+        &self,
+        id: &str,
+        now_us: u64,
+        absurd_us: u64,
+        span_us: u64,
+    ) -> Result<Wrote, StorageError> {
         let free_us = now_us + span_us;
         let update = self
-            .update(&self.once, id)
+            .update(id)
             .update_expression("SET free_us = :free, expires = :expires")
-            .condition_expression("attribute_not_exists(free_us) OR free_us < :now")
+            .condition_expression(
+                "attribute_not_exists(free_us) OR free_us < :now OR free_us > :absurd",
+            )
             .expression_attribute_values(":free", number(free_us))
             .expression_attribute_values(":now", number(now_us))
+            .expression_attribute_values(":absurd", number(absurd_us))
             .expression_attribute_values(":expires", expiry(free_us));
         self.write(id, update).await
     }
@@ -135,12 +140,13 @@ impl RateStore for DynamoRateStore {
         };
         let span_us = end_us - now_us;
         let latest_us = now_us + rate.span_us(rate.burst.get()) - span_us;
+        let absurd_us = rate.absurd_us(now_us);
         let mut is_busy = true;
         for _ in 0..TRIES {
             let wrote = if is_busy {
                 self.follow(id, now_us, latest_us, span_us).await?
             } else {
-                self.begin(id, now_us, span_us).await?
+                self.begin(id, now_us, absurd_us, span_us).await?
             };
             match wrote {
                 Wrote::Done(end_us) => {
@@ -152,7 +158,7 @@ impl RateStore for DynamoRateStore {
                     if let Err(refused) = rate.take(free_us, now_us, count) {
                         return Ok(Err(refused));
                     }
-                    is_busy = free_us >= now_us;
+                    is_busy = (now_us..=absurd_us).contains(&free_us);
                 }
             }
         }
@@ -163,7 +169,7 @@ impl RateStore for DynamoRateStore {
 
     async fn hold(&self, id: &str, until_us: u64) -> Result<(), StorageError> {
         let update = self
-            .update(&self.table.client, id)
+            .update(id)
             .update_expression("SET free_us = :until, expires = :expires")
             .condition_expression("attribute_not_exists(free_us) OR free_us < :until")
             .expression_attribute_values(":until", number(until_us))

@@ -16,6 +16,8 @@ pub(crate) struct Form {
     migrations: &'static [&'static str],
     /// SQLite's `synchronous`: whether what is acknowledged survives a loss of power.
     synchronous: &'static str,
+    /// How long to wait for other processes: each of them holds the database for milliseconds.
+    patience: Duration,
 }
 
 const RECORDS: Form = Form {
@@ -24,14 +26,14 @@ const RECORDS: Form = Form {
         include_str!("migrations/2.sql"),
     ],
     synchronous: "FULL",
+    patience: Duration::from_secs(10),
 };
 pub(crate) const RATES: Form = Form {
     migrations: &[include_str!("migrations/rates/1.sql")],
     synchronous: "NORMAL",
+    // Every request waits for it.
+    patience: Duration::from_millis(500),
 };
-/// How long to wait for other processes: each of them holds the database for milliseconds.
-const PATIENCE: Duration = Duration::from_secs(10);
-
 /// The SQLite database of one data directory, for any number of processes of one machine.
 ///
 /// What a call has acknowledged survives the process and a loss of power.
@@ -90,7 +92,7 @@ impl Database {
                 std::fs::create_dir_all(folder).map_err(io_error("open", &subject))?;
             }
             let mut connection = Connection::open(path)?;
-            connection.busy_timeout(PATIENCE)?;
+            connection.busy_timeout(form.patience)?;
             connection.pragma_update(None, "journal_mode", "WAL")?;
             connection.pragma_update(None, "synchronous", form.synchronous)?;
             connection.pragma_update(None, "foreign_keys", true)?;

@@ -1,6 +1,6 @@
 //! The kinds of records there are.
 
-use llmopt_domain::{ApiKey, TrainingJob, UploadedDataset};
+use llmopt_domain::{ApiKey, KeyUse, TrainingJob, UploadedDataset};
 
 use crate::Record;
 
@@ -52,5 +52,21 @@ impl Record for ApiKey {
             None => "taken",
             Some(_) => "revoked",
         }
+    }
+}
+
+impl Record for KeyUse {
+    const KIND: &'static str = "use of a key";
+
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn created_ms(&self) -> u64 {
+        self.created_ms
+    }
+
+    fn group(&self) -> &str {
+        "used"
     }
 }

@@ -15,7 +15,7 @@ pub trait RateStore: Send + Sync {
     /// What was never asked for has all of its burst; what nobody asked for in an hour may be forgotten.
     ///
     /// # Errors
-    /// After [`StorageError::Unavailable`] the slots may have been taken, once at most: nobody has them.
+    /// After [`StorageError::Unavailable`] slots may have been taken: nobody has them.
     async fn take(
         &self,
         id: &str,
@@ -24,7 +24,8 @@ pub trait RateStore: Send + Sync {
         count: NonZeroU32,
     ) -> Result<Result<Slots, NoSlot>, StorageError>;
 
-    /// Makes no slot of `id` free before `until_us`, as somebody else's limit may ask.
+    /// Makes no slot of `id` free before `until_us`, as somebody else's limit may ask, for an hour at most
+    /// ([`LONGEST_HOLD_US`](llmopt_domain::LONGEST_HOLD_US)): what asks for more is not kept to.
     ///
     /// # Errors
     /// [`StorageError::Unavailable`], [`StorageError::Internal`].

@@ -20,7 +20,7 @@ async fn serve(settings: Settings) -> Result<(), Failure> {
     let aws = Aws::connect().await;
     let folders =
         S3FolderStore::open(&aws, settings.need(&variables::BUCKET)?, &settings.data_dir)?;
-    let records = settings.need(&variables::ACCESS_TABLE)?;
+    let records = settings.need(&variables::KEYS_TABLE)?;
     let keys = DynamoRecordStore::<ApiKey>::new(&aws, records);
     tokio::try_join!(folders.check(), keys.check())?;
     let function = settings.need(&variables::INFERENCE_FUNCTION)?;

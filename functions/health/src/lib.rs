@@ -29,7 +29,7 @@ async fn get_readiness(State(health): State<Health>) -> Result<Json<Value>, Prob
     let checks = health.checks().await;
     let failed: Vec<String> = checks
         .iter()
-        .filter_map(|check| Some(format!("{}: {}", check.name, check.failure.as_ref()?)))
+        .filter_map(|check| Some(format!("{}: {}", check.name, check.failure?)))
         .collect();
     if failed.is_empty() {
         return Ok(Json(json!({ "status": "ready", "checks": checks })));

@@ -6,12 +6,15 @@
 mod request;
 mod view;
 
+use std::collections::HashMap;
+
 use axum::{
     Json, Router,
     extract::{Path, State},
     http::StatusCode,
     routing::{get, post},
 };
+use llmopt_domain::ApiKey;
 use llmopt_http::{JsonBody, PageParameters, PageView, Parameters, Problem};
 use llmopt_service::Keys;
 
@@ -32,7 +35,7 @@ async fn create_key(
     JsonBody(request): JsonBody<CreateKey>,
 ) -> Result<(StatusCode, Json<IssuedKeyView>), Problem> {
     let issued = keys.create(request.validate()?).await?;
-    Ok((StatusCode::CREATED, Json(issued.into())))
+    Ok((StatusCode::CREATED, Json(IssuedKeyView::of(issued, None))))
 }
 
 async fn list_keys(
@@ -40,14 +43,24 @@ async fn list_keys(
     Parameters(page): Parameters<PageParameters>,
 ) -> Result<Json<PageView<KeyView>>, Problem> {
     let page = keys.list(&page.listing(None)?).await?;
-    Ok(Json(PageView::of(page, KeyView::from)))
+    let mut used = HashMap::new();
+    for stored in &page.records {
+        let id = &stored.record.id;
+        used.insert(id.clone(), keys.last_used(id).await?);
+    }
+    let view = |key: ApiKey| {
+        let used_ms = used.get(&key.id).copied().flatten();
+        KeyView::of(key, used_ms)
+    };
+    Ok(Json(PageView::of(page, view)))
 }
 
 async fn get_key(
     State(keys): State<Keys>,
     Path(id): Path<String>,
 ) -> Result<Json<KeyView>, Problem> {
-    Ok(Json(keys.get(&id).await?.into()))
+    let used_ms = keys.last_used(&id).await?;
+    Ok(Json(KeyView::of(keys.get(&id).await?, used_ms)))
 }
 
 async fn revoke_key(
@@ -64,7 +77,9 @@ async fn rotate_key(
     request: Option<JsonBody<RotateKey>>,
 ) -> Result<Json<IssuedKeyView>, Problem> {
     let request = request.map_or_else(RotateKey::default, |JsonBody(request)| request);
-    Ok(Json(keys.rotate(&id, request.overlap()?).await?.into()))
+    let issued = keys.rotate(&id, request.overlap()?).await?;
+    let used_ms = keys.last_used(&id).await?;
+    Ok(Json(IssuedKeyView::of(issued, used_ms)))
 }
 
 #[cfg(test)]

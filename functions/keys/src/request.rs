@@ -44,6 +44,10 @@ impl CreateKey {
         validation.require(!self.scopes.is_empty(), "/scopes", || {
             "expected at least one of `generate`, `train` and `admin`, found none".to_owned()
         });
+        let is_whole = self.burst.is_none() || self.requests_per_minute.is_some();
+        validation.require(is_whole, "/burst", || {
+            "expected `requests_per_minute` beside it".to_owned()
+        });
         let expires_ms = self.expires_at.as_deref().and_then(|text| {
             let parsed = from_timestamp(text).ok_or_else(|| {
                 format!("expected a time such as `2027-01-31T12:00:00Z`, found `{text}`")

@@ -21,7 +21,10 @@ impl Place {
         let folder = tempfile::tempdir().unwrap();
         let database = Database::open(&folder.path().join(Database::FILE_NAME)).unwrap();
         Self {
-            keys: Keys::new(Arc::new(SqliteRecordStore::new(database))),
+            keys: Keys::new(
+                Arc::new(SqliteRecordStore::new(database.clone())),
+                Arc::new(SqliteRecordStore::new(database)),
+            ),
             _folder: folder,
         }
     }
@@ -97,6 +100,10 @@ async fn everything_that_is_wrong_with_a_key_is_named() {
         .map(|error| error["pointer"].as_str().unwrap())
         .collect();
     assert_eq!(fields, ["/name", "/scopes", "/expires_at"]);
+    let request = json!({ "name": "a", "scopes": ["train"], "burst": 5 });
+    let (status, problem) = place.ask(Method::POST, "", request).await;
+    assert_eq!(status, 422);
+    assert_eq!(problem["errors"][0]["pointer"], "/burst");
     let request = json!({ "name": "a", "scopes": ["train"], "burst": 0 });
     let (status, problem) = place.ask(Method::POST, "", request).await;
     assert_eq!(

@@ -18,7 +18,7 @@ pub(crate) struct KeyView {
     revoked_at: Option<String>,
     /// To the minute.
     last_used_at: Option<String>,
-    /// Until when the secret before the present one is taken.
+    /// Until when the secret before the present one is taken, where it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     previous_until: Option<String>,
 }
@@ -31,8 +31,9 @@ pub(crate) struct IssuedKeyView {
     view: KeyView,
 }
 
-impl From<ApiKey> for KeyView {
-    fn from(key: ApiKey) -> Self {
+impl KeyView {
+    /// Shows a key that was used last at `used_ms`.
+    pub(crate) fn of(key: ApiKey, used_ms: Option<u64>) -> Self {
         Self {
             id: key.id,
             name: key.name,
@@ -42,17 +43,21 @@ impl From<ApiKey> for KeyView {
             created_at: timestamp(key.created_ms),
             expires_at: key.expires_ms.map(timestamp),
             revoked_at: key.revoked_ms.map(timestamp),
-            last_used_at: key.last_used_ms.map(timestamp),
-            previous_until: key.previous.map(|previous| timestamp(previous.until_ms)),
+            last_used_at: used_ms.map(timestamp),
+            previous_until: key
+                .previous
+                .first()
+                .map(|previous| timestamp(previous.until_ms)),
         }
     }
 }
 
-impl From<IssuedKey> for IssuedKeyView {
-    fn from(issued: IssuedKey) -> Self {
+impl IssuedKeyView {
+    /// Shows a key that was just issued and was used last at `used_ms`.
+    pub(crate) fn of(issued: IssuedKey, used_ms: Option<u64>) -> Self {
         Self {
             key: issued.text.expose(),
-            view: issued.key.into(),
+            view: KeyView::of(issued.key, used_ms),
         }
     }
 }

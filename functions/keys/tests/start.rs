@@ -12,7 +12,7 @@ fn a_variable_that_is_missing_is_named_at_once() {
     let errors = String::from_utf8(output.stderr).unwrap();
     assert!(!output.status.success());
     assert!(
-        errors.contains("`LLMOPT_ACCESS_TABLE` is not set"),
+        errors.contains("`LLMOPT_KEYS_TABLE` is not set"),
         "{errors}"
     );
 }

@@ -1,8 +1,9 @@
 use std::{
-    io::Write as _,
+    fs::OpenOptions,
+    io::{self, Write as _},
     net::{SocketAddr, TcpListener},
     os::unix::fs::OpenOptionsExt as _,
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
@@ -126,19 +127,35 @@ async fn welcome(
     }
     let issued = platform.keys.create(first_key()).await?;
     let path = context.data_dir.join(FIRST_KEY);
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true).mode(0o600);
-    options
-        .open(&path)
-        .and_then(|mut file| writeln!(file, "{}", issued.text.expose()))
-        .map_err(|error| {
-            Failure::failed(format!("failed to write `{}`: {error}", path.display()))
-        })?;
+    if let Err(error) = keep(&path, &issued.text.expose()) {
+        // A key that nobody has is none.
+        platform.keys.revoke(&issued.key.id).await?;
+        let path = path.display();
+        return Err(
+            Failure::failed(format!("failed to write `{path}`: {error}")).next(
+                "make a key with `llmopt keys create --name me --scope admin`, then start again",
+            ),
+        );
+    }
     note(format!(
         "the first key, for everything, is in `{}`: move it to where you keep such things",
         path.display()
     ));
     Ok(false)
+}
+
+/// Writes a secret to a file that its owner alone can read, whatever was there.
+fn keep(path: &Path, secret: &str) -> io::Result<()> {
+    let partial = path.with_extension(format!("{}.partial", std::process::id()));
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true).mode(0o600);
+    let mut file = options.open(&partial)?;
+    let written = writeln!(file, "{secret}").and_then(|()| file.sync_all());
+    written
+        .and_then(|()| std::fs::rename(&partial, path))
+        .inspect_err(|_| {
+            let _ = std::fs::remove_file(&partial);
+        })
 }
 
 fn first_key() -> NewKey {

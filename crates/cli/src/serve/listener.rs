@@ -84,12 +84,14 @@ pub(crate) async fn serve(
     let service = router.into_make_service_with_connect_info::<SocketAddr>();
     let served = match options.tls {
         None => {
-            let mut server = axum_server::from_tcp(listener).map_err(failed)?;
+            let server = axum_server::from_tcp(listener).map_err(failed)?;
+            let mut server = server.first_request_timeout(HEADERS_TIME);
             bound(server.http_builder());
             server.handle(handle).serve(service).await
         }
         Some(config) => {
-            let mut server = axum_server::from_tcp_rustls(listener, config).map_err(failed)?;
+            let server = axum_server::from_tcp_rustls(listener, config).map_err(failed)?;
+            let mut server = server.first_request_timeout(HEADERS_TIME);
             bound(server.http_builder());
             server.handle(handle).serve(service).await
         }

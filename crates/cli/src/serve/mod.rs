@@ -1,7 +1,6 @@
 //! The local server: the platform on the embedded stores, and the trainers it starts.
 
 mod file;
-mod guard;
 mod listener;
 mod platform;
 mod signals;

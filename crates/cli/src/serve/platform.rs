@@ -17,7 +17,6 @@ use llmopt_storage_embedded::{
 };
 use llmopt_training_function::{LiveStreams, TrainingState};
 
-use super::guard::guard;
 use crate::{context::Context, failure::Failure, hub::Hub};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -110,8 +109,9 @@ impl Platform {
             },
             limiter: Some(self.limiter.clone()),
             limits: self.limits,
+            is_local: address.ip().is_loopback(),
         };
-        platform(guard(routes, address), access)
+        platform(routes, access)
     }
 }
 
@@ -125,7 +125,10 @@ fn open_stores(
     let records: Arc<dyn RecordStore<TrainingJob>> =
         Arc::new(SqliteRecordStore::new(database.clone()));
     let datasets = Arc::new(SqliteRecordStore::new(database.clone()));
-    let keys = Keys::new(Arc::new(SqliteRecordStore::new(database.clone())));
+    let keys = Keys::new(
+        Arc::new(SqliteRecordStore::new(database.clone())),
+        Arc::new(SqliteRecordStore::new(database.clone())),
+    );
     let stores = JobStores {
         folders,
         records,

@@ -128,7 +128,7 @@ async fn cold_start(
     let before = stub.calls();
     let url = format!("{}{}", harness.url(), subject.path);
     let began = Instant::now();
-    let response = client.get(url).send().await?;
+    let response = client.get(url).bearer_auth(stub.key()).send().await?;
     let status = response.status();
     let body = response.text().await?;
     let took = began.elapsed();

@@ -7,10 +7,12 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use axum::{
     Router,
+    body::Bytes,
     extract::State,
     http::{HeaderMap, header},
     response::{IntoResponse, Response},
@@ -19,6 +21,7 @@ use axum_server::{
     accept::NoDelayAcceptor,
     tls_rustls::{RustlsAcceptor, RustlsConfig},
 };
+use llmopt_domain::{ApiKey, Digest, Format, KeyLimits, KeyText, Scope};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use serde_json::{Value, json};
 
@@ -30,10 +33,12 @@ const SYSTEM_AUTHORITIES: [&str; 2] = [
     "/etc/pki/tls/certs/ca-bundle.crt",
 ];
 
-/// Empty tables, an empty bucket and a queue on a loopback port, over TLS and HTTP/1.1 as AWS has them.
+/// Tables with nothing but a key, an empty bucket and a queue on a loopback port, over TLS and HTTP/1.1 as AWS
+/// has them.
 pub(crate) struct AwsStub {
     url: String,
     authorities: String,
+    key: KeyText,
     counts: Arc<Counts>,
 }
 
@@ -81,9 +86,12 @@ impl AwsStub {
         let listener = TcpListener::bind(("127.0.0.1", 0))?;
         listener.set_nonblocking(true)?;
         let port = listener.local_addr()?.port();
-        let routes = Router::new()
-            .fallback(answer)
-            .with_state(Arc::clone(&counts));
+        let key = KeyText::from_random([7; 9], [7; 32]);
+        let state = Stub {
+            counts: Arc::clone(&counts),
+            key: Arc::new(item_of(&key)?),
+        };
+        let routes = Router::new().fallback(answer).with_state(state);
         // As AWS, it does not hold back the second part of an answer until the first is acknowledged.
         let acceptor = RustlsAcceptor::new(tls).acceptor(NoDelayAcceptor::new());
         let server = axum_server::from_tcp(listener)?.acceptor(acceptor);
@@ -91,8 +99,14 @@ impl AwsStub {
         Ok(Self {
             url: format!("https://localhost:{port}"),
             authorities: bundle.display().to_string(),
+            key,
             counts,
         })
+    }
+
+    /// Returns the key that functions know by it.
+    pub(crate) fn key(&self) -> String {
+        self.key.expose()
     }
 
     /// Returns the variables of a function that is to find it.
@@ -103,6 +117,8 @@ impl AwsStub {
             ("LLMOPT_ENVIRONMENT", "production".to_owned()),
             ("LLMOPT_BUCKET", "bench".to_owned()),
             ("LLMOPT_RECORDS_TABLE", "records".to_owned()),
+            ("LLMOPT_KEYS_TABLE", "keys".to_owned()),
+            ("LLMOPT_RATES_TABLE", "rates".to_owned()),
             ("LLMOPT_EVENTS_TABLE", "events".to_owned()),
             (
                 "LLMOPT_TRAINING_QUEUE_URL",
@@ -148,7 +164,42 @@ async fn certificates() -> Result<(RustlsConfig, String), Failure> {
     Ok((RustlsConfig::from_config(Arc::new(config)), authority.pem()))
 }
 
-async fn answer(State(counts): State<Arc<Counts>>, headers: HeaderMap) -> Response {
+/// What it answers with.
+#[derive(Clone)]
+struct Stub {
+    counts: Arc<Counts>,
+    /// The item of the key.
+    key: Arc<Value>,
+}
+
+/// Returns the item that a table has for a key which may see models.
+fn item_of(text: &KeyText) -> Result<Value, Failure> {
+    let key = ApiKey {
+        format: Format,
+        id: text.id.clone(),
+        name: "bench".to_owned(),
+        created_ms: 0,
+        secret: Digest::of_bytes(text.secret.as_bytes()),
+        previous: Vec::new(),
+        scopes: [Scope::Generate].into(),
+        limits: KeyLimits::default(),
+        expires_ms: None,
+        revoked_ms: None,
+    };
+    Ok(json!({
+        "id": {"S": format!("key#{}", key.id)},
+        "revision": {"N": "1"},
+        "body": {"S": serde_json::to_string(&key)?},
+    }))
+}
+
+fn now() -> Duration {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.unwrap_or_default()
+}
+
+async fn answer(State(stub): State<Stub>, headers: HeaderMap, body: Bytes) -> Response {
+    let counts = &stub.counts;
     let target = headers
         .get("x-amz-target")
         .and_then(|target| target.to_str().ok());
@@ -158,7 +209,12 @@ async fn answer(State(counts): State<Arc<Counts>>, headers: HeaderMap) -> Respon
             count(&counts.dynamodb);
             amazon_json(&match operation {
                 "Query" | "Scan" => json!({"Items": [], "Count": 0, "ScannedCount": 0}),
-                "DescribeTable" => json!({"Table": {"TableStatus": "ACTIVE"}}),
+                "GetItem" if is_about(&body, "keys") => json!({"Item": *stub.key}),
+                // The first slot of a limit that nobody used for a while.
+                "UpdateItem" => {
+                    let free_us = (now() + Duration::from_secs(1)).as_micros();
+                    json!({"Attributes": {"free_us": {"N": free_us.to_string()}}})
+                }
                 _ => json!({}),
             })
         }
@@ -175,6 +231,11 @@ async fn answer(State(counts): State<Arc<Counts>>, headers: HeaderMap) -> Respon
             ([(header::CONTENT_TYPE, "application/xml")], listed).into_response()
         }
     }
+}
+
+fn is_about(body: &[u8], table: &str) -> bool {
+    let body: Value = serde_json::from_slice(body).unwrap_or_default();
+    body["TableName"] == table
 }
 
 fn amazon_json(document: &Value) -> Response {

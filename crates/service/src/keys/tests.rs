@@ -6,7 +6,8 @@ use super::*;
 
 fn open(root: &Path) -> Keys {
     let database = Database::open(&root.join(Database::FILE_NAME)).unwrap();
-    Keys::new(Arc::new(SqliteRecordStore::new(database)))
+    let uses = Arc::new(SqliteRecordStore::new(database.clone()));
+    Keys::new(Arc::new(SqliteRecordStore::new(database)), uses)
 }
 
 fn request() -> NewKey {
@@ -92,15 +93,33 @@ async fn its_use_is_noted_and_not_at_each_request() {
     let root = tempfile::tempdir().unwrap();
     let keys = open(root.path());
     let issued = keys.create(request()).await.unwrap();
+    let id = &issued.key.id;
+    assert_eq!(keys.last_used(id).await.unwrap(), None);
     for _ in 0..3 {
         shown(&keys, &issued.text).await.unwrap();
     }
-    let stored = keys.stored(&issued.key.id).await.unwrap();
-    let first = stored.record.last_used_ms.unwrap();
+    let first = keys.last_used(id).await.unwrap().unwrap();
     assert!(first >= issued.key.created_ms);
+    let revision = keys.uses.get(id).await.unwrap().revision;
     shown(&open(root.path()), &issued.text).await.unwrap();
-    let later = keys.stored(&issued.key.id).await.unwrap();
-    assert_eq!(later.revision, stored.revision);
+    assert_eq!(keys.uses.get(id).await.unwrap().revision, revision);
+    // A minute later it is noted again, and the key itself is never written to.
+    let key = keys.stored(id).await.unwrap().revision;
+    keys.note_use(id, first + USED_MS).await;
+    assert_eq!(keys.last_used(id).await.unwrap(), Some(first + USED_MS));
+    assert_eq!(keys.stored(id).await.unwrap().revision, key);
+}
+
+#[tokio::test]
+async fn a_clock_that_is_set_back_does_not_keep_a_revoked_key() {
+    let root = tempfile::tempdir().unwrap();
+    let keys = open(root.path());
+    let issued = keys.create(request()).await.unwrap();
+    let id = &issued.key.id;
+    let known = keys.look_up(id, now_ms() + 3_600_000).await.unwrap();
+    assert!(known.is_some());
+    open(root.path()).revoke(id).await.unwrap();
+    assert_eq!(shown(&keys, &issued.text).await, Err(KeyProblem::Revoked));
 }
 
 #[tokio::test]

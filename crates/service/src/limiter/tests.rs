@@ -112,6 +112,55 @@ async fn far_from_the_limit_the_store_is_asked_for_few_requests() {
 }
 
 #[tokio::test]
+async fn whoever_comes_now_and_then_takes_nothing_in_advance() {
+    let (store, limiters) = processes(1);
+    for call in 0..100 {
+        assert!(passes(&limiters[0], 160, NOW + call * 20 * PERIOD).await);
+    }
+    assert_eq!(store.asked.load(Ordering::Relaxed), 100);
+    let free = store.free.lock().unwrap()["a"];
+    assert_eq!(free, NOW + 99 * 20 * PERIOD + PERIOD);
+}
+
+#[tokio::test]
+async fn those_who_come_at_once_lose_no_slots() {
+    /// Answers after everybody has asked.
+    struct Slow(Memory);
+
+    #[async_trait]
+    impl RateStore for Slow {
+        async fn take(
+            &self,
+            id: &str,
+            rate: Rate,
+            now_us: u64,
+            count: NonZeroU32,
+        ) -> Result<Result<Slots, NoSlot>, StorageError> {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            self.0.take(id, rate, now_us, count).await
+        }
+
+        async fn hold(&self, id: &str, until_us: u64) -> Result<(), StorageError> {
+            self.0.hold(id, until_us).await
+        }
+    }
+
+    let limiter = Limiter::new(Arc::new(Slow(Memory::default())));
+    let burst = 120;
+    let mut passed = 0;
+    for _ in 0..10 {
+        let mut calls = tokio::task::JoinSet::new();
+        for _ in 0..20 {
+            let limiter = limiter.clone();
+            calls.spawn(async move { passes(&limiter, burst, NOW).await });
+        }
+        let together = calls.join_all().await;
+        passed += together.iter().filter(|passed| **passed).count();
+    }
+    assert_eq!(passed, burst as usize);
+}
+
+#[tokio::test]
 async fn who_passes_learns_what_is_left_and_who_does_not_how_long_to_wait() {
     let (_, limiters) = processes(1);
     let take = |now_us| limiters[0].take_at("a", rate(2), now_us);

@@ -4,7 +4,7 @@ use std::{
     sync::Arc,
 };
 
-use llmopt_domain::{NoSlot, Rate, Slots};
+use llmopt_domain::{LONGEST_HOLD_US, NoSlot, Rate, Slots};
 use tokio::task::JoinSet;
 
 use super::root;
@@ -26,6 +26,7 @@ macro_rules! rate_store_conformance {
             a_hundred_concurrent_callers_get_exactly_the_burst
             what_is_held_is_not_free_and_never_sooner_than_before
             a_restart_keeps_what_was_taken
+            what_a_wrong_clock_wrote_holds_up_nobody
         );
     };
 }
@@ -147,6 +148,17 @@ pub async fn a_restart_keeps_what_was_taken(open: OpenRates) {
     assert_eq!(take(&store, "a", 3, NOW, 2).await, slots(0, 2));
     drop(store);
     let store = open(root.path());
+    assert_eq!(take(&store, "a", 3, NOW, 1).await, slots(2, 1));
+    assert!(take(&store, "a", 3, NOW, 1).await.is_err());
+}
+
+/// Somebody's clock was a day ahead.
+pub async fn what_a_wrong_clock_wrote_holds_up_nobody(open: OpenRates) {
+    let root = root();
+    let store = open(root.path());
+    let day = 24 * LONGEST_HOLD_US;
+    assert!(take(&store, "a", 3, NOW + day, 1).await.is_ok());
+    assert_eq!(take(&store, "a", 3, NOW, 2).await, slots(0, 2));
     assert_eq!(take(&store, "a", 3, NOW, 1).await, slots(2, 1));
     assert!(take(&store, "a", 3, NOW, 1).await.is_err());
 }

@@ -25,7 +25,7 @@ pub(crate) struct CreateArguments {
     #[arg(long, value_name = "COUNT")]
     requests_per_minute: Option<NonZeroU32>,
     /// Requests at once [default: those of a minute]
-    #[arg(long, value_name = "COUNT")]
+    #[arg(long, value_name = "COUNT", requires = "requests_per_minute")]
     burst: Option<NonZeroU32>,
     /// Days after which it is no longer taken [default: it does not end]
     #[arg(long, value_name = "DAYS")]

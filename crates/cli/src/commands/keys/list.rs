@@ -25,10 +25,13 @@ pub(super) async fn run(context: &mut Context) -> Result<(), Failure> {
         limit: PART,
         ..Listing::default()
     };
-    let mut found: Vec<ApiKey> = Vec::new();
+    let mut found: Vec<Used> = Vec::new();
     loop {
         let page = keys.list(&listing).await?;
-        found.extend(page.records.into_iter().map(|stored| stored.record));
+        for stored in page.records {
+            let used_ms = keys.last_used(&stored.record.id).await?;
+            found.push((stored.record, used_ms));
+        }
         match page.next {
             None => break,
             next => listing.after = next,
@@ -48,17 +51,20 @@ pub(super) async fn run(context: &mut Context) -> Result<(), Failure> {
         .table(&HEADER, found.iter().map(row).collect())
 }
 
-fn json_of(key: &ApiKey) -> Value {
+/// A key, and when it was used last.
+type Used = (ApiKey, Option<u64>);
+
+fn json_of((key, used_ms): &Used) -> Value {
     json!({
         "id": key.id, "name": key.name, "scopes": key.scopes,
         "requests_per_minute": key.limits.requests_per_minute, "burst": key.limits.burst,
         "created_at": timestamp(key.created_ms), "expires_at": key.expires_ms.map(timestamp),
         "revoked_at": key.revoked_ms.map(timestamp),
-        "last_used_at": key.last_used_ms.map(timestamp),
+        "last_used_at": used_ms.map(timestamp),
     })
 }
 
-fn row(key: &ApiKey) -> Vec<String> {
+fn row((key, used_ms): &Used) -> Vec<String> {
     let day = |ms: u64| timestamp(ms).chars().take(10).collect::<String>();
     let end = match (key.revoked_ms, key.expires_ms) {
         (Some(_), _) => "revoked".to_owned(),
@@ -70,7 +76,7 @@ fn row(key: &ApiKey) -> Vec<String> {
         key.name.clone(),
         scopes(key),
         day(key.created_ms),
-        key.last_used_ms.map_or_else(|| "never".to_owned(), day),
+        used_ms.map_or_else(|| "never".to_owned(), day),
         end,
     ]
 }

@@ -1,35 +1,28 @@
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
-use axum::{
-    Router,
-    extract::Request,
-    http::{HeaderMap, HeaderName, Uri, header},
-    middleware::{Next, from_fn},
-    response::{IntoResponse, Response},
-};
-use llmopt_http::{Code, Problem};
+use axum::http::{HeaderMap, HeaderName, Uri, header};
 
-/// Keeps the pages of other sites away from a server that asks nobody for a key.
+use crate::{Code, Problem};
+
+const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
+/// Keeps the pages of other sites away from a server that asks those of its machine for no key.
 ///
 /// A browser on this machine reaches the server for whatever page it shows. Such a page's requests name
-/// where it comes from (`Origin`), or, where its site's name was made to point at this machine, a name
-/// that is not this machine's (`Host`). Programs send neither a foreign `Host` nor any `Origin`.
-pub(crate) fn guard(router: Router, address: SocketAddr) -> Router {
-    if !address.ip().is_loopback() {
-        // Whoever let other machines in decides under which names.
-        return router;
-    }
-    router.layer(from_fn(refuse_foreign))
-}
-
-async fn refuse_foreign(request: Request, next: Next) -> Response {
-    match foreign(request.uri(), request.headers()) {
-        None => next.run(request).await,
-        Some((name, found)) => Problem::new(
+/// where it comes from (`Origin`, or `Sec-Fetch-Site`), or, where its site's name was made to point at this
+/// machine, a name that is not this machine's (`Host`). Programs send none of these but their own `Host`.
+///
+/// # Errors
+/// The [`Problem`] of a request that comes from elsewhere.
+pub(crate) fn refuse_foreign(uri: &Uri, headers: &HeaderMap) -> Result<(), Problem> {
+    match foreign(uri, headers) {
+        None => Ok(()),
+        Some((name, found)) => Err(Problem::new(
             Code::ForeignOrigin,
-            format!("expected a `{name}` of this machine, found `{found}`: the server asks for no key and answers only those who are here"),
-        )
-        .into_response(),
+            format!(
+                "expected a `{name}` of this machine, found `{found}`: the server answers only those who are here"
+            ),
+        )),
     }
 }
 
@@ -48,6 +41,9 @@ fn foreign(uri: &Uri, headers: &HeaderMap) -> Option<(HeaderName, String)> {
         && !is_here(&host)
     {
         return Some((header::HOST, host));
+    }
+    if let Some(site) = text(&FETCH_SITE).filter(|site| site == "cross-site") {
+        return Some((FETCH_SITE, site));
     }
     let origin = text(&header::ORIGIN)?;
     let here = origin
@@ -82,6 +78,20 @@ mod tests {
             headers.insert(header::ORIGIN, origin.parse().unwrap());
         }
         foreign(&Uri::from_static("/api/v1/models"), &headers).map(|(name, _)| name)
+    }
+
+    #[test]
+    fn images_and_the_like_of_other_sites_are_known_by_what_browsers_say() {
+        let site = |site: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::HOST, "127.0.0.1:8080".parse().unwrap());
+            headers.insert(FETCH_SITE, site.parse().unwrap());
+            foreign(&Uri::from_static("/api/v1/models"), &headers).map(|(name, _)| name)
+        };
+        assert_eq!(site("cross-site"), Some(FETCH_SITE));
+        for here in ["none", "same-origin", "same-site"] {
+            assert_eq!(site(here), None, "{here}");
+        }
     }
 
     #[test]
