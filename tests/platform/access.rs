@@ -245,8 +245,7 @@ fn neither_keys_nor_questions_are_in_the_log() {
         .json(&question)
         .send()
         .unwrap();
-    let status_code = answer.status();
-    assert!(status_code == 200 || status_code == 400, "{status_code}");
+    assert_eq!(answer.status(), 200);
     let wrong = format!("{key}canary-wrong");
     assert_eq!(status(&server, "/models", Some(&wrong)), 401);
     drop(server);

@@ -20,7 +20,7 @@ pub enum TrainerError {
         /// What is wrong with it.
         source: io::Error,
     },
-    /// The stores of submitted jobs cannot be opened.
+    /// Nothing says where the stores of submitted jobs are.
     #[error("failed to open the stores of jobs")]
     Stores(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// A value of the configuration is out of range.
@@ -182,7 +182,6 @@ impl TrainerError {
                 ServiceError::JobRunning { .. } => true,
                 _ => false,
             },
-            Self::Stores(error) => error.downcast_ref().is_some_and(is_away),
             _ => false,
         }
     }
@@ -243,4 +242,38 @@ fn rows_text(rows: &[u64]) -> String {
         String::new()
     };
     format!("rows {}{more}", named.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn away() -> StorageError {
+        StorageError::Unavailable {
+            operation: "publish",
+            subject: "models/a/1".to_owned(),
+            source: "tests".into(),
+        }
+    }
+
+    #[test]
+    fn only_what_may_be_otherwise_later_is_passing() {
+        for error in [
+            TrainerError::Storage(away()),
+            ServiceError::from(away()).into(),
+        ] {
+            assert!(error.is_passing(), "{error:?}");
+        }
+        let missing = || StorageError::NoRecord {
+            kind: "job",
+            id: "a".to_owned(),
+        };
+        for error in [
+            TrainerError::Storage(missing()),
+            ServiceError::from(missing()).into(),
+            TrainerError::TargetModule("x".to_owned()),
+        ] {
+            assert!(!error.is_passing(), "{error:?}");
+        }
+    }
 }

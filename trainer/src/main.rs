@@ -188,7 +188,11 @@ impl Place {
             })?;
         let runtime = Runtime::new().map_err(TrainerError::Event)?;
         let stores = runtime.block_on(stores::open(settings, &data_dir));
-        let stores = stores.map_err(|error| TrainerError::Stores(error.into()))?;
+        let stores = stores.map_err(|error| match error {
+            // Whether it may answer later is for whoever starts this again to see.
+            stores::StoresError::Storage(error) => error.into(),
+            stores::StoresError::Config(error) => TrainerError::Stores(error.into()),
+        })?;
         Ok(Self {
             runtime,
             data_dir,

@@ -169,11 +169,6 @@ impl Code {
     pub fn title(self) -> &'static str {
         self.row().2
     }
-
-    /// Returns what the caller does about it.
-    pub fn advice(self) -> &'static str {
-        self.row().3
-    }
 }
 
 #[cfg(test)]

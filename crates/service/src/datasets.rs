@@ -247,9 +247,15 @@ impl Datasets {
         }
         // The record first: without it nothing shows, whatever happens to the files.
         self.records.delete(id).await?;
-        self.folders.delete(&ObjectKey::dataset(id)).await?;
-        // Another process that was sent the same bytes may have found the folder, and made the record anew.
-        Ok(self.records.delete(id).await?)
+        let key = ObjectKey::dataset(id);
+        self.folders.delete(&key).await?;
+        // Another process that was sent the same bytes may have found the folder before, and made a record of
+        // what is gone now; or it sent all of it anew.
+        match self.folders.open_part(&key, |_| false).await {
+            Ok(_) => Ok(()),
+            Err(StorageError::NotFound { .. }) => Ok(self.records.delete(id).await?),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Returns the dataset with this id, if its record and its folder are there.
