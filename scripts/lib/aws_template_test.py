@@ -69,9 +69,6 @@ class Refused(unittest.TestCase):
         with self.assertRaisesRegex(Refusal, what):
             convert(source, parameters, code, PLACE)
 
-    def test_sites_that_may_call_the_api(self) -> None:
-        self.refuses("Api has Cors", lambda it: it["Api"]["Properties"].update(Cors="'*'"))
-
     def test_an_authorizer(self) -> None:
         auth = {"Authorizers": {"Mine": {"FunctionArn": "arn"}}, "DefaultAuthorizer": "Mine"}
         self.refuses("Api has Auth", lambda it: it["Api"]["Properties"].update(Auth=auth))

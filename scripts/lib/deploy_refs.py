@@ -2,12 +2,13 @@
 
 Every name must be there and every attribute one of its resource's, also in events that only the translator reads
 and under each condition; permissions name their actions and resources; functions get variables that are
-documented and routes that docs/API.md lists. `--self-test` breaks copies of the template and sees that each
+documented and routes that docs/API.md lists and docs/openapi.json describes. `--self-test` breaks copies of the template and sees that each
 breach is found. Needs cfn-lint, whose schemas know the attributes, and aws-sam-translator.
 """
 
 import argparse
 import copy
+import json
 import re
 import sys
 import tomllib
@@ -32,6 +33,8 @@ MANAGED = {
     "service-role/AmazonEC2ContainerServiceforEC2Role": "what the agent on Batch's machines needs, by its release",
 }
 API = "/api/v1"
+# For people, and so not in the description of the API.
+PAGE = "GET /docs"
 # Beyond these every alarm costs.
 FREE_ALARMS = 10
 
@@ -204,6 +207,15 @@ def routes(source: dict, root: Path = ROOT) -> Iterator[str]:
                 yield f"{place}: its function answers {answers}, and the route is {mode or 'BUFFERED'}"
     for route in sorted(listed - set(served)):
         yield f"docs/API.md has {route}, which no function serves"
+    described = described_routes((root / "docs/openapi.json").read_text())
+    for route in sorted(described ^ (set(served) - {PAGE})):
+        yield f"{route} is served or in docs/openapi.json, and not both"
+
+
+def described_routes(text: str) -> set[str]:
+    """Reads the operations of an OpenAPI document."""
+    paths = json.loads(text)["paths"]
+    return {_normal(f"{method.upper()} {path}") for path, methods in paths.items() for method in methods}
 
 
 def documented_routes(text: str) -> set[str]:

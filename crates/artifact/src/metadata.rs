@@ -2,6 +2,7 @@ use std::path::{Path, PathBuf};
 
 use llmopt_domain::{Digest, EvaluationMetrics, JobSpec};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::{ArtifactError, record};
 
@@ -98,7 +99,7 @@ impl TrainingMetadata {
 }
 
 /// What came out on held-out rows: `evaluation_results.json`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct EvaluationResults {
     /// The version of this format: 1.
     pub format: u32,

@@ -79,6 +79,8 @@ pub struct Settings {
     pub key_requests_per_minute: Option<NonZeroU32>,
     /// Whether requests go on that cannot be counted (`LLMOPT_LIMITS_IN_OUTAGE`).
     pub open_in_outage: bool,
+    /// The sites whose pages may ask; `*` is all of them (`LLMOPT_CORS_ORIGINS`).
+    pub cors_origins: Vec<String>,
     /// Models to keep in memory at most (`LLMOPT_MODEL_CACHE`).
     pub model_cache: NonZeroU32,
     /// Memory that models may take together, in bytes; `None` is no limit (`LLMOPT_MODEL_CACHE_MB`).
@@ -185,6 +187,9 @@ impl Settings {
                 })
                 .map(NonZeroU32::new)?,
             open_in_outage: read.required(&variables::LIMITS_IN_OUTAGE, parse_outage)?,
+            cors_origins: read
+                .optional(&variables::CORS_ORIGINS, parse_origins)?
+                .unwrap_or_default(),
             model_cache: read.required(&variables::MODEL_CACHE, |value| value.parse().ok())?,
             model_cache_bytes: read.optional(&variables::MODEL_CACHE_MB, parse_mebibytes)?,
             model_weights: read.required(&variables::MODEL_WEIGHTS, parse_model_weights)?,
@@ -277,6 +282,26 @@ fn parse_outage(value: &str) -> Option<bool> {
         "open" => Some(true),
         _ => None,
     }
+}
+
+fn parse_origins(value: &str) -> Option<Vec<String>> {
+    if value == "*" {
+        return Some(vec![value.to_owned()]);
+    }
+    value
+        .split(',')
+        .map(|origin| parse_origin(origin.trim()))
+        .collect()
+}
+
+/// Takes what a browser says of a page: where it is from, without a path.
+fn parse_origin(value: &str) -> Option<String> {
+    let origin = parse_endpoint(value)?;
+    let host = origin.split_once("://")?.1;
+    let is_host = host
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte));
+    (is_host && origin == value).then(|| origin.to_ascii_lowercase())
 }
 
 fn parse_resource(value: &str) -> Option<String> {

@@ -223,6 +223,18 @@ pub const LIMITS_IN_OUTAGE: Variable = Variable {
     secret: false,
 };
 
+/// Names the sites whose pages may ask.
+pub const CORS_ORIGINS: Variable = Variable {
+    name: "LLMOPT_CORS_ORIGINS",
+    kind: "origins such as `https://app.example.com`, separated by commas, or `*` for all",
+    default: Default::Unset("no page of another site may read an answer"),
+    read_by: "`llmopt serve` and the functions",
+    description: "The sites whose pages may ask and read the answers (CORS). A server for this machine alone lets in only \
+                  pages of sites that are named: `*` does not open it.",
+    example: "https://app.example.com",
+    secret: false,
+};
+
 /// Bounds how many models stay in memory.
 pub const MODEL_CACHE: Variable = Variable {
     name: "LLMOPT_MODEL_CACHE",
@@ -509,6 +521,7 @@ pub const ALL: &[&Variable] = &[
     &REQUESTS_PER_MINUTE,
     &KEY_REQUESTS_PER_MINUTE,
     &LIMITS_IN_OUTAGE,
+    &CORS_ORIGINS,
     &MODEL_CACHE,
     &MODEL_CACHE_MB,
     &MODEL_WEIGHTS,

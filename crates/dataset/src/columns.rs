@@ -3,6 +3,7 @@ use std::{collections::BTreeSet, fmt};
 use llmopt_domain::{Conversation, Role};
 use serde::Serialize;
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
 use crate::{
     chat, pair,
@@ -10,7 +11,7 @@ use crate::{
 };
 
 /// Which columns of a dataset hold the conversations, and how.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(tag = "shape", rename_all = "lowercase")]
 pub enum Columns {
     /// A prompt and its response, and optionally a `system` text.

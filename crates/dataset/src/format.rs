@@ -1,11 +1,12 @@
 use std::{fmt, path::Path};
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::DatasetError;
 
 /// How a file lays out its rows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
     /// One JSON object on each line.

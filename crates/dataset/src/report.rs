@@ -5,11 +5,12 @@ use std::{
 
 use llmopt_domain::{Digest, Finding, Severity};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::{Columns, Format, Statistics};
 
 /// What validation came to.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct ValidationReport {
     /// The file, as the user named it.
     pub file: String,

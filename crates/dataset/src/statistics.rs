@@ -1,8 +1,9 @@
 use llmopt_domain::{Conversation, Role};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// How long prompts and responses are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Statistics {
     /// Characters in the system and user turns of a row together.
     pub prompt: Lengths,
@@ -13,7 +14,7 @@ pub struct Statistics {
 }
 
 /// How lengths, in characters, are spread; zeros where there are no rows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Lengths {
     /// The shortest.
     pub min: u64,

@@ -3,6 +3,7 @@ use std::{collections::BTreeSet, fmt, num::NonZeroU32, str::FromStr};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+use utoipa::ToSchema;
 
 use crate::{Digest, Format};
 
@@ -15,7 +16,9 @@ const SECRET_LENGTH: usize = 43;
 const SECRETS: usize = 4;
 
 /// What a key may be used for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Scope {
     /// To see models and have answers generated.

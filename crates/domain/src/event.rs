@@ -1,7 +1,8 @@
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// What a trainer reports while it works: one JSON object a line on its standard output.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum TrainingEvent {
     /// A long preparation began, such as loading a model or tokenizing.
@@ -87,7 +88,7 @@ pub enum TrainingEvent {
 }
 
 /// What an evaluation measures.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct EvaluationMetrics {
     /// Rows evaluated.
     pub rows: u64,

@@ -1,7 +1,8 @@
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// What training changes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Method {
     /// Low-rank adapters beside frozen weights (Hu et al. 2021, <https://arxiv.org/abs/2106.09685>).
@@ -12,7 +13,7 @@ pub enum Method {
 }
 
 /// The type that matrix products are computed in. Adapters, optimizer and residuals stay f32.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {
     /// 32-bit floats: the reference.
@@ -23,7 +24,7 @@ pub enum Precision {
 }
 
 /// How the learning rate falls after its warm-up.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Schedule {
     /// In a straight line to zero.
@@ -34,7 +35,7 @@ pub enum Schedule {
 }
 
 /// What happens to rows longer than `max_length` tokens. Nothing is ever cut.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Overlong {
     /// The job fails and names them.
@@ -45,16 +46,20 @@ pub enum Overlong {
 }
 
 /// The shape of the adapters.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct LoraConfig {
     /// Rank of the update: 1 to 256.
+    #[schema(minimum = 1, maximum = 256)]
     pub rank: u32,
     /// The update is scaled by `alpha / rank`.
+    #[schema(exclusive_minimum = 0)]
     pub alpha: f64,
     /// Probability with which an input of an adapter is zeroed in training.
+    #[schema(minimum = 0, exclusive_maximum = 1)]
     pub dropout: f64,
     /// Names of the layers to adapt, as PEFT spells them.
+    #[schema(min_items = 1)]
     pub target_modules: Vec<String>,
 }
 
@@ -70,7 +75,7 @@ impl Default for LoraConfig {
 }
 
 /// Every knob of a training run. Unknown keys are refused; every key is read by the recipe.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct TrainingConfig {
     /// What training changes.
@@ -78,46 +83,63 @@ pub struct TrainingConfig {
     /// The shape of the adapters; read where `method` is `lora`.
     pub lora: LoraConfig,
     /// Peak learning rate of AdamW.
+    #[schema(exclusive_minimum = 0)]
     pub learning_rate: f64,
     /// Decoupled weight decay, on matrices only.
+    #[schema(minimum = 0)]
     pub weight_decay: f64,
     /// AdamW's decay of the first moment.
+    #[schema(minimum = 0, exclusive_maximum = 1)]
     pub beta1: f64,
     /// AdamW's decay of the second moment.
+    #[schema(minimum = 0, exclusive_maximum = 1)]
     pub beta2: f64,
     /// AdamW's term against division by zero.
+    #[schema(exclusive_minimum = 0)]
     pub epsilon: f64,
     /// Gradients longer than this norm are scaled down to it; 0 turns clipping off.
+    #[schema(minimum = 0)]
     pub max_gradient_norm: f64,
     /// How the learning rate falls.
     pub schedule: Schedule,
     /// Share of the steps over which the learning rate rises from zero.
+    #[schema(minimum = 0, maximum = 1)]
     pub warmup_ratio: f64,
     /// Passes over the dataset; `max_steps` may end the run before.
+    #[schema(minimum = 1)]
     pub epochs: u32,
     /// Optimizer steps at most; absent means as many as the epochs take.
+    #[schema(minimum = 1)]
     pub max_steps: Option<u64>,
     /// Rows per optimizer step.
+    #[schema(minimum = 1)]
     pub batch_size: u32,
     /// Rows computed at once; a batch is worked off in as many of them as it takes.
+    #[schema(minimum = 1)]
     pub micro_batch_size: u32,
     /// Longest row in tokens; absent means the model's context.
+    #[schema(minimum = 2)]
     pub max_length: Option<u32>,
     /// What happens to longer rows.
     pub overlong: Overlong,
     /// Probability with which embeddings, attention weights and block outputs are zeroed in training.
+    #[schema(minimum = 0, exclusive_maximum = 1)]
     pub dropout: f64,
     /// The type of matrix products.
     pub precision: Precision,
     /// Fixes the order of the rows, the initial adapters and dropout.
     pub seed: u64,
     /// Seconds between checkpoints.
+    #[schema(minimum = 1)]
     pub checkpoint_seconds: u64,
     /// Steps between checkpoints, in addition to `checkpoint_seconds`; absent means by time only.
+    #[schema(minimum = 1)]
     pub checkpoint_steps: Option<u64>,
     /// Checkpoints kept; older ones are deleted.
+    #[schema(minimum = 1)]
     pub keep_checkpoints: u32,
     /// Threads to compute with; part of the job's identity because sums depend on it.
+    #[schema(minimum = 1, maximum = 1024)]
     pub threads: u32,
     /// Tokens generated at most for each held-out row in the final evaluation; 0 measures the loss only.
     pub evaluation_max_new_tokens: u32,

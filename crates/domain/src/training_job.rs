@@ -1,5 +1,6 @@
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+use utoipa::ToSchema;
 
 use crate::{Digest, EvaluationMetrics, Format, JobSpec, TrainingEvent};
 
@@ -14,7 +15,7 @@ const MAX_FRUITLESS_CLAIMS: u32 = 5;
 const CLOCKS_MS: u64 = 60_000;
 
 /// Where a training job stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum JobState {
     /// It waits for a worker.
@@ -58,7 +59,7 @@ pub struct JobClaim {
 }
 
 /// How far a job has come.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct JobProgress {
     /// Optimizer steps taken.
@@ -475,7 +476,7 @@ pub struct JobEvent {
 }
 
 /// What happened to a job.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(untagged)]
 pub enum JobEventBody {
     /// It changed its state.
@@ -485,7 +486,7 @@ pub enum JobEventBody {
 }
 
 /// A change of a job's state.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum StateEvent {
     /// It was submitted.

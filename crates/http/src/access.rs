@@ -13,7 +13,7 @@ use llmopt_domain::{ApiKey, NoSlot, Rate, Scope};
 use llmopt_service::{Granted, Keys, Limiter};
 use llmopt_storage::Stored;
 
-use crate::{API, Code, Problem, local::refuse_foreign};
+use crate::{API, Code, Origins, Problem, local::refuse_foreign};
 
 const LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
@@ -38,7 +38,9 @@ pub struct Access {
     pub limiter: Option<Limiter>,
     /// The limits.
     pub limits: Limits,
-    /// Whether only those of this machine are answered, and no page of another site.
+    /// The sites whose pages may ask.
+    pub origins: Origins,
+    /// Whether only those of this machine are answered, and no page of another site that `origins` does not name.
     pub is_local: bool,
 }
 
@@ -84,7 +86,7 @@ pub(crate) async fn admit(
     next: Next,
 ) -> Response {
     if access.is_local
-        && let Err(problem) = refuse_foreign(request.uri(), request.headers())
+        && let Err(problem) = refuse_foreign(request.uri(), request.headers(), &access.origins)
     {
         return problem.into_response();
     }
@@ -135,6 +137,7 @@ impl Access {
             guard: Guard::Nobody,
             limiter: None,
             limits: Limits::default(),
+            origins: Origins::None,
             is_local: false,
         }
     }
@@ -287,12 +290,20 @@ fn need(request: &Request) -> Need {
     })
 }
 
+/// Returns the scope that a key needs for a route, such as `/models/{model_id}`; `None` where no key is needed.
+pub fn required_scope(method: &Method, route: &str) -> Option<Scope> {
+    match need_of(method, route) {
+        Need::Nothing => None,
+        Need::Key(scope) => Some(scope),
+    }
+}
+
 fn need_of(method: &Method, route: &str) -> Need {
     let reads = method == Method::GET || method == Method::HEAD;
     let first = route.split('/').nth(1).unwrap_or_default();
     match first {
-        "health" | "ready" => Need::Nothing,
-        "status" | "models" if reads => Need::Key(Scope::Generate),
+        "health" | "ready" | "docs" => Need::Nothing,
+        "status" | "openapi.json" | "models" if reads => Need::Key(Scope::Generate),
         "generate" => Need::Key(Scope::Generate),
         "models" | "datasets" | "training" => Need::Key(Scope::Train),
         _ => Need::Key(Scope::Admin),

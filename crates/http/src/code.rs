@@ -1,4 +1,8 @@
 use axum::http::StatusCode;
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{ObjectBuilder, RefOr, Schema, Type},
+};
 
 /// Writes the codes down once: what each is called in a program and in an answer, its status, what it means
 /// and what the caller does about it.
@@ -128,6 +132,10 @@ codes! {
     HubFailed: "hub_failed" BAD_GATEWAY
         "the Hub failed"
         "Try again later."
+    /// The answer took longer than the route may.
+    RequestTimeout: "request_timeout" GATEWAY_TIMEOUT
+        "the answer took too long"
+        "Try again later; where something was to be made, look first whether it is there."
     /// The model gave no answer in time.
     ModelTimeout: "model_timeout" GATEWAY_TIMEOUT
         "no answer in time"
@@ -153,6 +161,21 @@ codes! {
         "a fault of ours"
         "Tell whoever runs the server the `request_id`: its log says what failed."
 }
+
+impl PartialSchema for Code {
+    fn schema() -> RefOr<Schema> {
+        let names = Self::ALL.iter().map(|code| code.as_str());
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .enum_values(Some(names))
+            .description(Some(
+                "The kind of problem, for programs; docs/ERRORS.md explains each.",
+            ))
+            .into()
+    }
+}
+
+impl ToSchema for Code {}
 
 impl Code {
     /// Returns the code's name.

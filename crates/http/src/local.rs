@@ -2,7 +2,7 @@ use std::net::IpAddr;
 
 use axum::http::{HeaderMap, HeaderName, Uri, header};
 
-use crate::{Code, Problem};
+use crate::{Code, Origins, Problem};
 
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
@@ -11,11 +11,16 @@ const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 /// A browser on this machine reaches the server for whatever page it shows. Such a page's requests name
 /// where it comes from (`Origin`, or `Sec-Fetch-Site`), or, where its site's name was made to point at this
 /// machine, a name that is not this machine's (`Host`). Programs send none of these but their own `Host`.
+/// The pages of sites that `origins` names are let in.
 ///
 /// # Errors
 /// The [`Problem`] of a request that comes from elsewhere.
-pub(crate) fn refuse_foreign(uri: &Uri, headers: &HeaderMap) -> Result<(), Problem> {
-    match foreign(uri, headers) {
+pub(crate) fn refuse_foreign(
+    uri: &Uri,
+    headers: &HeaderMap,
+    origins: &Origins,
+) -> Result<(), Problem> {
+    match foreign(uri, headers, origins) {
         None => Ok(()),
         Some((name, found)) => Err(Problem::new(
             Code::ForeignOrigin,
@@ -27,7 +32,7 @@ pub(crate) fn refuse_foreign(uri: &Uri, headers: &HeaderMap) -> Result<(), Probl
 }
 
 /// Returns the header that names another machine, and what it says.
-fn foreign(uri: &Uri, headers: &HeaderMap) -> Option<(HeaderName, String)> {
+fn foreign(uri: &Uri, headers: &HeaderMap, origins: &Origins) -> Option<(HeaderName, String)> {
     let text = |name: &HeaderName| {
         let value = headers.get(name)?;
         Some(String::from_utf8_lossy(value.as_bytes()).into_owned())
@@ -41,6 +46,12 @@ fn foreign(uri: &Uri, headers: &HeaderMap) -> Option<(HeaderName, String)> {
         && !is_here(&host)
     {
         return Some((header::HOST, host));
+    }
+    if headers
+        .get(header::ORIGIN)
+        .is_some_and(|it| origins.name(it))
+    {
+        return None;
     }
     if let Some(site) = text(&FETCH_SITE).filter(|site| site == "cross-site") {
         return Some((FETCH_SITE, site));
@@ -69,6 +80,8 @@ fn is_here(host: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use axum::http::HeaderValue;
+
     use super::*;
 
     fn found(host: &str, origin: Option<&str>) -> Option<HeaderName> {
@@ -77,7 +90,8 @@ mod tests {
         if let Some(origin) = origin {
             headers.insert(header::ORIGIN, origin.parse().unwrap());
         }
-        foreign(&Uri::from_static("/api/v1/models"), &headers).map(|(name, _)| name)
+        let origins = Origins::These(vec![HeaderValue::from_static("https://named.example")]);
+        foreign(&Uri::from_static("/api/v1/models"), &headers, &origins).map(|(name, _)| name)
     }
 
     #[test]
@@ -86,7 +100,8 @@ mod tests {
             let mut headers = HeaderMap::new();
             headers.insert(header::HOST, "127.0.0.1:8080".parse().unwrap());
             headers.insert(FETCH_SITE, site.parse().unwrap());
-            foreign(&Uri::from_static("/api/v1/models"), &headers).map(|(name, _)| name)
+            let uri = Uri::from_static("/api/v1/models");
+            foreign(&uri, &headers, &Origins::None).map(|(name, _)| name)
         };
         assert_eq!(site("cross-site"), Some(FETCH_SITE));
         for here in ["none", "same-origin", "same-site"] {
@@ -107,6 +122,13 @@ mod tests {
             let origin = format!("http://{host}");
             assert_eq!(found(host, Some(&origin)), None, "{origin}");
         }
+    }
+
+    #[test]
+    fn pages_of_a_site_that_was_named_are_let_in_by_this_machines_name() {
+        assert_eq!(found("localhost:8080", Some("https://named.example")), None);
+        let elsewhere = found("evil.example", Some("https://named.example"));
+        assert_eq!(elsewhere, Some(header::HOST));
     }
 
     #[test]

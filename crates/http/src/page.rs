@@ -1,5 +1,6 @@
 use llmopt_storage::{Cursor, Listing, Page, Record};
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use crate::{Problem, Validation};
 
@@ -10,17 +11,19 @@ const MAX_LIMIT: u32 = 100;
 const LONGEST_ID: usize = 512;
 
 /// Which part of a list is asked for.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct PageParameters {
     /// Entries at most, 1 to 100.
+    #[param(minimum = 1, maximum = 100, default = 20)]
     pub limit: Option<u32>,
     /// Where the part before ended: its `next_cursor`.
     pub cursor: Option<String>,
 }
 
 /// A part of a list.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct PageView<T> {
     /// The entries.
     pub data: Vec<T>,

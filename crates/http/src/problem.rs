@@ -5,6 +5,7 @@ use axum::{
 };
 use serde::Serialize;
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use crate::{Code, RequestId};
 
@@ -20,7 +21,7 @@ pub struct Problem {
 }
 
 /// What is wrong with one field.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct FieldProblem {
     /// The field, a JSON pointer into the body, or the name of a parameter.
     pub pointer: String,
@@ -28,17 +29,29 @@ pub struct FieldProblem {
     pub detail: String,
 }
 
-#[derive(Serialize)]
-struct Rendered<'a> {
+/// Why a request was not answered as asked: a problem as RFC 9457 has it.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub struct ProblemView<'a> {
+    /// `about:blank`: `code` tells the kind.
     r#type: &'static str,
+    /// What the code means.
     title: &'static str,
+    /// The status of the answer; in a stream, what it would have been.
     status: u16,
+    #[schema(value_type = Code)]
     code: &'static str,
+    /// What happened, and what to do about it.
     detail: &'a str,
+    /// What is wrong with single fields.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    #[schema(value_type = Vec<FieldProblem>, required = false)]
     errors: &'a [FieldProblem],
+    /// What is wrong with a dataset.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
     report: Option<&'a Value>,
+    /// The request's name in the logs.
     #[serde(skip_serializing_if = "Option::is_none")]
     request_id: Option<&'a str>,
 }
@@ -75,7 +88,7 @@ impl Problem {
 
     /// Renders it for the request called `request_id`.
     pub fn to_json(&self, request_id: Option<&RequestId>) -> Value {
-        let rendered = Rendered {
+        let rendered = ProblemView {
             r#type: "about:blank",
             title: self.code.title(),
             status: self.code.status().as_u16(),

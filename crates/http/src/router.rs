@@ -7,9 +7,13 @@ use axum::{
     middleware::{Next, from_fn, from_fn_with_state},
     response::Response,
 };
+use tower::util::option_layer;
 use tower_http::timeout::RequestBodyTimeoutLayer;
 
-use crate::{Access, Caller, Code, Problem, RequestId, access::admit, headers, request_id};
+use crate::{
+    Access, Caller, Code, Problem, RequestId, access::admit, headers, request_id,
+    time_limit::end_in_time,
+};
 
 /// Where every route of the platform begins.
 pub const API: &str = "/api/v1";
@@ -22,12 +26,15 @@ const BODY_PAUSE: Duration = Duration::from_secs(30);
 /// Puts the routes of the platform below [`API`] and behind what all of them share: request ids, the
 /// access log, headers for browsers, limits and keys, and problems for what no route takes.
 pub fn platform(routes: Router, access: Access) -> Router {
+    let cors = access.origins.layer();
     Router::new()
         .nest(API, routes)
         .fallback(no_route)
         .method_not_allowed_fallback(method_not_allowed)
+        .layer(from_fn(end_in_time))
         .layer(RequestBodyTimeoutLayer::new(BODY_PAUSE))
         .layer(from_fn_with_state(access, admit))
+        .layer(option_layer(cors))
         .layer(from_fn(with_request_id))
 }
 

@@ -1,3 +1,5 @@
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use jiff::Timestamp;
 
 /// Renders milliseconds since 1970 as RFC 3339 does, in UTC.
@@ -6,6 +8,12 @@ pub fn timestamp(ms: u64) -> String {
     Timestamp::from_millisecond(ms)
         .unwrap_or(Timestamp::MAX)
         .to_string()
+}
+
+/// Returns the milliseconds since 1970.
+pub fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| since.as_millis() as u64)
 }
 
 /// Reads a moment as RFC 3339 has it; `None` where it is none, or before 1970.

@@ -18,7 +18,7 @@ use tower::ServiceExt;
 use {
     llmopt_config::variables,
     llmopt_domain::Rate,
-    llmopt_http::{Guard, Limits},
+    llmopt_http::{Guard, Limits, Origins},
     llmopt_service::{Keys, Limiter},
     llmopt_storage_aws::{Aws, DynamoRateStore, DynamoRecordStore},
     std::sync::Arc,
@@ -133,6 +133,7 @@ pub fn access(aws: &Aws, settings: &Settings) -> Result<(Keys, Access), Failure>
             key: settings.key_requests_per_minute.map(Rate::per_minute),
             open_in_outage: settings.open_in_outage,
         },
+        origins: Origins::of(&settings.cors_origins),
         is_local: false,
     };
     Ok((keys, access))

@@ -3,6 +3,7 @@ use std::{path::PathBuf, sync::Arc};
 use llmopt_domain::{Message, Method, ObjectKey};
 use llmopt_storage::FolderStore;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::{
     GenerationRequest, GenerationStream, Jobs, ModelFiles, ModelReference, ModelSummary, Models,
@@ -42,7 +43,7 @@ pub struct Answerer {
 }
 
 /// What of a model answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AnswerWeights {
     /// A base model's.

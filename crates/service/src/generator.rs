@@ -7,6 +7,7 @@ use llmopt_tokenization::TokenizationError;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use tokio::sync::mpsc::Receiver;
+use utoipa::ToSchema;
 
 /// Where the files of a model are that a generator loads.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -61,7 +62,7 @@ pub struct GenerationRequest<F = ModelFiles> {
 }
 
 /// Why an answer ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FinishReason {
     /// The model ended it, or one of the texts asked for did.
@@ -247,7 +248,7 @@ pub trait TextGenerator<F = ModelFiles>: Send + Sync {
 }
 
 /// What a generator keeps in memory.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CacheStatus {
     /// Models in memory.
     pub models: u32,

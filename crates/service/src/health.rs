@@ -7,6 +7,7 @@ use llmopt_domain::{JobState, ObjectKey, error_chain};
 use llmopt_storage::{Listing, StorageError};
 use serde::Serialize;
 use tokio::sync::Mutex;
+use utoipa::ToSchema;
 
 use crate::{CacheStatus, JobStores, ServiceError, TextGenerator};
 
@@ -28,7 +29,7 @@ pub struct Health {
 }
 
 /// What one check came to.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Check {
     /// What was checked.
     pub name: &'static str,
@@ -41,7 +42,7 @@ pub struct Check {
 type Checked = (Instant, Vec<Check>);
 
 /// How everything is.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct Status {
     /// The version of the code.
     pub version: String,
@@ -58,7 +59,7 @@ pub struct Status {
 }
 
 /// How many jobs there are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct JobCounts {
     /// Those that wait for a worker.
     pub queued: u64,

@@ -8,6 +8,7 @@ use llmopt_storage::{
     EventLog, FolderStore, Listing, MessageQueue, Page, RecordStore, StorageError,
 };
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::{
     Datasets, Jobs, ModelHub, Models, NumberedEvent, ServiceError, TrainingRequest,
@@ -78,7 +79,7 @@ pub struct Submitted {
 }
 
 /// What was measured at one step.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, ToSchema)]
 pub struct MetricPoint {
     /// The optimizer step.
     pub step: u64,

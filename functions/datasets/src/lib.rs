@@ -10,33 +10,45 @@ use axum::{
     Json, Router,
     extract::{DefaultBodyLimit, Path, State},
     http::StatusCode,
-    routing::{get, post},
 };
+use llmopt_dataset::ValidationReport;
 use llmopt_http::{PageParameters, PageView, Parameters, Problem};
 use llmopt_service::Datasets;
 use serde_json::Value;
+use utoipa::openapi::OpenApi;
+use utoipa_axum::{router::OpenApiRouter, routes};
 
 use view::DatasetView;
 
 /// Returns the routes over `datasets`.
 pub fn router(datasets: Datasets) -> Router {
-    Router::new()
-        .route("/datasets", post(upload::create_dataset).get(list_datasets))
-        // An upload is written as it comes and bounded by its own limit.
-        .layer(DefaultBodyLimit::disable())
-        .route(
-            "/datasets/{dataset_id}",
-            get(get_dataset).delete(delete_dataset),
-        )
-        .route("/datasets/{dataset_id}/report", get(get_report))
-        .route("/datasets/uploads", post(upload::create_upload))
-        .route(
-            "/datasets/uploads/{upload_id}/complete",
-            post(upload::complete_upload),
-        )
-        .with_state(datasets)
+    routes().with_state(datasets).into()
 }
 
+/// Describes the routes.
+pub fn openapi() -> OpenApi {
+    routes().into_openapi()
+}
+
+fn routes() -> OpenApiRouter<Datasets> {
+    OpenApiRouter::default()
+        .routes(routes!(upload::create_dataset, list_datasets))
+        // An upload is written as it comes and bounded by its own limit.
+        .layer(DefaultBodyLimit::disable())
+        .routes(routes!(get_dataset, delete_dataset))
+        .routes(routes!(get_report))
+        .routes(routes!(upload::create_upload))
+        .routes(routes!(upload::complete_upload))
+}
+
+/// Lists the datasets, the oldest first.
+#[utoipa::path(
+    get,
+    path = "/datasets",
+    tag = "datasets",
+    params(PageParameters),
+    responses((status = 200, description = "A part of the list.", body = PageView<DatasetView>))
+)]
 async fn list_datasets(
     State(datasets): State<Datasets>,
     Parameters(page): Parameters<PageParameters>,
@@ -45,6 +57,17 @@ async fn list_datasets(
     Ok(Json(PageView::of(page, DatasetView::from)))
 }
 
+/// Shows a dataset.
+#[utoipa::path(
+    get,
+    path = "/datasets/{dataset_id}",
+    tag = "datasets",
+    params(("dataset_id" = String, Path, description = "The dataset's id.")),
+    responses(
+        (status = 200, description = "The dataset.", body = DatasetView),
+        (status = 404, description = "`dataset_not_found`"),
+    )
+)]
 async fn get_dataset(
     State(datasets): State<Datasets>,
     Path(id): Path<String>,
@@ -52,6 +75,17 @@ async fn get_dataset(
     Ok(Json(datasets.get(&id).await?.into()))
 }
 
+/// Tells everything that validation found, by row.
+#[utoipa::path(
+    get,
+    path = "/datasets/{dataset_id}/report",
+    tag = "datasets",
+    params(("dataset_id" = String, Path, description = "The dataset's id.")),
+    responses(
+        (status = 200, description = "The report.", body = ValidationReport),
+        (status = 404, description = "`dataset_not_found`"),
+    )
+)]
 async fn get_report(
     State(datasets): State<Datasets>,
     Path(id): Path<String>,
@@ -59,6 +93,18 @@ async fn get_report(
     Ok(Json(datasets.report(&id).await?))
 }
 
+/// Deletes a dataset that no active job needs.
+#[utoipa::path(
+    delete,
+    path = "/datasets/{dataset_id}",
+    tag = "datasets",
+    params(("dataset_id" = String, Path, description = "The dataset's id.")),
+    responses(
+        (status = 204, description = "It is gone."),
+        (status = 404, description = "`dataset_not_found`"),
+        (status = 409, description = "`in_use`"),
+    )
+)]
 async fn delete_dataset(
     State(datasets): State<Datasets>,
     Path(id): Path<String>,

@@ -8,6 +8,10 @@ use futures::{Stream, StreamExt, TryStreamExt};
 use llmopt_http::{Code, JsonBody, Parameters, Problem, Validation};
 use llmopt_service::{DatasetUpload, Datasets, Uploaded};
 use serde::Deserialize;
+use utoipa::{
+    IntoParams, PartialSchema, ToSchema,
+    openapi::{ObjectBuilder, RefOr, Schema, schema::SchemaType},
+};
 
 use crate::view::{DatasetView, UploadView};
 
@@ -16,14 +20,58 @@ const LARGEST: u64 = 4 << 30;
 /// The longest name, in bytes.
 const LONGEST_NAME: usize = 200;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct UploadParameters {
     /// What the file is called; its extension tells the format.
+    #[param(min_length = 1, max_length = 200)]
     name: Option<String>,
 }
 
+/// A file as it is: any bytes.
+pub(crate) struct FileBytes;
+
+impl PartialSchema for FileBytes {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(SchemaType::AnyValue)
+            .into()
+    }
+}
+
+impl ToSchema for FileBytes {}
+
+/// A form with a file.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "a form is read part by part; this describes it")]
+pub(crate) struct UploadForm {
+    /// The file; its name tells the format.
+    #[schema(format = Binary, content_media_type = "application/octet-stream")]
+    file: String,
+}
+
 /// Takes a file, as the whole body or as the part `file` of a form, and keeps it with a report.
+#[utoipa::path(
+    post,
+    path = "/datasets",
+    tag = "datasets",
+    params(UploadParameters),
+    request_body(
+        description = "The file: JSONL, JSON or CSV, as the whole body or as the part `file` of a form.",
+        content(
+            (FileBytes = "application/jsonl"),
+            (FileBytes = "text/csv"),
+            (FileBytes = "application/octet-stream"),
+            (UploadForm = "multipart/form-data"),
+        )
+    ),
+    responses(
+        (status = 201, description = "It is kept.", body = DatasetView),
+        (status = 200, description = "The same bytes were there.", body = DatasetView),
+        (status = 507, description = "`no_space`"),
+    )
+)]
 pub(crate) async fn create_dataset(
     State(datasets): State<Datasets>,
     Parameters(parameters): Parameters<UploadParameters>,
@@ -43,6 +91,15 @@ pub(crate) async fn create_dataset(
 }
 
 /// Opens a place to send a file to past this process.
+#[utoipa::path(
+    post,
+    path = "/datasets/uploads",
+    tag = "datasets",
+    responses(
+        (status = 201, description = "Where to send the file.", body = UploadView),
+        (status = 404, description = "`no_uploads`: this machine takes files of any size with `POST /datasets`."),
+    )
+)]
 pub(crate) async fn create_upload(
     State(datasets): State<Datasets>,
 ) -> Result<(StatusCode, Json<UploadView>), Problem> {
@@ -50,14 +107,28 @@ pub(crate) async fn create_upload(
     Ok((StatusCode::CREATED, Json(target.into())))
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CompleteRequest {
     /// What the file is called; its extension tells the format.
+    #[schema(min_length = 1, max_length = 200)]
     name: String,
 }
 
 /// Takes in the file that was sent there, as [`create_dataset`] takes one in a request.
+#[utoipa::path(
+    post,
+    path = "/datasets/uploads/{upload_id}/complete",
+    tag = "datasets",
+    params(("upload_id" = String, Path, description = "The upload's id.")),
+    request_body = CompleteRequest,
+    responses(
+        (status = 201, description = "It is kept.", body = DatasetView),
+        (status = 200, description = "The same bytes were there.", body = DatasetView),
+        (status = 404, description = "`upload_not_found`, or `no_uploads`"),
+        (status = 507, description = "`no_space`"),
+    )
+)]
 pub(crate) async fn complete_upload(
     State(datasets): State<Datasets>,
     Path(id): Path<String>,

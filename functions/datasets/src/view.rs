@@ -4,9 +4,10 @@ use llmopt_domain::UploadedDataset;
 use llmopt_http::timestamp;
 use llmopt_storage::UploadTarget;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// A dataset as it is shown.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub(crate) struct DatasetView {
     id: String,
     name: String,
@@ -39,7 +40,7 @@ impl From<UploadedDataset> for DatasetView {
 }
 
 /// A place to send a file to, as it is shown.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct UploadView {
     upload_id: String,
     /// How to send the file.

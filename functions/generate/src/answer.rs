@@ -1,16 +1,17 @@
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
-use llmopt_http::{Code, Problem, timestamp};
+use llmopt_http::{Code, Problem, now_ms, timestamp};
 use llmopt_service::{
     AnswerWeights, Answerer, FinishReason, GenerationEvent, Question, ServiceError,
 };
 use serde::Serialize;
 use tokio::time::timeout;
+use utoipa::ToSchema;
 
 use crate::GenerateState;
 
 /// An answer as it is shown.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub(crate) struct GenerateResponse {
     text: String,
     /// The model, as the caller named it.
@@ -20,7 +21,7 @@ pub(crate) struct GenerateResponse {
     timestamp: String,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, ToSchema)]
 struct Metrics {
     latency_ms: u64,
     /// Until the first token, loading the model included.
@@ -30,7 +31,7 @@ struct Metrics {
     total_tokens: u32,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 struct Metadata {
     model_type: &'static str,
     provider: &'static str,
@@ -104,7 +105,6 @@ impl Asked {
         else {
             return Err(broken());
         };
-        let now = SystemTime::now().duration_since(UNIX_EPOCH);
         Ok(GenerateResponse {
             text,
             model_id: self.model_id.clone(),
@@ -129,7 +129,7 @@ impl Asked {
                 cached,
                 seed: self.seed,
             },
-            timestamp: timestamp(now.map_or(0, |it| it.as_millis() as u64)),
+            timestamp: timestamp(now_ms()),
         })
     }
 }

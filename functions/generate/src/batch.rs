@@ -1,9 +1,10 @@
 use axum::{Json, extract::State};
 use futures::{StreamExt, stream};
-use llmopt_http::{JsonBody, Problem, Validation};
+use llmopt_http::{JsonBody, Problem, ProblemView, Validation};
 use llmopt_service::Question;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use crate::{
     GenerateState, answer::GenerateResponse, answer::whole_answer, request::GenerateRequest,
@@ -14,27 +15,37 @@ const MAX_REQUESTS: usize = 100;
 /// Questions that are worked on at once: enough to keep several models busy.
 const AT_ONCE: usize = 8;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct BatchRequest {
+    /// The questions; none may ask for a stream.
+    #[schema(min_items = 1, max_items = 100)]
     requests: Vec<GenerateRequest>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct BatchResponse {
     /// One result for each request, in the same order.
     results: Vec<BatchResult>,
 }
 
 /// What came of one request; another's failure does not touch it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum BatchResult {
     Response(Box<GenerateResponse>),
+    #[schema(value_type = ProblemView)]
     Error(Value),
 }
 
 /// Answers many questions. What is malformed refuses the whole request before anything is computed.
+#[utoipa::path(
+    post,
+    path = "/generate/batch",
+    tag = "generate",
+    request_body = BatchRequest,
+    responses((status = 200, description = "What came of each, in the same order.", body = BatchResponse))
+)]
 pub(crate) async fn generate_batch(
     State(state): State<GenerateState>,
     JsonBody(batch): JsonBody<BatchRequest>,

@@ -14,11 +14,13 @@ use axum::{
     extract::State,
     http::HeaderMap,
     response::{IntoResponse, Response},
-    routing::post,
 };
-use llmopt_http::{JsonBody, Problem, accepts_stream};
+use llmopt_http::{JsonBody, Problem, ServerSentEvent, accepts_stream};
 use llmopt_service::Generation;
+use utoipa::openapi::OpenApi;
+use utoipa_axum::{router::OpenApiRouter, routes};
 
+use answer::GenerateResponse;
 use request::GenerateRequest;
 
 /// What the routes work with.
@@ -32,14 +34,38 @@ pub struct GenerateState {
 
 /// Returns the routes over `state`.
 pub fn router(state: GenerateState) -> Router {
-    Router::new()
-        .route("/generate", post(generate))
-        .route("/generate/batch", post(batch::generate_batch))
-        .with_state(state)
+    routes().with_state(state).into()
+}
+
+/// Describes the routes.
+pub fn openapi() -> OpenApi {
+    routes().into_openapi()
+}
+
+fn routes() -> OpenApiRouter<GenerateState> {
+    OpenApiRouter::default()
+        .routes(routes!(generate))
+        .routes(routes!(batch::generate_batch))
 }
 
 /// Answers one question: as JSON, or where `stream` is set or `text/event-stream` is accepted, as a
 /// stream of `text` events that ends with one `done` or `error`.
+#[utoipa::path(
+    post,
+    path = "/generate",
+    tag = "generate",
+    request_body = GenerateRequest,
+    responses(
+        (
+            status = 200,
+            description = "The answer; or a stream of `text` events, each with a part of it, that ends with one `done`, with the whole answer, or one `error`, with a problem.",
+            content((GenerateResponse = "application/json"), (ServerSentEvent = "text/event-stream"))
+        ),
+        (status = 404, description = "`model_not_found`"),
+        (status = 504, description = "`model_timeout`"),
+        (status = 507, description = "`no_space`"),
+    )
+)]
 async fn generate(
     State(state): State<GenerateState>,
     headers: HeaderMap,

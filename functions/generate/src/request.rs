@@ -4,25 +4,39 @@ use llmopt_domain::{Message, Role};
 use llmopt_http::{Problem, Validation};
 use llmopt_service::{Question, Sampling};
 use serde::Deserialize;
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{ArrayBuilder, ObjectBuilder, OneOfBuilder, RefOr, Schema, Type},
+};
 
 /// Tokens that an answer has at most where the caller does not say how many.
 const DEFAULT_MAX_TOKENS: u32 = 256;
 const MAX_STOPS: usize = 16;
 
 /// A question as it is asked.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct GenerateRequest {
     /// The model: `ft:BASE:NAME[:VERSION]`, `NAME[:VERSION]` or `base:NAME`.
     model_id: String,
     /// What the user says; `messages` may stand in its place.
     prompt: Option<String>,
+    /// The conversation so far, the last message not the assistant's.
     messages: Option<Vec<Message>>,
+    /// Tokens of the answer at most.
+    #[schema(minimum = 1, default = 256)]
     max_tokens: Option<u32>,
+    /// How freely tokens are drawn; 0 takes the likeliest always.
+    #[schema(minimum = 0, maximum = 2, default = 1)]
     temperature: Option<f32>,
+    /// The share of probability that is drawn from, the likeliest tokens first.
+    #[schema(exclusive_minimum = 0, maximum = 1, default = 1)]
     top_p: Option<f32>,
+    /// Texts that end the answer, which does not have them.
     stop: Option<Stop>,
+    /// What is drawn with: the same request with it gives the same answer.
     seed: Option<u64>,
+    /// Whether the answer comes as a stream of server-sent events.
     pub(crate) stream: Option<bool>,
 }
 
@@ -32,6 +46,21 @@ enum Stop {
     One(String),
     Several(Vec<String>),
 }
+
+impl PartialSchema for Stop {
+    fn schema() -> RefOr<Schema> {
+        let text = ObjectBuilder::new()
+            .schema_type(Type::String)
+            .min_length(Some(1))
+            .build();
+        let texts = ArrayBuilder::new()
+            .items(text.clone())
+            .max_items(Some(MAX_STOPS));
+        OneOfBuilder::new().item(text).item(texts).into()
+    }
+}
+
+impl ToSchema for Stop {}
 
 impl GenerateRequest {
     /// Checks everything; `prefix` is where the request lies in the body.

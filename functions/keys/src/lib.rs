@@ -12,32 +12,57 @@ use axum::{
     Json, Router,
     extract::{Path, State},
     http::StatusCode,
-    routing::{get, post},
 };
 use llmopt_domain::ApiKey;
-use llmopt_http::{JsonBody, PageParameters, PageView, Parameters, Problem};
+use llmopt_http::{JsonBody, PageParameters, PageView, Parameters, Problem, now_ms};
 use llmopt_service::Keys;
+use utoipa::openapi::OpenApi;
+use utoipa_axum::{router::OpenApiRouter, routes};
 
 use request::{CreateKey, RotateKey};
 use view::{IssuedKeyView, KeyView};
 
 /// Returns the routes over `keys`.
 pub fn router(keys: Keys) -> Router {
-    Router::new()
-        .route("/keys", get(list_keys).post(create_key))
-        .route("/keys/{key_id}", get(get_key).delete(revoke_key))
-        .route("/keys/{key_id}/rotate", post(rotate_key))
-        .with_state(keys)
+    routes().with_state(keys).into()
 }
 
+/// Describes the routes.
+pub fn openapi() -> OpenApi {
+    routes().into_openapi()
+}
+
+fn routes() -> OpenApiRouter<Keys> {
+    OpenApiRouter::default()
+        .routes(routes!(list_keys, create_key))
+        .routes(routes!(get_key, revoke_key))
+        .routes(routes!(rotate_key))
+}
+
+/// Makes a key, whose text only this answer has.
+#[utoipa::path(
+    post,
+    path = "/keys",
+    tag = "keys",
+    request_body = CreateKey,
+    responses((status = 201, description = "The key.", body = IssuedKeyView))
+)]
 async fn create_key(
     State(keys): State<Keys>,
     JsonBody(request): JsonBody<CreateKey>,
 ) -> Result<(StatusCode, Json<IssuedKeyView>), Problem> {
-    let issued = keys.create(request.validate()?).await?;
+    let issued = keys.create(request.validate(now_ms())?).await?;
     Ok((StatusCode::CREATED, Json(IssuedKeyView::of(issued, None))))
 }
 
+/// Lists the keys, the oldest first.
+#[utoipa::path(
+    get,
+    path = "/keys",
+    tag = "keys",
+    params(PageParameters),
+    responses((status = 200, description = "A part of the list.", body = PageView<KeyView>))
+)]
 async fn list_keys(
     State(keys): State<Keys>,
     Parameters(page): Parameters<PageParameters>,
@@ -55,6 +80,17 @@ async fn list_keys(
     Ok(Json(PageView::of(page, view)))
 }
 
+/// Shows a key, without its secret.
+#[utoipa::path(
+    get,
+    path = "/keys/{key_id}",
+    tag = "keys",
+    params(("key_id" = String, Path, description = "The key's id.")),
+    responses(
+        (status = 200, description = "The key.", body = KeyView),
+        (status = 404, description = "`key_not_found`"),
+    )
+)]
 async fn get_key(
     State(keys): State<Keys>,
     Path(id): Path<String>,
@@ -63,6 +99,17 @@ async fn get_key(
     Ok(Json(KeyView::of(keys.get(&id).await?, used_ms)))
 }
 
+/// Revokes a key: within 5 seconds it is taken nowhere.
+#[utoipa::path(
+    delete,
+    path = "/keys/{key_id}",
+    tag = "keys",
+    params(("key_id" = String, Path, description = "The key's id.")),
+    responses(
+        (status = 204, description = "It is revoked."),
+        (status = 404, description = "`key_not_found`"),
+    )
+)]
 async fn revoke_key(
     State(keys): State<Keys>,
     Path(id): Path<String>,
@@ -71,6 +118,19 @@ async fn revoke_key(
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// Gives a key another secret; the one before is taken for a while more.
+#[utoipa::path(
+    post,
+    path = "/keys/{key_id}/rotate",
+    tag = "keys",
+    params(("key_id" = String, Path, description = "The key's id.")),
+    request_body = Option<RotateKey>,
+    responses(
+        (status = 200, description = "The key with its new text.", body = IssuedKeyView),
+        (status = 404, description = "`key_not_found`"),
+        (status = 409, description = "`key_state`: it was revoked, or has ended"),
+    )
+)]
 async fn rotate_key(
     State(keys): State<Keys>,
     Path(id): Path<String>,

@@ -4,6 +4,7 @@ use llmopt_domain::{KeyLimits, Scope};
 use llmopt_http::{Problem, Validation, from_timestamp};
 use llmopt_service::NewKey;
 use serde::Deserialize;
+use utoipa::ToSchema;
 
 /// Letters of a name at most.
 const LONGEST_NAME: usize = 100;
@@ -12,27 +13,38 @@ const OVERLAP: u64 = 24 * 3_600;
 const LONGEST_OVERLAP: u64 = 30 * 24 * 3_600;
 
 /// A key as it is asked for.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CreateKey {
+    /// What it is for, 1 to 100 characters.
+    #[schema(min_length = 1, max_length = 100)]
     name: String,
+    /// What it may be used for.
+    #[schema(value_type = Vec<Scope>, min_items = 1)]
     scopes: BTreeSet<Scope>,
+    /// Its own limit; absent, everybody's holds.
+    #[schema(value_type = Option<u32>, minimum = 1)]
     requests_per_minute: Option<NonZeroU32>,
+    /// How many of them may come at once.
+    #[schema(value_type = Option<u32>, minimum = 1)]
     burst: Option<NonZeroU32>,
     /// When it ends, as RFC 3339 has it.
+    #[schema(format = DateTime)]
     expires_at: Option<String>,
 }
 
 /// How a key is to be rotated.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RotateKey {
     /// Seconds that the secret which is replaced is still taken for.
+    #[schema(maximum = 2_592_000, default = 86_400)]
     overlap_seconds: Option<u64>,
 }
 
 impl CreateKey {
-    pub(crate) fn validate(self) -> Result<NewKey, Problem> {
+    /// Checks everything; `now_ms` is the time, in milliseconds since 1970.
+    pub(crate) fn validate(self, now_ms: u64) -> Result<NewKey, Problem> {
         let mut validation = Validation::default();
         let name = self.name.trim();
         let is_name = !name.is_empty()
@@ -54,6 +66,11 @@ impl CreateKey {
             });
             validation.take("/expires_at", parsed)
         });
+        validation.require(
+            expires_ms.is_none_or(|it| it > now_ms),
+            "/expires_at",
+            || "expected a time to come, found one that is past".to_owned(),
+        );
         validation.finish()?;
         Ok(NewKey {
             name: name.to_owned(),

@@ -100,6 +100,12 @@ async fn everything_that_is_wrong_with_a_key_is_named() {
         .map(|error| error["pointer"].as_str().unwrap())
         .collect();
     assert_eq!(fields, ["/name", "/scopes", "/expires_at"]);
+    let past = json!({ "name": "a", "scopes": ["train"], "expires_at": "2020-01-01T00:00:00Z" });
+    let (status, problem) = place.ask(Method::POST, "", past).await;
+    assert_eq!(
+        (status.as_u16(), &problem["errors"][0]["pointer"]),
+        (422, &json!("/expires_at"))
+    );
     let request = json!({ "name": "a", "scopes": ["train"], "burst": 5 });
     let (status, problem) = place.ask(Method::POST, "", request).await;
     assert_eq!(status, 422);

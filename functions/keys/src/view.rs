@@ -4,14 +4,17 @@ use llmopt_domain::{ApiKey, Scope};
 use llmopt_http::timestamp;
 use llmopt_service::IssuedKey;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// A key as it is shown: never its secret.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct KeyView {
     id: String,
     name: String,
     scopes: BTreeSet<Scope>,
+    #[schema(value_type = Option<u32>, minimum = 1)]
     requests_per_minute: Option<NonZeroU32>,
+    #[schema(value_type = Option<u32>, minimum = 1)]
     burst: Option<NonZeroU32>,
     created_at: String,
     expires_at: Option<String>,
@@ -24,7 +27,7 @@ pub(crate) struct KeyView {
 }
 
 /// A key with its text, which is shown this once.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct IssuedKeyView {
     key: String,
     #[serde(flatten)]

@@ -8,21 +8,38 @@ use axum::{
     Json, Router,
     extract::{Path, State},
     http::StatusCode,
-    routing::get,
 };
 use llmopt_http::{PageParameters, PageView, Parameters, Problem};
 use llmopt_service::ModelCatalog;
+use utoipa::openapi::OpenApi;
+use utoipa_axum::{router::OpenApiRouter, routes};
 
 use view::{ModelDetails, ModelView};
 
 /// Returns the routes over `catalog`.
 pub fn router(catalog: ModelCatalog) -> Router {
-    Router::new()
-        .route("/models", get(list_models))
-        .route("/models/{model_id}", get(get_model).delete(delete_model))
-        .with_state(catalog)
+    routes().with_state(catalog).into()
 }
 
+/// Describes the routes.
+pub fn openapi() -> OpenApi {
+    routes().into_openapi()
+}
+
+fn routes() -> OpenApiRouter<ModelCatalog> {
+    OpenApiRouter::default()
+        .routes(routes!(list_models))
+        .routes(routes!(get_model, delete_model))
+}
+
+/// Lists the models by their ids: bases, and of the fine-tuned the newest versions.
+#[utoipa::path(
+    get,
+    path = "/models",
+    tag = "models",
+    params(PageParameters),
+    responses((status = 200, description = "A part of the list.", body = PageView<ModelView>))
+)]
 async fn list_models(
     State(catalog): State<ModelCatalog>,
     Parameters(page): Parameters<PageParameters>,
@@ -33,6 +50,17 @@ async fn list_models(
     Ok(Json(page.part_of(views, |view| &view.id)?))
 }
 
+/// Shows a model, and how it was trained.
+#[utoipa::path(
+    get,
+    path = "/models/{model_id}",
+    tag = "models",
+    params(("model_id" = String, Path, description = "The model's id, with `/` as `%2F`.", example = "ft:distilgpt2:orders")),
+    responses(
+        (status = 200, description = "The model.", body = ModelDetails),
+        (status = 404, description = "`model_not_found`"),
+    )
+)]
 async fn get_model(
     State(catalog): State<ModelCatalog>,
     Path(id): Path<String>,
@@ -40,6 +68,18 @@ async fn get_model(
     Ok(Json(catalog.get(&id).await?.into()))
 }
 
+/// Deletes a model; without a version all of its versions.
+#[utoipa::path(
+    delete,
+    path = "/models/{model_id}",
+    tag = "models",
+    params(("model_id" = String, Path, description = "The model's id, with `/` as `%2F`.", example = "ft:distilgpt2:orders")),
+    responses(
+        (status = 204, description = "It is gone."),
+        (status = 404, description = "`model_not_found`"),
+        (status = 409, description = "`in_use`"),
+    )
+)]
 async fn delete_model(
     State(catalog): State<ModelCatalog>,
     Path(id): Path<String>,

@@ -2,9 +2,10 @@ use llmopt_artifact::EvaluationResults;
 use llmopt_domain::{Method, TrainingConfig, TrainingJob};
 use llmopt_service::{CatalogModel, ModelSummary};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// A model in a list.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub(crate) struct ModelView {
     /// What `model_id` of a request takes; for a fine-tuned model its newest version.
     pub(crate) id: String,
@@ -22,7 +23,7 @@ pub(crate) struct ModelView {
 }
 
 /// A model, with everything that is known of it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub(crate) struct ModelDetails {
     #[serde(flatten)]
     model: ModelView,
@@ -30,7 +31,7 @@ pub(crate) struct ModelDetails {
     training: Option<TrainingView>,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 struct TrainingView {
     rows: u64,
     steps: u64,

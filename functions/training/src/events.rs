@@ -15,35 +15,67 @@ use axum::{
 };
 use futures::{Stream, stream};
 use llmopt_domain::{JobEvent, JobEventBody};
-use llmopt_http::{Parameters, Problem, Validation, accepts_stream, timestamp};
+use llmopt_http::{Parameters, Problem, ServerSentEvent, Validation, accepts_stream, timestamp};
 use llmopt_service::{NumberedEvent, TrainingJobs};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use utoipa::{IntoParams, ToSchema};
 
 use crate::TrainingState;
 
 const DEFAULT_LIMIT: u32 = 100;
 const MAX_LIMIT: u32 = 1_000;
+const LAST_EVENT_ID: &str = "last-event-id";
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct EventParameters {
     /// Only events with a greater number.
     after: Option<u64>,
     /// Events at most, 1 to 1,000; a live stream has no limit.
+    #[param(minimum = 1, maximum = 1000, default = 100)]
     limit: Option<u32>,
 }
 
+impl EventParameters {
+    /// Checks everything, and returns the number that only later events are asked for with: that of the last
+    /// that a stream sent before it broke off, where it says so.
+    fn after(&self, headers: &HeaderMap) -> Result<u64, Problem> {
+        let mut validation = Validation::default();
+        let limit = self.limit.unwrap_or(DEFAULT_LIMIT);
+        validation.require((1..=MAX_LIMIT).contains(&limit), "limit", || {
+            format!("expected 1 to {MAX_LIMIT}, found {limit}")
+        });
+        // What a store counts in.
+        let counts = |number: &u64| i64::try_from(*number).is_ok();
+        let after = self.after.unwrap_or(0);
+        validation.require(counts(&after), "after", || {
+            format!("expected the number of an event, found {after}")
+        });
+        let last = headers.get(LAST_EVENT_ID).map(|value| {
+            let number = value.to_str().ok().and_then(|text| text.parse().ok());
+            number
+                .filter(counts)
+                .ok_or("expected the number of an event")
+        });
+        let last = last.and_then(|last| validation.take(LAST_EVENT_ID, last));
+        validation.finish()?;
+        Ok(last.unwrap_or(after))
+    }
+}
+
 /// An event as it is shown.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 struct EventView {
     sequence: u64,
     time: String,
     #[serde(flatten)]
+    #[schema(value_type = JobEventBody)]
     body: Map<String, Value>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct EventsView {
     data: Vec<EventView>,
     /// The number to ask for later events with.
@@ -52,15 +84,31 @@ struct EventsView {
 
 /// Lists a job's events, or, where `text/event-stream` is accepted, sends them as they happen until
 /// the job has ended, or for as long as the process may stream. A stream that ended early goes on after its `Last-Event-ID`.
+#[utoipa::path(
+    get,
+    path = "/training/jobs/{job_id}/events",
+    tag = "training",
+    params(
+        ("job_id" = String, Path, description = "The job's id."),
+        EventParameters,
+        ("last-event-id" = Option<u64>, Header, description = "The number of the last event of a stream that ended early."),
+    ),
+    responses(
+        (
+            status = 200,
+            description = "The events; or a stream of them, each named for what happened.",
+            content((EventsView = "application/json"), (ServerSentEvent = "text/event-stream"))
+        ),
+        (status = 404, description = "`job_not_found`"),
+    )
+)]
 pub(crate) async fn list_events(
     State(state): State<TrainingState>,
     Path(id): Path<String>,
     Parameters(parameters): Parameters<EventParameters>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let after = last_event_id(&headers).or(parameters.after).unwrap_or(0);
-    // What a store counts in; there are no events after it.
-    let after = after.min(i64::MAX.unsigned_abs());
+    let after = parameters.after(&headers)?;
     if accepts_stream(&headers) {
         // An unknown job is a problem, not a stream.
         state.jobs.get(&id).await?;
@@ -70,11 +118,6 @@ pub(crate) async fn list_events(
             .into_response());
     }
     let limit = parameters.limit.unwrap_or(DEFAULT_LIMIT);
-    let mut validation = Validation::default();
-    validation.require((1..=MAX_LIMIT).contains(&limit), "limit", || {
-        format!("expected 1 to {MAX_LIMIT}, found {limit}")
-    });
-    validation.finish()?;
     let events = state.jobs.events(&id, after, limit).await?;
     let last = events.last().map_or(after, |event| event.sequence);
     let data = events.into_iter().map(EventView::from).collect();
@@ -183,8 +226,4 @@ impl From<NumberedEvent> for EventView {
             body,
         }
     }
-}
-
-fn last_event_id(headers: &HeaderMap) -> Option<u64> {
-    headers.get("last-event-id")?.to_str().ok()?.parse().ok()
 }

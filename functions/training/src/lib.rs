@@ -11,12 +11,13 @@ use std::time::Duration;
 use axum::{
     Json, Router,
     extract::{Path, State},
-    routing::{get, post},
 };
 use llmopt_domain::JobState;
 use llmopt_http::{JsonBody, PageParameters, PageView, Parameters, Problem};
 use llmopt_service::{MetricPoint, TrainingJobs};
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema, openapi::OpenApi};
+use utoipa_axum::{router::OpenApiRouter, routes};
 
 use view::JobView;
 
@@ -42,30 +43,39 @@ pub struct LiveStreams {
 
 /// Returns the routes over `state`.
 pub fn router(state: TrainingState) -> Router {
-    Router::new()
-        .route(
-            "/training/jobs",
-            post(submit::create_training_job).get(list_training_jobs),
-        )
-        .route("/training/jobs/{job_id}", get(get_training_job))
-        .route("/training/jobs/{job_id}/events", get(events::list_events))
-        .route("/training/jobs/{job_id}/metrics", get(list_metrics))
-        .route("/training/jobs/{job_id}/checkpoints", get(list_checkpoints))
-        .route("/training/jobs/{job_id}/stop", post(stop_training_job))
-        .route("/training/jobs/{job_id}/resume", post(resume_training_job))
-        .with_state(state)
+    routes().with_state(state).into()
 }
 
-#[derive(Debug, Deserialize)]
+/// Describes the routes.
+pub fn openapi() -> OpenApi {
+    routes().into_openapi()
+}
+
+fn routes() -> OpenApiRouter<TrainingState> {
+    OpenApiRouter::default()
+        .routes(routes!(submit::create_training_job, list_training_jobs))
+        .routes(routes!(get_training_job))
+        .routes(routes!(events::list_events))
+        .routes(routes!(list_metrics))
+        .routes(routes!(list_checkpoints))
+        .routes(routes!(stop_training_job))
+        .routes(routes!(resume_training_job))
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 struct ListParameters {
     /// Only jobs in this state.
     status: Option<JobState>,
+    /// Jobs at most.
+    #[param(minimum = 1, maximum = 100, default = 20)]
     limit: Option<u32>,
+    /// Where the part before ended: its `next_cursor`.
     cursor: Option<String>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct ResumeRequest {
     /// The step of the checkpoint to go on from; absent means the last.
@@ -73,16 +83,24 @@ struct ResumeRequest {
 }
 
 /// Everything of something, in one part.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct Whole<T> {
     data: Vec<T>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct CheckpointView {
     step: u64,
 }
 
+/// Lists the jobs, the oldest first.
+#[utoipa::path(
+    get,
+    path = "/training/jobs",
+    tag = "training",
+    params(ListParameters),
+    responses((status = 200, description = "A part of the list.", body = PageView<JobView>))
+)]
 async fn list_training_jobs(
     State(state): State<TrainingState>,
     Parameters(parameters): Parameters<ListParameters>,
@@ -96,6 +114,17 @@ async fn list_training_jobs(
     Ok(Json(PageView::of(page, JobView::from)))
 }
 
+/// Shows a job.
+#[utoipa::path(
+    get,
+    path = "/training/jobs/{job_id}",
+    tag = "training",
+    params(("job_id" = String, Path, description = "The job's id.")),
+    responses(
+        (status = 200, description = "The job.", body = JobView),
+        (status = 404, description = "`job_not_found`"),
+    )
+)]
 async fn get_training_job(
     State(state): State<TrainingState>,
     Path(id): Path<String>,
@@ -103,6 +132,17 @@ async fn get_training_job(
     Ok(Json(state.jobs.get(&id).await?.into()))
 }
 
+/// Lists what was measured at each step.
+#[utoipa::path(
+    get,
+    path = "/training/jobs/{job_id}/metrics",
+    tag = "training",
+    params(("job_id" = String, Path, description = "The job's id.")),
+    responses(
+        (status = 200, description = "All steps.", body = Whole<MetricPoint>),
+        (status = 404, description = "`job_not_found`"),
+    )
+)]
 async fn list_metrics(
     State(state): State<TrainingState>,
     Path(id): Path<String>,
@@ -111,6 +151,17 @@ async fn list_metrics(
     Ok(Json(Whole { data }))
 }
 
+/// Lists the checkpoints that a job can be resumed from.
+#[utoipa::path(
+    get,
+    path = "/training/jobs/{job_id}/checkpoints",
+    tag = "training",
+    params(("job_id" = String, Path, description = "The job's id.")),
+    responses(
+        (status = 200, description = "All checkpoints.", body = Whole<CheckpointView>),
+        (status = 404, description = "`job_not_found`"),
+    )
+)]
 async fn list_checkpoints(
     State(state): State<TrainingState>,
     Path(id): Path<String>,
@@ -123,6 +174,18 @@ async fn list_checkpoints(
     Ok(Json(Whole { data }))
 }
 
+/// Stops a job after a checkpoint.
+#[utoipa::path(
+    post,
+    path = "/training/jobs/{job_id}/stop",
+    tag = "training",
+    params(("job_id" = String, Path, description = "The job's id.")),
+    responses(
+        (status = 200, description = "The job.", body = JobView),
+        (status = 404, description = "`job_not_found`"),
+        (status = 409, description = "`job_state` or `job_changed`"),
+    )
+)]
 async fn stop_training_job(
     State(state): State<TrainingState>,
     Path(id): Path<String>,
@@ -130,6 +193,19 @@ async fn stop_training_job(
     Ok(Json(state.jobs.stop(&id).await?.into()))
 }
 
+/// Has a job that was stopped, or failed, go on.
+#[utoipa::path(
+    post,
+    path = "/training/jobs/{job_id}/resume",
+    tag = "training",
+    params(("job_id" = String, Path, description = "The job's id.")),
+    request_body = Option<ResumeRequest>,
+    responses(
+        (status = 200, description = "The job.", body = JobView),
+        (status = 404, description = "`job_not_found` or `checkpoint_not_found`"),
+        (status = 409, description = "`job_state` or `job_changed`"),
+    )
+)]
 async fn resume_training_job(
     State(state): State<TrainingState>,
     Path(id): Path<String>,

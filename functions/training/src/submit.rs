@@ -8,11 +8,12 @@ use llmopt_http::{API, Code, FieldProblem, JsonBody, Problem, Validation};
 use llmopt_service::JobRequest;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
+use utoipa::ToSchema;
 
 use crate::{TrainingState, view::JobView};
 
 /// A job as it is asked for.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CreateTrainingJob {
     base_model: String,
@@ -21,10 +22,33 @@ pub(crate) struct CreateTrainingJob {
     name: String,
     /// What differs from the defaults of a training configuration.
     #[serde(default)]
+    #[schema(value_type = TrainingConfig)]
     config: Map<String, Value>,
 }
 
 /// Queues a job: 202 where it is new, 200 where the same inputs were submitted before.
+#[utoipa::path(
+    post,
+    path = "/training/jobs",
+    tag = "training",
+    request_body = CreateTrainingJob,
+    responses(
+        (
+            status = 202,
+            description = "It is queued.",
+            body = JobView,
+            headers(("location" = String, description = "The job."))
+        ),
+        (
+            status = 200,
+            description = "The same inputs were submitted before, and what came of it is there.",
+            body = JobView,
+            headers(("location" = String, description = "The job."))
+        ),
+        (status = 404, description = "`dataset_not_found` or `model_not_found`"),
+        (status = 507, description = "`no_space`"),
+    )
+)]
 pub(crate) async fn create_training_job(
     State(state): State<TrainingState>,
     JsonBody(request): JsonBody<CreateTrainingJob>,

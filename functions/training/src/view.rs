@@ -1,9 +1,10 @@
 use llmopt_domain::{JobProgress, JobState, TrainingConfig, TrainingJob};
 use llmopt_http::timestamp;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// A job as it is shown: nothing of where files lie on the server.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub(crate) struct JobView {
     id: String,
     status: JobState,

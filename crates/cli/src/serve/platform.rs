@@ -4,7 +4,7 @@ use axum::Router;
 use llmopt_config::ModelWeights;
 use llmopt_domain::{Rate, TrainingJob, UploadedDataset};
 use llmopt_generate_function::GenerateState;
-use llmopt_http::{Access, Guard, Limits, platform};
+use llmopt_http::{Access, Guard, Limits, Origins, platform};
 use llmopt_inference::{EngineOptions, LlamaEngine, WeightType};
 use llmopt_service::{
     Datasets, Generation, Health, JobStores, Keys, Limiter, ModelCatalog, Place, ServiceError,
@@ -31,6 +31,7 @@ pub(crate) struct Platform {
     pub(crate) keys: Keys,
     limiter: Limiter,
     limits: Limits,
+    origins: Origins,
     datasets: Datasets,
     catalog: ModelCatalog,
     jobs: TrainingState,
@@ -76,6 +77,7 @@ impl Platform {
             datasets,
             keys,
             limiter: Limiter::new(Arc::new(rates)),
+            origins: Origins::of(&context.settings.cors_origins),
             limits: Limits {
                 address: context.settings.requests_per_minute.map(Rate::per_minute),
                 key: context
@@ -109,6 +111,7 @@ impl Platform {
             },
             limiter: Some(self.limiter.clone()),
             limits: self.limits,
+            origins: self.origins.clone(),
             is_local: address.ip().is_loopback(),
         };
         platform(routes, access)
