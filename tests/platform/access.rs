@@ -22,7 +22,8 @@ const KNOWN: Duration = Duration::from_secs(15);
 const PREFIX: &str = "llmopt_";
 const ID: usize = 12;
 
-fn create_key(place: &Place, arguments: &[&str]) -> String {
+/// Makes a key and returns its text.
+pub(crate) fn create_key(place: &Place, arguments: &[&str]) -> String {
     let mut command = place.llmopt();
     command.args(["keys", "create", "--name", "tests"]);
     let created = command.args(arguments).output().unwrap();

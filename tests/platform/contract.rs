@@ -59,7 +59,13 @@ fn serve(place: &Place) -> Server {
 }
 
 /// Has schemathesis ask, with a key if there is one, and returns what was counted.
-fn ask(place: &Place, server: &Server, key: Option<&str>, checks: &str, budget: &Budget) -> Option<Counts> {
+fn ask(
+    place: &Place,
+    server: &Server,
+    key: Option<&str>,
+    checks: &str,
+    budget: &Budget,
+) -> Option<Counts> {
     let schemathesis = schemathesis()?;
     let tests = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
     let counts = place.path("counts.json");
@@ -79,7 +85,7 @@ fn ask(place: &Place, server: &Server, key: Option<&str>, checks: &str, budget: 
         .env("LLMOPT_CONTRACT_COUNTS", &counts);
     if let Some(key) = key {
         command.env("LLMOPT_KEY", key);
-        command.args(["--header", &format!("authorization: Bearer {key}")]);
+        command.args(["--header", &format!("Authorization: Bearer {key}")]);
     }
     let asked = command.output().unwrap();
     let said = String::from_utf8_lossy(&asked.stdout);
@@ -151,7 +157,11 @@ fn without_a_key_nothing_is_answered_but_two_routes() {
         return;
     };
     for operation in operations() {
-        let expected = if OPEN.contains(&operation.as_str()) { 200 } else { 401 };
+        let expected = if OPEN.contains(&operation.as_str()) {
+            200
+        } else {
+            401
+        };
         let found: Vec<u16> = counts[&operation].keys().copied().collect();
         assert_eq!(found, [expected], "{operation}");
     }

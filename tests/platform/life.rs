@@ -237,6 +237,19 @@ fn what_is_wrong_with_a_request_is_said_by_field() {
     assert_eq!((status, &problem["code"]), (422, &json!("dataset_invalid")));
     assert_eq!(problem["report"]["findings"][0]["place"]["row"], 1);
 
+    // A dataset is named by its id, whichever it is: where it lies is the server's own affair.
+    let mut body = job(&server, "squares", 4);
+    body["evaluation_dataset_id"] = bad["id"].clone();
+    let (_, problem) = server.problem(server.post("/training/jobs").json(&body));
+    assert_eq!(problem["report"]["file"], bad["id"]);
+    let mut body = job(&server, "squares", 4);
+    body["config"]["max_length"] = json!(2);
+    let (status, problem) = server.problem(server.post("/training/jobs").json(&body));
+    assert_eq!(status, 422);
+    let detail = problem["detail"].as_str().unwrap();
+    let id = body["dataset_id"].as_str().unwrap();
+    assert!(detail.starts_with(&format!("`{id}`, row")), "{detail}");
+
     assert_eq!(server.problem(server.get("/nowhere")).1["code"], "no_route");
     assert_eq!(server.problem(server.delete("/health")).0, 405);
     let text = server.post("/generate").body("model_id=a");

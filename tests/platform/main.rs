@@ -12,7 +12,11 @@
 )]
 
 mod access;
+mod contract;
+mod examples;
+mod guide;
 mod hostile;
 mod killed;
 mod life;
+mod page;
 mod server;

@@ -37,7 +37,9 @@ fn the_page_shows_every_operation_in_a_browser() {
         .unwrap();
     let page = String::from_utf8(shown.stdout).unwrap();
     let paths = document["paths"].as_object().unwrap();
-    let operations = paths.values().flat_map(|it| it.as_object().unwrap().values());
+    let operations = paths
+        .values()
+        .flat_map(|it| it.as_object().unwrap().values());
     let mut count = 0;
     for operation in operations {
         let id = operation["operationId"].as_str().unwrap();

@@ -2,6 +2,8 @@
 
 use std::{
     collections::BTreeMap,
+    env,
+    ffi::OsStr,
     fs,
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
@@ -19,7 +21,7 @@ use tempfile::TempDir;
 /// No step of a test takes this long unless something hangs.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// A data directory with the tiny model as `base:tiny`.
+/// A data directory with the tiny model as a base.
 pub(crate) struct Place {
     folder: TempDir,
 }
@@ -32,7 +34,13 @@ pub(crate) struct Server {
 }
 
 impl Place {
+    /// Makes one with `base:tiny`.
     pub(crate) fn new() -> Self {
+        Self::with_base("tiny")
+    }
+
+    /// Makes one with the tiny model under this name.
+    pub(crate) fn with_base(name: &str) -> Self {
         let place = Self {
             folder: tempfile::tempdir().unwrap(),
         };
@@ -40,7 +48,7 @@ impl Place {
             Path::new(env!("CARGO_MANIFEST_DIR")).join("../trainer/tests/fixtures/tiny-gpt2");
         let imported = place
             .llmopt()
-            .args(["models", "import", "--name", "tiny"])
+            .args(["models", "import", "--name", name])
             .arg(fixture)
             .output()
             .unwrap();
@@ -51,13 +59,21 @@ impl Place {
 
     /// The program, at work in this place.
     pub(crate) fn llmopt(&self) -> Command {
-        let mut binary = std::env::current_exe().unwrap();
-        // target/debug/deps/platform-… stands beside target/debug/llmopt.
-        binary.pop();
-        binary.pop();
-        let mut command = Command::new(binary.join("llmopt"));
+        self.command(programs().join("llmopt"))
+    }
+
+    /// Another program in this place, which finds ours on its path.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the path of the tests, and ours before it"
+    )]
+    pub(crate) fn command(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut command = Command::new(program);
+        let path = env::var_os("PATH").unwrap_or_default();
+        let path = env::join_paths([programs()].into_iter().chain(env::split_paths(&path)));
         command
             .current_dir(self.folder.path())
+            .env("PATH", path.unwrap())
             .env("LLMOPT_ENVIRONMENT", "testing")
             .env("LLMOPT_LOG", "error")
             .env("LLMOPT_DATA_DIR", self.data_dir())
@@ -302,6 +318,14 @@ impl Drop for Server {
             let _ = child.wait();
         }
     }
+}
+
+/// Returns the folder with the programs: target/debug/deps/platform-… stands beside target/debug/llmopt.
+fn programs() -> PathBuf {
+    let mut folder = env::current_exe().unwrap();
+    folder.pop();
+    folder.pop();
+    folder
 }
 
 fn answer(response: Response) -> (u16, Value) {

@@ -495,6 +495,19 @@ pub const TEST_DYNALITE: Variable = Variable {
     secret: false,
 };
 
+/// Tells tests where Python with clients of the API is.
+pub const TEST_API_PYTHON: Variable = Variable {
+    name: "LLMOPT_TEST_API_PYTHON",
+    kind: "a file",
+    default: Default::Unset(
+        "`scripts/test` installs one; tests that need it say so and are skipped otherwise",
+    ),
+    read_by: "tests only",
+    description: "The Python that runs the guides' examples: one that has `requests`.",
+    example: "/path/to/python",
+    secret: false,
+};
+
 /// Tells scripts where to keep what they fetch.
 pub const CACHE: Variable = Variable {
     name: "LLMOPT_CACHE",
@@ -504,6 +517,28 @@ pub const CACHE: Variable = Variable {
     description: "Where scripts keep what they fetch, such as libtorch.",
     example: "/path/to/cache",
     secret: false,
+};
+
+/// Tells the guides' examples where the API is.
+pub const URL: Variable = Variable {
+    name: "LLMOPT_URL",
+    kind: "an `http://` or `https://` URL that ends with `/api/v1`",
+    default: Default::Unset("nothing; llmopt itself has no use for it"),
+    read_by: "the examples of docs/API.md only",
+    description: "Where the API is that the guides' examples ask.",
+    example: "http://127.0.0.1:8080/api/v1",
+    secret: false,
+};
+
+/// Holds the key that the guides' examples show.
+pub const KEY: Variable = Variable {
+    name: "LLMOPT_KEY",
+    kind: "a platform key",
+    default: Default::Unset("nothing; llmopt itself has no use for it"),
+    read_by: "the examples of docs/API.md only",
+    description: "The platform's key that the guides' examples show.",
+    example: "llmopt_...",
+    secret: true,
 };
 
 /// All variables, in the order of the reference.
@@ -544,5 +579,8 @@ pub const ALL: &[&Variable] = &[
     &TEST_DATA,
     &TEST_MINISTACK,
     &TEST_DYNALITE,
+    &TEST_API_PYTHON,
     &CACHE,
+    &URL,
+    &KEY,
 ];

@@ -1,5 +1,7 @@
 //! What each error of a service is to a caller.
 
+use std::io::{self, ErrorKind};
+
 use llmopt_dataset::DatasetError;
 use llmopt_domain::error_chain;
 use llmopt_service::{FailureKind, GenerationError, ServiceError};
@@ -67,7 +69,14 @@ fn code(error: &ServiceError) -> Code {
         ServiceError::Generation(error) => generation(error),
         ServiceError::Dataset(error) => dataset(error),
         ServiceError::Storage(error) => storage(error),
-        ServiceError::File { .. } => Code::Internal,
+        ServiceError::File { source, .. } => file(source),
+    }
+}
+
+fn file(error: &io::Error) -> Code {
+    match error.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Code::NoSpace,
+        _ => Code::Internal,
     }
 }
 
@@ -116,5 +125,24 @@ fn explanation(error: &ServiceError) -> String {
     match error.next_step() {
         Some(next) => format!("{text}; {next}"),
         None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_no_space_is_left_for_is_no_fault_of_ours() {
+        let failed = |kind: ErrorKind| {
+            Problem::from(ServiceError::File {
+                operation: "write",
+                path: "rows.jsonl".into(),
+                source: kind.into(),
+            })
+        };
+        assert_eq!(failed(ErrorKind::StorageFull).code(), Code::NoSpace);
+        assert_eq!(failed(ErrorKind::QuotaExceeded).code(), Code::NoSpace);
+        assert_eq!(failed(ErrorKind::NotFound).code(), Code::Internal);
     }
 }

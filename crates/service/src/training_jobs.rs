@@ -1,4 +1,7 @@
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use llmopt_domain::{
     JobEventBody, JobRefusal, JobState, ModelName, StateEvent, TrainingConfig, TrainingEvent,
@@ -123,6 +126,10 @@ impl TrainingJobs {
             Some(id) => Some(self.datasets.path(id).await?),
             None => None,
         };
+        let used = [Some(&dataset), evaluation.as_ref()].into_iter().flatten();
+        let ids = [Some(&request.dataset), request.evaluation.as_ref()];
+        let ids = ids.into_iter().flatten();
+        let used: Vec<_> = used.cloned().zip(ids.cloned()).collect();
         let training = TrainingRequest {
             base,
             base_digest,
@@ -134,7 +141,7 @@ impl TrainingJobs {
             code_version: self.place.code_version.clone(),
         };
         let prepared = blocking("prepare a job", move || prepare_training(training)).await;
-        let prepared = prepared.map_err(|error| named(error, &request.dataset))?;
+        let prepared = prepared.map_err(|error| named(error, &used))?;
         let datasets = [Some(request.dataset), request.evaluation];
         let datasets = datasets.into_iter().flatten().collect();
         let id = TrainingJob::id_of(&prepared.id);
@@ -354,15 +361,29 @@ pub(crate) async fn active_jobs(
     Ok(jobs)
 }
 
-/// Names a dataset with errors by its id: where it lies is nothing to those who ask over HTTP.
-fn named(error: ServiceError, dataset: &str) -> ServiceError {
-    match error {
-        ServiceError::Findings { mut report } => {
-            report.rename(dataset);
-            ServiceError::Findings { report }
+/// Names the dataset that an error is about by its id: where it lies is nothing to those who ask over HTTP.
+fn named(mut error: ServiceError, datasets: &[(PathBuf, String)]) -> ServiceError {
+    let id = |path: &Path| {
+        let mut all = datasets.iter();
+        all.find(|(known, _)| known == path).map(|(_, id)| id)
+    };
+    match &mut error {
+        ServiceError::Findings { report } => {
+            if let Some(id) = id(Path::new(&report.file)) {
+                report.rename(id);
+            }
         }
-        other => other,
+        ServiceError::Row { path, .. }
+        | ServiceError::Overlong { path, .. }
+        | ServiceError::NothingToLearn { path, .. }
+        | ServiceError::Vocabulary { path, .. } => {
+            if let Some(id) = id(path) {
+                *path = id.into();
+            }
+        }
+        _ => {}
     }
+    error
 }
 
 fn refused(job: &TrainingJob, refusal: &JobRefusal) -> ServiceError {
