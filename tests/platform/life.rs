@@ -329,3 +329,20 @@ fn a_server_that_is_asked_to_end_leaves_its_job_to_go_on_later() {
     server.json(server.post(&format!("/training/jobs/{id}/stop")));
     server.wait_for(&id, &["stopped"]);
 }
+
+#[test]
+fn a_base_is_deleted_once_no_job_needs_it() {
+    let place = Place::new();
+    let server = place.serve();
+    let id = submit(&server, "squares", 10_000);
+    server.wait_for(&id, &["running"]);
+    let (status, problem) = server.problem(server.delete("/models/base:tiny"));
+    assert_eq!((status, &problem["code"]), (409, &json!("in_use")));
+    server.json(server.post(&format!("/training/jobs/{id}/stop")));
+    server.wait_for(&id, &["stopped"]);
+    let deleted = server.delete("/models/base:tiny").send().unwrap();
+    assert_eq!(deleted.status(), 204);
+    assert_eq!(server.problem(server.delete("/models/base:tiny")).0, 404);
+    let models = server.json(server.get("/models"));
+    assert_eq!(models["data"], json!([]));
+}

@@ -71,25 +71,37 @@ impl ModelCatalog {
         Ok(CatalogModel::FineTuned(Box::new(model)))
     }
 
-    /// Deletes the version that `id` names, or every version where it names none.
+    /// Deletes the version that `id` names, or every version where it names none; or a base model.
     ///
     /// # Errors
     /// [`ServiceError::ModelInUse`] while a job that is queued or running starts from it;
     /// [`ServiceError::UnknownModel`] and its kin.
     pub async fn delete(&self, id: &str) -> Result<(), ServiceError> {
         let models = self.models();
+        if let Ok(ModelReference::Base(name)) = ModelReference::parse_name(id) {
+            self.refuse_in_use(id, |base| base == id).await?;
+            return models.delete_base(&name).await;
+        }
         let model = models.show(id).await?;
         let name = format!("{}:", model.id);
-        for job in active_jobs(&*self.jobs).await? {
-            if job.spec.base.name.starts_with(&name) {
-                return Err(ServiceError::ModelInUse {
-                    id: id.to_owned(),
-                    job: job.id,
-                });
-            }
-        }
+        self.refuse_in_use(id, |base| base.starts_with(&name)).await?;
         models.delete(id).await?;
         Ok(())
+    }
+
+    async fn refuse_in_use(
+        &self,
+        id: &str,
+        is_it: impl Fn(&str) -> bool,
+    ) -> Result<(), ServiceError> {
+        let jobs = active_jobs(&*self.jobs).await?;
+        match jobs.into_iter().find(|job| is_it(&job.spec.base.name)) {
+            None => Ok(()),
+            Some(job) => Err(ServiceError::ModelInUse {
+                id: id.to_owned(),
+                job: job.id,
+            }),
+        }
     }
 
     fn models(&self) -> Models<'_> {

@@ -142,6 +142,24 @@ impl<'a> Models<'a> {
             })
     }
 
+    /// Deletes every revision of the base model that is called `name`. What was trained on it stays, and answers
+    /// with the weights that its adapter was merged into.
+    ///
+    /// # Errors
+    /// [`ServiceError::UnknownModel`], [`ServiceError::Storage`].
+    pub async fn delete_base(&self, name: &str) -> Result<(), ServiceError> {
+        let revisions = self.store.list(&ObjectKey::base_revisions(name)).await?;
+        if revisions.is_empty() {
+            return Err(ServiceError::UnknownModel {
+                name: format!("base:{name}"),
+            });
+        }
+        for revision in revisions {
+            self.store.delete(&revision).await?;
+        }
+        Ok(())
+    }
+
     /// Deletes a published version, or every version of a model where none is named.
     ///
     /// # Errors
