@@ -33,6 +33,7 @@ VARIABLES = {
     "LLMOPT_RECORDS_TABLE": "RecordsTable",
     "LLMOPT_KEYS_TABLE": "KeysTable",
     "LLMOPT_RATES_TABLE": "RatesTable",
+    "LLMOPT_ANSWERS_TABLE": "AnswersTable",
     "LLMOPT_EVENTS_TABLE": "EventsTable",
     "LLMOPT_TRAINING_QUEUE_URL": "TrainingQueueUrl",
     "LLMOPT_DEAD_LETTER_QUEUE_URL": "DeadLetterQueueUrl",

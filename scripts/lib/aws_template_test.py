@@ -56,7 +56,8 @@ class Carried(unittest.TestCase):
 
     def test_stores_and_queues_need_no_functions(self) -> None:
         template = converted(functions=False)
-        stores = {"Artifacts", "KeyRecords", "Rates", "Records", "Events", "TrainingQueue", "DeadLetters"}
+        tables = {"Answers", "Events", "KeyRecords", "Rates", "Records"}
+        stores = tables | {"Artifacts", "TrainingQueue", "DeadLetters"}
         self.assertLessEqual(stores, set(template["Resources"]))
         self.assertNotIn("Api", template["Resources"])
         self.assertNotIn("ApiUrl", template["Outputs"])

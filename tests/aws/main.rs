@@ -5,5 +5,6 @@
 
 mod account;
 mod life;
+mod once;
 mod secrets;
 mod streams;

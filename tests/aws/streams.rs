@@ -60,15 +60,21 @@ impl Functions {
     }
 
     fn ask(&self, question: &Value) -> Events {
+        self.ask_named(question, None)
+    }
+
+    fn ask_named(&self, question: &Value, key: Option<&str>) -> Events {
         let client = reqwest::blocking::Client::builder().timeout(PATIENCE);
-        let response = client
+        let mut request = client
             .build()
             .unwrap()
             .post(format!("{}/api/v1/generate", self.generate.url()))
             .bearer_auth(&self.key)
-            .json(question)
-            .send()
-            .unwrap();
+            .json(question);
+        if let Some(key) = key {
+            request = request.header("idempotency-key", key);
+        }
+        let response = request.send().unwrap();
         assert_eq!(response.status(), 200);
         Events(BufReader::new(response).lines())
     }
@@ -96,6 +102,33 @@ async fn a_token_is_with_its_reader_before_the_next_is_there() {
         let (name, done) = events.next().unwrap();
         assert_eq!((name.as_str(), &done["text"]), ("done", &json!("one two")));
         assert_eq!(events.next(), None);
+    };
+    tokio::task::spawn_blocking(read).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_with_a_name_is_made_once_and_sent_again() {
+    let Some(account) = Account::new().await else {
+        return;
+    };
+    let gated = FunctionSpec::new("inference", example("gated_inference"));
+    let functions = Functions::start(&account, gated).await;
+    let read = move || {
+        let gate = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = gate.local_addr().unwrap().to_string();
+        let question = json!({ "model_id": "base:tiny", "prompt": address, "stream": true });
+        let mut events = functions.ask_named(&question, Some("key"));
+        let mut first = vec![events.next().unwrap()];
+        let (mut waiting, _) = gate.accept().unwrap();
+        waiting.write_all(&[1]).unwrap();
+        first.extend(std::iter::from_fn(|| events.next()));
+        assert_eq!(first.last().unwrap().0, "done");
+        // Who would make it anew would wait at the gate, which nobody opens.
+        let mut events = functions.ask_named(&question, Some("key"));
+        let again: Vec<_> = std::iter::from_fn(|| events.next()).collect();
+        assert_eq!(again, first);
+        gate.set_nonblocking(true).unwrap();
+        assert!(gate.accept().is_err());
     };
     tokio::task::spawn_blocking(read).await.unwrap();
 }

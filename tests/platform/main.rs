@@ -18,5 +18,6 @@ mod guide;
 mod hostile;
 mod killed;
 mod life;
+mod once;
 mod page;
 mod server;

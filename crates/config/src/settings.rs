@@ -249,11 +249,12 @@ impl Reader<'_> {
     }
 }
 
-const RESOURCES: [&Variable; 8] = [
+const RESOURCES: [&Variable; 9] = [
     &variables::BUCKET,
     &variables::RECORDS_TABLE,
     &variables::KEYS_TABLE,
     &variables::RATES_TABLE,
+    &variables::ANSWERS_TABLE,
     &variables::EVENTS_TABLE,
     &variables::TRAINING_QUEUE_URL,
     &variables::DEAD_LETTER_QUEUE_URL,

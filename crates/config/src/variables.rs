@@ -380,6 +380,17 @@ pub const RATES_TABLE: Variable = Variable {
     secret: false,
 };
 
+/// Names the table of answers.
+pub const ANSWERS_TABLE: Variable = Variable {
+    name: "LLMOPT_ANSWERS_TABLE",
+    kind: "the name of a DynamoDB table",
+    default: Default::Unset("no function can start that makes or spends something"),
+    read_by: "the functions that make or spend something",
+    description: "The table that keeps for a day what was answered to requests with an `idempotency-key`.",
+    example: "llmopt-dev-answers",
+    secret: false,
+};
+
 /// Names the table of events.
 pub const EVENTS_TABLE: Variable = Variable {
     name: "LLMOPT_EVENTS_TABLE",
@@ -569,6 +580,7 @@ pub const ALL: &[&Variable] = &[
     &RECORDS_TABLE,
     &KEYS_TABLE,
     &RATES_TABLE,
+    &ANSWERS_TABLE,
     &EVENTS_TABLE,
     &TRAINING_QUEUE_URL,
     &DEAD_LETTER_QUEUE_URL,

@@ -10,7 +10,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use llmopt_domain::{ApiKey, NoSlot, Rate, Scope};
-use llmopt_service::{Granted, Keys, Limiter};
+use llmopt_service::{Answers, Granted, Keys, Limiter};
 use llmopt_storage::Stored;
 
 use crate::{API, Code, Origins, Problem, local::refuse_foreign};
@@ -42,6 +42,8 @@ pub struct Access {
     pub origins: Origins,
     /// Whether only those of this machine are answered, and no page of another site that `origins` does not name.
     pub is_local: bool,
+    /// Answers requests once that have a name; absent, names are not looked at.
+    pub answers: Option<Answers>,
 }
 
 /// How often may be asked.
@@ -139,6 +141,16 @@ impl Access {
             limits: Limits::default(),
             origins: Origins::None,
             is_local: false,
+            answers: None,
+        }
+    }
+
+    /// Answers requests once that have a name, by `answers`.
+    #[must_use]
+    pub fn with_answers(self, answers: Answers) -> Self {
+        Self {
+            answers: Some(answers),
+            ..self
         }
     }
 
@@ -262,7 +274,7 @@ async fn authenticate(keys: &Keys, headers: &HeaderMap, scope: Scope) -> Result<
 }
 
 /// Returns the key that a request shows.
-fn bearer(headers: &HeaderMap) -> Result<&str, Problem> {
+pub(crate) fn bearer(headers: &HeaderMap) -> Result<&str, Problem> {
     let mut shown = headers.get_all(header::AUTHORIZATION).iter();
     let missing = |found: &str| {
         Problem::new(

@@ -68,6 +68,18 @@ codes! {
     TooManyRequests: "too_many_requests" TOO_MANY_REQUESTS
         "too many requests"
         "Wait for as many seconds as the header `retry-after` says, then ask again."
+    /// A request with this name is worked on.
+    IdempotencyInFlight: "idempotency_in_flight" CONFLICT
+        "the same request is worked on"
+        "Send it again after as many seconds as `retry-after` says: it gets the first one's answer."
+    /// The name of a request was used for another.
+    IdempotencyKeyReused: "idempotency_key_reused" UNPROCESSABLE_ENTITY
+        "the `idempotency-key` is another request's"
+        "Draw another `idempotency-key` for every new request; send one again with the same request only."
+    /// A request was answered, and the answer cannot be shown again.
+    IdempotencyAnswerUnavailable: "idempotency_answer_unavailable" CONFLICT
+        "done, and the answer is not there any more"
+        "Look for what the request made; send another `idempotency-key` to do it once more."
     /// There is no such platform key.
     KeyNotFound: "key_not_found" NOT_FOUND
         "no such key"

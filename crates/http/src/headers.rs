@@ -1,8 +1,8 @@
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 
 /// What browsers are told of every answer: to come by HTTPS, to take it for what it says it is, to show it
-/// in no frame, to run nothing of it, and to tell no other site of it.
-const SECURE: [(HeaderName, &str); 5] = [
+/// in no frame, to run nothing of it, to keep nothing of it, and to tell no other site of it.
+const SECURE: [(HeaderName, &str); 6] = [
     (header::STRICT_TRANSPORT_SECURITY, "max-age=31536000"),
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (header::X_FRAME_OPTIONS, "DENY"),
@@ -10,6 +10,7 @@ const SECURE: [(HeaderName, &str); 5] = [
         header::CONTENT_SECURITY_POLICY,
         "default-src 'none'; frame-ancestors 'none'",
     ),
+    (header::CACHE_CONTROL, "no-store"),
     (header::REFERRER_POLICY, "no-referrer"),
 ];
 

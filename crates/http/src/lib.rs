@@ -1,4 +1,5 @@
-//! What every HTTP route stands behind: request ids, keys, limits, problems, bodies and pages.
+//! What every HTTP route stands behind: request ids, keys, limits, answers that are given once, problems,
+//! bodies and pages.
 //!
 //! Knows how a request is admitted and decoded and an error rendered, the same in every process. Does not
 //! know what a route does, nor where keys and limits are kept.
@@ -10,6 +11,7 @@ mod code;
 mod convert;
 mod headers;
 mod local;
+mod once;
 mod origins;
 mod page;
 mod problem;

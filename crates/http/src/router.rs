@@ -11,7 +11,7 @@ use tower::util::option_layer;
 use tower_http::timeout::RequestBodyTimeoutLayer;
 
 use crate::{
-    Access, Caller, Code, Problem, RequestId, access::admit, headers, request_id,
+    Access, Caller, Code, Problem, RequestId, access::admit, headers, once::once, request_id,
     time_limit::end_in_time,
 };
 
@@ -24,7 +24,8 @@ const QUIET: [&str; 2] = ["/api/v1/health", "/api/v1/ready"];
 const BODY_PAUSE: Duration = Duration::from_secs(30);
 
 /// Puts the routes of the platform below [`API`] and behind what all of them share: request ids, the
-/// access log, headers for browsers, limits and keys, and problems for what no route takes.
+/// access log, headers for browsers, limits and keys, answers that are given once, and problems for what no
+/// route takes.
 pub fn platform(routes: Router, access: Access) -> Router {
     let cors = access.origins.layer();
     Router::new()
@@ -32,6 +33,7 @@ pub fn platform(routes: Router, access: Access) -> Router {
         .fallback(no_route)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(from_fn(end_in_time))
+        .layer(from_fn_with_state(access.answers.clone(), once))
         .layer(RequestBodyTimeoutLayer::new(BODY_PAUSE))
         .layer(from_fn_with_state(access, admit))
         .layer(option_layer(cors))

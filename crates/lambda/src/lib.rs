@@ -19,8 +19,8 @@ use {
     llmopt_config::variables,
     llmopt_domain::Rate,
     llmopt_http::{Guard, Limits, Origins},
-    llmopt_service::{Keys, Limiter},
-    llmopt_storage_aws::{Aws, DynamoRateStore, DynamoRecordStore},
+    llmopt_service::{Answers, Keys, Limiter},
+    llmopt_storage_aws::{Aws, DynamoAnswerStore, DynamoRateStore, DynamoRecordStore},
     std::sync::Arc,
 };
 
@@ -135,8 +135,19 @@ pub fn access(aws: &Aws, settings: &Settings) -> Result<(Keys, Access), Failure>
         },
         origins: Origins::of(&settings.cors_origins),
         is_local: false,
+        answers: None,
     };
     Ok((keys, access))
+}
+
+/// Opens the answers of requests that are answered once.
+///
+/// # Errors
+/// If the table that keeps them is not named; whether it can be used shows when the first is kept.
+#[cfg(feature = "access")]
+pub fn answers(aws: &Aws, settings: &Settings) -> Result<Answers, Failure> {
+    let table = settings.need(&variables::ANSWERS_TABLE)?;
+    Ok(Answers::new(Arc::new(DynamoAnswerStore::new(aws, table))))
 }
 
 /// Says why there are no logs, where there are none to say it.

@@ -1,12 +1,13 @@
+use std::collections::{BTreeMap, btree_map::Entry};
+
 use axum::http::Method;
-use llmopt_domain::Scope;
 use llmopt_http::{Code, ProblemView, required_scope};
 use utoipa::{
     PartialSchema, ToSchema,
     openapi::{
-        ContentBuilder, Header, HeaderBuilder, ObjectBuilder, OpenApi, Ref, RefOr, Response,
-        ResponseBuilder, Type,
-        path::{Operation, Parameter, ParameterIn, PathItem},
+        ContentBuilder, Header, HeaderBuilder, ObjectBuilder, OpenApi, Ref, RefOr, Required,
+        Response, ResponseBuilder, Type,
+        path::{Operation, Parameter, ParameterBuilder, ParameterIn, PathItem},
         security::SecurityRequirement,
     },
 };
@@ -14,18 +15,29 @@ use utoipa::{
 /// What the document calls the way to show a key.
 pub(crate) const KEY: &str = "key";
 
+const REQUEST_ID: &str = "x-request-id";
+const REPLAYED: &str = "idempotent-replayed";
+const LIMIT: [&str; 2] = ["ratelimit", "ratelimit-policy"];
+
 /// Headers of every answer, of those to limited routes, and of refusals for want of a slot.
-const HEADERS: [(&str, &str); 4] = [
-    ("x-request-id", "The request's name in the logs."),
+const HEADERS: [(&str, &str); 5] = [
+    (REQUEST_ID, "The request's name in the logs."),
     (
-        "ratelimit",
+        LIMIT[0],
         "What is left of the limit: `\"key\";r=12;t=24` is 12 requests, all of them after 24 s.",
     ),
     (
-        "ratelimit-policy",
+        LIMIT[1],
         "The limit: `\"key\";q=60;w=60` is 60 requests in 60 s.",
     ),
-    ("retry-after", "Seconds until the next request is taken."),
+    (
+        "retry-after",
+        "Seconds until it is worth while to ask again.",
+    ),
+    (
+        REPLAYED,
+        "`true` where this is the answer to an earlier request with the same `idempotency-key`.",
+    ),
 ];
 
 /// Adds what no route says of itself because all of them share it: keys, limits, problems and request ids.
@@ -46,19 +58,20 @@ pub(crate) fn complete(document: &mut OpenApi) {
         components.headers.insert(name.to_owned(), header);
     }
     for code in SHARED {
-        let mut response = problem(code);
-        complete_response(
-            code.status().as_u16(),
-            &mut response,
-            code != Code::ForeignOrigin,
-        );
+        let mut response = problem(&[code]);
+        let limited: &[&str] = if code == Code::ForeignOrigin {
+            &[]
+        } else {
+            &LIMIT
+        };
+        complete_response(code.status().as_u16(), &mut response, limited);
         let name = code.as_str().to_owned();
         components.responses.insert(name, response.into());
     }
 }
 
 /// What can go wrong before a route is asked.
-const SHARED: [Code; 10] = [
+const SHARED: [Code; 13] = [
     Code::ForeignOrigin,
     Code::Unauthorized,
     Code::Forbidden,
@@ -69,6 +82,9 @@ const SHARED: [Code; 10] = [
     Code::BodyTooLarge,
     Code::UnsupportedMediaType,
     Code::RequestTimeout,
+    Code::IdempotencyInFlight,
+    Code::IdempotencyAnswerUnavailable,
+    Code::IdempotencyKeyReused,
 ];
 
 fn operations(item: &mut PathItem) -> Vec<(Method, &mut Operation)> {
@@ -87,30 +103,43 @@ fn operations(item: &mut PathItem) -> Vec<(Method, &mut Operation)> {
 
 fn complete_operation(method: &Method, path: &str, operation: &mut Operation) {
     let scope = required_scope(method, path);
-    let concerned = |code: &Code| concerns(*code, operation, scope);
-    let mut shared: Vec<Code> = SHARED.into_iter().filter(concerned).collect();
-    // Answers have a time of their own.
-    shared.retain(|code| *code != Code::RequestTimeout || !path.starts_with("/generate"));
+    let mut headers: Vec<&str> = Vec::new();
+    if scope.is_some() {
+        headers.extend(LIMIT);
+    }
+    if method == Method::POST {
+        headers.push(REPLAYED);
+        let parameters = operation.parameters.get_or_insert_default();
+        parameters.push(idempotency_key().into());
+    }
+    let mut shared: BTreeMap<u16, Vec<Code>> = BTreeMap::new();
+    for code in SHARED {
+        if concerns(code, method, path, operation) {
+            let same = shared.entry(code.status().as_u16()).or_default();
+            same.push(code);
+        }
+    }
     let responses = &mut operation.responses.responses;
     for (status, response) in &mut *responses {
         if let (Ok(status), RefOr::T(response)) = (status.parse(), response) {
-            complete_response(status, response, scope.is_some());
+            complete_response(status, response, &headers);
         }
     }
-    for code in shared {
-        let status = code.status().as_str().to_owned();
-        match responses.get_mut(&status) {
-            None => {
-                let shared = Ref::from_response_name(code.as_str());
-                responses.insert(status, shared.into());
+    for (status, codes) in shared {
+        let named = responses.entry(status.to_string());
+        match (named, &codes[..]) {
+            (Entry::Vacant(vacant), [code]) => {
+                vacant.insert(Ref::from_response_name(code.as_str()).into());
             }
-            Some(RefOr::T(response)) => note(response, code),
-            // Two that all share have one status: both are said.
-            Some(found @ RefOr::Ref(_)) => {
-                let mut both = problem(Code::Forbidden);
-                complete_response(code.status().as_u16(), &mut both, scope.is_some());
-                note(&mut both, Code::ForeignOrigin);
-                *found = both.into();
+            (Entry::Vacant(vacant), codes) => {
+                let mut response = problem(codes);
+                complete_response(status, &mut response, &headers);
+                vacant.insert(response.into());
+            }
+            (Entry::Occupied(mut own), codes) => {
+                if let RefOr::T(response) = own.get_mut() {
+                    response.description = format!("{}; or {}", response.description, names(codes));
+                }
             }
         }
     }
@@ -119,16 +148,24 @@ fn complete_operation(method: &Method, path: &str, operation: &mut Operation) {
 }
 
 /// Whether a request for this operation can end so before the route is asked.
-fn concerns(code: Code, operation: &Operation, scope: Option<Scope>) -> bool {
+fn concerns(code: Code, method: &Method, path: &str, operation: &Operation) -> bool {
     let has_body = operation.request_body.is_some();
     let has_query = has(operation, &ParameterIn::Query);
+    let has_place = has(operation, &ParameterIn::Path);
+    let once = method == Method::POST;
     match code {
         Code::Unauthorized | Code::Forbidden | Code::TooManyRequests | Code::StoreUnavailable => {
-            scope.is_some()
+            required_scope(method, path).is_some()
         }
-        Code::InvalidRequest => has_body || has_query || has(operation, &ParameterIn::Path),
+        Code::InvalidRequest => has_body || has_query || has_place || once,
         Code::ValidationFailed => has_body || has_query,
-        Code::BodyTooLarge | Code::UnsupportedMediaType => has_body,
+        Code::BodyTooLarge => has_body || once,
+        Code::UnsupportedMediaType => has_body,
+        Code::IdempotencyInFlight
+        | Code::IdempotencyKeyReused
+        | Code::IdempotencyAnswerUnavailable => once,
+        // Answers have a time of their own.
+        Code::RequestTimeout => !path.starts_with("/generate"),
         _ => true,
     }
 }
@@ -143,21 +180,36 @@ fn has(operation: &Operation, place: &ParameterIn) -> bool {
         .any(|found| found == place)
 }
 
-fn problem(code: Code) -> Response {
-    let description = format!("`{}`", code.as_str());
-    ResponseBuilder::new().description(description).build()
+fn problem(codes: &[Code]) -> Response {
+    ResponseBuilder::new().description(names(codes)).build()
 }
 
-/// Says that a response can be this problem too.
-fn note(response: &mut Response, code: Code) {
-    let name = format!("`{}`", code.as_str());
-    if !response.description.contains(&name) {
-        response.description = format!("{}; or {name}", response.description);
-    }
+fn names(codes: &[Code]) -> String {
+    let names: Vec<String> = codes
+        .iter()
+        .map(|code| format!("`{}`", code.as_str()))
+        .collect();
+    names.join(" or ")
 }
 
-/// Adds the body of a problem, and the headers of every answer.
-fn complete_response(status: u16, response: &mut Response, limited: bool) {
+fn idempotency_key() -> Parameter {
+    let key = ObjectBuilder::new()
+        .schema_type(Type::String)
+        .min_length(Some(1))
+        .max_length(Some(255))
+        .pattern(Some("^[!-~]+$"));
+    let does = "The same request with it is done once and gets the same answer, for a day.";
+    ParameterBuilder::new()
+        .name("idempotency-key")
+        .parameter_in(ParameterIn::Header)
+        .required(Required::False)
+        .description(Some(does))
+        .schema(Some(key))
+        .build()
+}
+
+/// Adds the body of a problem, the headers of every answer, and those that this operation's answers have.
+fn complete_response(status: u16, response: &mut Response, own: &[&str]) {
     if status >= 400 {
         let problem = Ref::from_schema_name(ProblemView::name());
         let content = ContentBuilder::new().schema(Some(problem)).build();
@@ -166,9 +218,10 @@ fn complete_response(status: u16, response: &mut Response, limited: bool) {
     }
     for (name, _) in HEADERS {
         let is_there = match name {
-            "x-request-id" => true,
-            "retry-after" => status == 429,
-            _ => limited,
+            REQUEST_ID => true,
+            "retry-after" => matches!(status, 409 | 429),
+            REPLAYED => own.contains(&name) && status < 300,
+            _ => own.contains(&name),
         };
         if is_there {
             let header = Ref::new(format!("#/components/headers/{name}"));

@@ -84,7 +84,8 @@ impl ModelCatalog {
         }
         let model = models.show(id).await?;
         let name = format!("{}:", model.id);
-        self.refuse_in_use(id, |base| base.starts_with(&name)).await?;
+        self.refuse_in_use(id, |base| base.starts_with(&name))
+            .await?;
         models.delete(id).await?;
         Ok(())
     }

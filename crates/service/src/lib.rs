@@ -4,6 +4,7 @@
 //! Knows the ports and the formats of datasets, models and artifacts. Does not know who asks (a command
 //! line, an HTTP route), the environment, the network, tensors or any particular store; prints nothing.
 
+mod answers;
 mod blocking;
 mod catalog;
 mod clock;
@@ -34,6 +35,7 @@ mod tokens;
 mod training;
 mod training_jobs;
 
+pub use answers::{AnswerLease, Answers, Begun, LARGEST_ANSWER, PastAnswer, Recalled, RequestName};
 pub use catalog::{CatalogModel, ModelCatalog};
 pub use datasets::{DatasetUpload, Datasets, Uploaded};
 pub use dispatcher::{Dispatch, Dispatcher, WorkerEnd};

@@ -1,11 +1,13 @@
-//! The storage ports on AWS: folders and uploads in S3, records, logs and allowances in DynamoDB,
-//! messages in SQS.
+//! The storage ports on AWS: folders and uploads in S3, records, logs, allowances and answers in
+//! DynamoDB, messages in SQS.
 //!
 //! Knows how each port's contract is kept by conditional writes, and what every error of a service means
 //! to a caller. Does not know what is kept, nor whether an endpoint is Amazon's or an emulator's.
 
 #[cfg(feature = "dynamodb")]
 mod allowances;
+#[cfg(feature = "dynamodb")]
+mod answers;
 #[cfg(feature = "dynamodb")]
 mod append;
 mod aws;
@@ -55,6 +57,8 @@ mod tests;
 
 #[cfg(feature = "dynamodb")]
 pub use allowances::DynamoAllowanceStore;
+#[cfg(feature = "dynamodb")]
+pub use answers::DynamoAnswerStore;
 pub use aws::Aws;
 #[cfg(feature = "s3")]
 pub use folders::S3FolderStore;

@@ -35,15 +35,15 @@ use aws_sdk_sqs::types::QueueAttributeName;
 use llmopt_aws_emulator::{Dynalite, MiniStack};
 use llmopt_domain::Digest;
 use llmopt_storage::{
-    AllowanceStore, EventLog, FolderStore, MessageQueue, RateStore, RecordStore, StorageError,
-    UploadStore,
-    conformance::{Note, QueueSubject, Subject},
+    AllowanceStore, AnswerStore, EventLog, FolderStore, MessageQueue, RateStore, RecordStore,
+    StorageError, UploadStore,
+    conformance::{AnswerSubject, Note, QueueSubject, Subject},
 };
 use tokio::{runtime::Handle, task::block_in_place};
 
 use crate::{
-    Aws, DynamoAllowanceStore, DynamoEventLog, DynamoRateStore, DynamoRecordStore, S3FolderStore,
-    S3Uploads, SqsMessageQueue, bucket::Bucket,
+    Aws, DynamoAllowanceStore, DynamoAnswerStore, DynamoEventLog, DynamoRateStore,
+    DynamoRecordStore, S3FolderStore, S3Uploads, SqsMessageQueue, bucket::Bucket, table::Table,
 };
 
 /// Runs what the synchronous openers of the suites have to wait for.
@@ -207,6 +207,18 @@ fn rates_elsewhere(root: &Path) -> Arc<dyn RateStore> {
     Arc::new(DynamoRateStore::new(&aws, &table))
 }
 
+fn answers(root: &Path) -> Arc<dyn AnswerStore> {
+    let aws = aws();
+    let table = records_table(&aws, root);
+    Arc::new(DynamoAnswerStore::new(&aws, &table))
+}
+
+fn answers_elsewhere(root: &Path) -> Arc<dyn AnswerStore> {
+    let aws = dynalite();
+    let table = records_table(&aws, root);
+    Arc::new(DynamoAnswerStore::new(&aws, &table))
+}
+
 fn logs(root: &Path) -> Arc<dyn EventLog> {
     let aws = aws();
     let table = events_table(&aws, root);
@@ -237,7 +249,11 @@ impl Intercept for Death {
         _: &RuntimeComponents,
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        let is_write = context.request().method() != "GET" && context.request().method() != "HEAD";
+        let request = context.request();
+        // What DynamoDB is asked for is all sent in one way.
+        let target = request.headers().get("x-amz-target").unwrap_or_default();
+        let reads = ["GET", "HEAD"].contains(&request.method()) || target.ends_with(".GetItem");
+        let is_write = !reads;
         if is_write && self.writes.fetch_add(1, Ordering::SeqCst) >= self.at {
             return Err("the process is dead".into());
         }
@@ -255,6 +271,30 @@ fn dying_folders(root: &Path, write: u64) -> Arc<dyn FolderStore> {
     let bucket = Bucket::with_interceptor(&aws, &name, death);
     Arc::new(S3FolderStore::on(bucket, root))
 }
+
+fn dying_answers(root: &Path, write: u64) -> Arc<dyn AnswerStore> {
+    let aws = aws();
+    let death = Death {
+        writes: AtomicU64::new(0),
+        at: write,
+    };
+    let config = Table::config(&aws).interceptor(death);
+    let table = Table {
+        client: aws_sdk_dynamodb::Client::from_conf(config.build()),
+        name: records_table(&aws, root),
+    };
+    Arc::new(DynamoAnswerStore::on(table))
+}
+
+const ANSWERS: AnswerSubject = AnswerSubject {
+    open: answers,
+    open_dying: Some(dying_answers),
+};
+
+const ANSWERS_ELSEWHERE: AnswerSubject = AnswerSubject {
+    open: answers_elsewhere,
+    open_dying: None,
+};
 
 const S3: Subject = Subject {
     open: folders,
@@ -311,6 +351,16 @@ mod rates_in_dynamodb {
 mod allowances_in_dynalite {
     use super::*;
     llmopt_storage::allowance_store_conformance!(emulated!(Dynalite, allowances_elsewhere));
+}
+
+mod answers_in_dynamodb {
+    use super::*;
+    llmopt_storage::answer_store_conformance!(emulated!(ANSWERS));
+}
+
+mod answers_in_dynalite {
+    use super::*;
+    llmopt_storage::answer_store_conformance!(emulated!(Dynalite, ANSWERS_ELSEWHERE));
 }
 
 mod logs_in_dynamodb {
@@ -403,6 +453,7 @@ async fn a_dead_endpoint_is_unavailable() {
     let records = DynamoRecordStore::<Note>::new(&aws, "records");
     let folders = S3FolderStore::open(&aws, "bucket", root.path()).unwrap();
     let allowances = DynamoAllowanceStore::new(&aws, "records");
+    let answers = DynamoAnswerStore::new(&aws, "answers");
     let queue = SqsMessageQueue::new(
         &aws,
         "http://127.0.0.1:9/q",
@@ -414,6 +465,8 @@ async fn a_dead_endpoint_is_unavailable() {
         folders.check().await.unwrap_err(),
         queue.send("a").await.unwrap_err(),
         allowances.spend("a", 1).await.unwrap_err(),
+        answers.renew("a", "holder", 1).await.unwrap_err(),
+        answers.release("a", "holder").await.unwrap_err(),
     ] {
         assert!(
             matches!(error, StorageError::Unavailable { .. }),

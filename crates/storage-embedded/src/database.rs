@@ -34,6 +34,12 @@ pub(crate) const RATES: Form = Form {
     // Every request waits for it.
     patience: Duration::from_millis(500),
 };
+pub(crate) const ANSWERS: Form = Form {
+    migrations: &[include_str!("migrations/answers/1.sql")],
+    // An answer that was given and lost would be worked out twice.
+    synchronous: "FULL",
+    patience: Duration::from_secs(10),
+};
 /// The SQLite database of one data directory, for any number of processes of one machine.
 ///
 /// What a call has acknowledged survives the process and a loss of power.

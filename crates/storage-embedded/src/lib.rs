@@ -8,6 +8,7 @@
 //! being written or deleted, each entry with a lock that its process holds.
 
 mod allowances;
+mod answers;
 mod database;
 mod disk;
 mod error;
@@ -20,6 +21,7 @@ mod staging;
 mod store;
 
 pub use allowances::SqliteAllowanceStore;
+pub use answers::SqliteAnswerStore;
 pub use database::Database;
 pub use log::SqliteEventLog;
 pub use queue::SqliteMessageQueue;

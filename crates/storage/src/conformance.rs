@@ -3,8 +3,9 @@
 //! [`record_store_conformance!`](crate::record_store_conformance),
 //! [`event_log_conformance!`](crate::event_log_conformance),
 //! [`message_queue_conformance!`](crate::message_queue_conformance),
-//! [`allowance_store_conformance!`](crate::allowance_store_conformance) and
-//! [`rate_store_conformance!`](crate::rate_store_conformance).
+//! [`allowance_store_conformance!`](crate::allowance_store_conformance),
+//! [`rate_store_conformance!`](crate::rate_store_conformance) and
+//! [`answer_store_conformance!`](crate::answer_store_conformance).
 //!
 //! Tells an adapter by how it is opened and by its capabilities, which are data: the suite decides
 //! what follows from them, so no adapter can leave out a case by forgetting it.
@@ -22,6 +23,7 @@ use llmopt_domain::{Digest, ModelId, ObjectKey};
 use crate::{FolderStore, StagedFolder, StorageError};
 
 mod allowances;
+mod answers;
 mod interrupted;
 mod logs;
 mod ordinary;
@@ -30,6 +32,7 @@ mod rates;
 mod records;
 
 pub use allowances::*;
+pub use answers::*;
 pub use interrupted::*;
 pub use logs::*;
 pub use ordinary::*;

@@ -1,10 +1,11 @@
 //! The storage ports: what llmopt asks of a place that keeps folders, records, logs, messages,
-//! allowances and rates.
+//! allowances, rates and answers.
 //!
 //! Knows the contract of each port and, behind the feature `conformance`, the one suite of each that
 //! every adapter runs. Does not know any technology: no file system layout, no cloud, no database.
 
 mod allowance;
+mod answer;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod error;
@@ -17,6 +18,7 @@ mod record;
 mod upload;
 
 pub use allowance::AllowanceStore;
+pub use answer::{AnswerClaim, AnswerStore, Claimed, KeptAnswer};
 pub use error::StorageError;
 pub use folder::{FolderStore, StagedFolder, Wanted};
 pub use log::{EventLog, LogEntry};

@@ -26,6 +26,7 @@ async fn serve(settings: Settings) -> Result<(), Failure> {
     let datasets = Datasets::new(Arc::new(folders), Arc::new(records), Arc::new(jobs))
         .with_uploads(Arc::new(S3Uploads::new(&aws, bucket)));
     let (_, access) = llmopt_lambda::access(&aws, &settings)?;
+    let access = access.with_answers(llmopt_lambda::answers(&aws, &settings)?);
     // Validating a large file takes longer than an API waits for an answer that comes whole.
     llmopt_lambda::serve_streams(router(datasets), access, settings.responses).await
 }

@@ -34,5 +34,6 @@ async fn serve(settings: Settings) -> Result<(), Failure> {
         timeout: settings.model_timeout,
     };
     let (_, access) = llmopt_lambda::access(&aws, &settings)?;
+    let access = access.with_answers(llmopt_lambda::answers(&aws, &settings)?);
     llmopt_lambda::serve_streams(router(state), access, settings.responses).await
 }

@@ -17,6 +17,7 @@ async fn main() -> ExitCode {
 async fn serve(settings: Settings) -> Result<(), Failure> {
     let aws = Aws::connect().await;
     let (keys, access) = llmopt_lambda::access(&aws, &settings)?;
+    let access = access.with_answers(llmopt_lambda::answers(&aws, &settings)?);
     let records = settings.need(&variables::KEYS_TABLE)?;
     DynamoRecordStore::<ApiKey>::new(&aws, records)
         .check()

@@ -67,5 +67,6 @@ async fn serve(settings: Settings) -> Result<(), Failure> {
         },
     };
     let (_, access) = llmopt_lambda::access(&aws, &settings)?;
+    let access = access.with_answers(llmopt_lambda::answers(&aws, &settings)?);
     llmopt_lambda::serve_streams(router(state), access, settings.responses).await
 }

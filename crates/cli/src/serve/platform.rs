@@ -7,13 +7,13 @@ use llmopt_generate_function::GenerateState;
 use llmopt_http::{Access, Guard, Limits, Origins, platform};
 use llmopt_inference::{EngineOptions, LlamaEngine, WeightType};
 use llmopt_service::{
-    Datasets, Generation, Health, JobStores, Keys, Limiter, ModelCatalog, Place, ServiceError,
-    StoredGenerator, TextGenerator, TrainingJobs,
+    Answers, Datasets, Generation, Health, JobStores, Keys, Limiter, ModelCatalog, Place,
+    ServiceError, StoredGenerator, TextGenerator, TrainingJobs,
 };
 use llmopt_storage::{FolderStore, RecordStore, StorageError};
 use llmopt_storage_embedded::{
-    Database, FileFolderStore, SqliteEventLog, SqliteMessageQueue, SqliteRateStore,
-    SqliteRecordStore,
+    Database, FileFolderStore, SqliteAnswerStore, SqliteEventLog, SqliteMessageQueue,
+    SqliteRateStore, SqliteRecordStore,
 };
 use llmopt_training_function::{LiveStreams, TrainingState};
 
@@ -32,6 +32,7 @@ pub(crate) struct Platform {
     limiter: Limiter,
     limits: Limits,
     origins: Origins,
+    answers: Answers,
     datasets: Datasets,
     catalog: ModelCatalog,
     jobs: TrainingState,
@@ -44,6 +45,8 @@ impl Platform {
         let data_dir = context.data_dir.clone();
         let (stores, datasets, keys) = open_stores(&data_dir).map_err(ServiceError::from)?;
         let rates = SqliteRateStore::open(&data_dir.join(SqliteRateStore::FILE_NAME))
+            .map_err(ServiceError::from)?;
+        let answers = SqliteAnswerStore::open(&data_dir.join(SqliteAnswerStore::FILE_NAME))
             .map_err(ServiceError::from)?;
         let datasets = Datasets::new(
             Arc::clone(&stores.folders),
@@ -78,6 +81,7 @@ impl Platform {
             keys,
             limiter: Limiter::new(Arc::new(rates)),
             origins: Origins::of(&context.settings.cors_origins),
+            answers: Answers::new(Arc::new(answers)),
             limits: Limits {
                 address: context.settings.requests_per_minute.map(Rate::per_minute),
                 key: context
@@ -113,6 +117,7 @@ impl Platform {
             limits: self.limits,
             origins: self.origins.clone(),
             is_local: address.ip().is_loopback(),
+            answers: Some(self.answers.clone()),
         };
         platform(routes, access)
     }

@@ -119,6 +119,7 @@ impl AwsStub {
             ("LLMOPT_RECORDS_TABLE", "records".to_owned()),
             ("LLMOPT_KEYS_TABLE", "keys".to_owned()),
             ("LLMOPT_RATES_TABLE", "rates".to_owned()),
+            ("LLMOPT_ANSWERS_TABLE", "answers".to_owned()),
             ("LLMOPT_EVENTS_TABLE", "events".to_owned()),
             (
                 "LLMOPT_TRAINING_QUEUE_URL",

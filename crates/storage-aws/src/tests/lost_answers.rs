@@ -11,7 +11,7 @@ use std::{
 };
 
 use llmopt_domain::ObjectKey;
-use llmopt_storage::{Record, Stored};
+use llmopt_storage::{AnswerClaim, Claimed, KeptAnswer, Record, Stored};
 
 use super::*;
 
@@ -149,6 +149,57 @@ async fn an_allowance_whose_opening_loses_its_answer_is_open_once() {
         matches!(again, Err(StorageError::RecordExists { .. })),
         "{again:?}"
     );
+}
+
+fn claim(holder: &str) -> AnswerClaim {
+    AnswerClaim {
+        holder: holder.to_owned(),
+        fingerprint: Some("asked".to_owned()),
+        now_ms: 1_000,
+        until_ms: 2_000,
+        expires_ms: 9_000_000_000_000,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_claim_and_an_answer_that_lose_theirs_are_known_by_their_holder() {
+    if MiniStack::shared().is_none() {
+        return;
+    }
+    let root = tempfile::tempdir().unwrap();
+    let table = records_table(&aws(), root.path());
+    let answer = KeptAnswer {
+        fingerprint: "asked".to_owned(),
+        body: Some(vec![7; 700_000]),
+        expires_ms: 9_000_000_000_000,
+    };
+    let sound = DynamoAnswerStore::new(&aws(), &table);
+    let unlucky = |number| {
+        let lossy = Lossy::losing(number);
+        let store = DynamoAnswerStore::new(&at(&lossy.endpoint), &table);
+        (lossy, store)
+    };
+    let (lossy, store) = unlucky(0);
+    let claimed = store.claim("a", &claim("first")).await.unwrap();
+    assert!(lossy.has_lost(0));
+    assert_eq!(claimed, Claimed::Granted);
+    let (lossy, store) = unlucky(0);
+    store.renew("a", "first", 3_000).await.unwrap();
+    assert!(lossy.has_lost(0));
+    // Three parts, then the claim's own item.
+    for number in 0..4 {
+        let (lossy, store) = unlucky(number);
+        store.finish("a", "first", &answer).await.unwrap();
+        assert!(lossy.has_lost(number));
+    }
+    let next = sound.claim("a", &claim("second")).await.unwrap();
+    assert!(next == Claimed::Finished(answer));
+    sound.claim("b", &claim("first")).await.unwrap();
+    let (lossy, store) = unlucky(0);
+    store.release("b", "first").await.unwrap();
+    assert!(lossy.has_lost(0));
+    let next = sound.claim("b", &claim("second")).await.unwrap();
+    assert_eq!(next, Claimed::Granted);
 }
 
 #[tokio::test(flavor = "multi_thread")]
