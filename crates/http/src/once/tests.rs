@@ -15,7 +15,7 @@ use axum::{
     response::{Sse, sse::Event},
     routing::post,
 };
-use futures::{Stream, StreamExt, future::join_all, stream};
+use futures::{FutureExt, Stream, StreamExt, future::join_all, stream};
 use llmopt_domain::{KeyLimits, Scope};
 use llmopt_service::{Keys, NewKey};
 use llmopt_storage::{AnswerClaim, AnswerStore, Claimed, KeptAnswer, StorageError};
@@ -46,6 +46,9 @@ struct Shaky {
     inner: SqliteAnswerStore,
     claims: AtomicBool,
     finishes: AtomicBool,
+    /// How often an answer was to be kept, each of which waits for a permit.
+    finishing: AtomicUsize,
+    permits: Semaphore,
 }
 
 struct Place {
@@ -74,6 +77,8 @@ impl Place {
                 inner,
                 claims: AtomicBool::new(true),
                 finishes: AtomicBool::new(true),
+                finishing: AtomicUsize::new(0),
+                permits: Semaphore::new(1_000_000),
             }),
             now_ms: Arc::new(AtomicU64::new(BEGAN)),
             work: Arc::new(Work {
@@ -181,6 +186,8 @@ impl AnswerStore for Shaky {
         holder: &str,
         answer: &KeptAnswer,
     ) -> Result<(), StorageError> {
+        self.finishing.fetch_add(1, Ordering::SeqCst);
+        self.permits.acquire().await.unwrap().forget();
         check(&self.finishes)?;
         self.inner.finish(id, holder, answer).await
     }
@@ -496,6 +503,34 @@ async fn a_stream_comes_as_it_is_made_and_again_byte_for_byte() {
             .contains(&("content-type".to_owned(), "text/event-stream".to_owned()))
     );
     assert_eq!(place.done(), 3);
+}
+
+#[tokio::test]
+async fn no_answer_ends_before_it_is_kept() {
+    let place = Place::new();
+    place.store.permits.forget_permits(1_000_000);
+    let mut whole = Box::pin(place.ask("key", "/work/a", "asked"));
+    // It is polled as it goes on, and must not be done when it is to be kept.
+    while place.store.finishing.load(Ordering::SeqCst) < 1 {
+        assert!((&mut whole).now_or_never().is_none());
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert!((&mut whole).now_or_never().is_none());
+    place.store.permits.add_permits(1);
+    assert_eq!(whole.await.status, 201);
+
+    let router = place.router();
+    let response = router.oneshot(request("key", "/stream", "")).await.unwrap();
+    let mut parts = response.into_body().into_data_stream();
+    for _ in 0..3 {
+        parts.next().await.unwrap().unwrap();
+    }
+    while place.store.finishing.load(Ordering::SeqCst) < 2 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert!(parts.next().now_or_never().is_none());
+    place.store.permits.add_permits(1);
+    assert!(parts.next().await.is_none());
 }
 
 #[tokio::test]
