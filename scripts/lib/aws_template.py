@@ -84,6 +84,7 @@ API_PROPERTIES = {
     "Name",
     "OpenApiVersion",
     "StageName",
+    "TracingEnabled",
 }
 
 
@@ -178,7 +179,9 @@ def convert(
         elif resource["Type"] == "AWS::ApiGateway::RestApi":
             _rewrite_api(name, resource, resources)
         elif resource["Type"] == "AWS::ApiGateway::Stage":
-            resource["Properties"].pop("AccessLogSetting", None)
+            # The emulator's API writes no access logs, and there is no X-Ray.
+            for ignored in ("AccessLogSetting", "TracingEnabled"):
+                resource["Properties"].pop(ignored, None)
     plain.pop("Rules", None)
     plain.pop("Metadata", None)
     plain.pop("Transform", None)
@@ -303,6 +306,7 @@ def _keep_outputs(plain: dict, present: dict[str, bool], left_out: dict[str, str
 
 def _rewrite_function(properties: dict, binary: str, place: Place) -> None:
     properties["Architectures"] = [place.architecture]
+    properties.pop("TracingConfig", None)
     variables = properties["Environment"]["Variables"]
     variables["AWS_ENDPOINT_URL"] = place.endpoint
     variables["LLMOPT_DATA_DIR"] = f"{place.data_dir}/{binary}"

@@ -26,7 +26,11 @@ PSEUDO = {
 GENERATED = {"Alias", "Version", "Stage", "Deployment"}
 
 # What can be granted for everything alone, and why.
-EVERYTHING = {"ecr:GetAuthorizationToken": "a token is for every registry of the account"}
+EVERYTHING = {
+    "ecr:GetAuthorizationToken": "a token is for every registry of the account",
+    "xray:PutTelemetryRecords": "traces have no resource that could be named",
+    "xray:PutTraceSegments": "traces have no resource that could be named",
+}
 # Policies of Amazon's that are attached whole, and why.
 MANAGED = {
     "service-role/AmazonAPIGatewayPushToCloudWatchLogs": "API Gateway names its groups itself",

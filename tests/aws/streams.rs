@@ -4,6 +4,7 @@
 use std::{
     io::{BufRead, BufReader, Lines, Write},
     net::TcpListener,
+    time::{Duration, Instant},
 };
 
 use llmopt_lambda_harness::{FunctionSpec, Harness};
@@ -166,4 +167,64 @@ async fn a_model_streams_the_answer_that_it_gives_whole() {
         assert_eq!(text, whole);
     };
     tokio::task::spawn_blocking(read).await.unwrap();
+}
+
+/// The lines with metrics that `generate` has written, once there are as many.
+async fn metrics(generate: &Harness, count: usize) -> Vec<Value> {
+    let began = Instant::now();
+    loop {
+        let log = generate.logs("generate").unwrap();
+        let lines = log.lines().filter(|line| line.starts_with("{\"_aws\":"));
+        let lines: Vec<Value> = lines
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        if lines.len() >= count {
+            return lines;
+        }
+        assert!(began.elapsed() < PATIENCE, "{log}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_function_writes_what_it_measured_and_no_word_of_it() {
+    let Some(account) = Account::new().await else {
+        return;
+    };
+    let inference = FunctionSpec::new("inference", binary("inference"));
+    let functions = Functions::start(&account, inference).await;
+    let read = move || {
+        let question = json!({
+            "model_id": "base:tiny", "prompt": "canary-question", "max_tokens": 4,
+            "temperature": 0, "stream": true,
+        });
+        let mut events = functions.ask(&question);
+        let done = std::iter::from_fn(|| events.next()).last().unwrap();
+        assert_eq!(done.0, "done");
+        (functions, done.1)
+    };
+    let (functions, done) = tokio::task::spawn_blocking(read).await.unwrap();
+    let lines = metrics(&functions.generate, 4).await;
+    assert_eq!(lines.len(), 4, "{lines:?}");
+    let of = |metric: &str| {
+        let mut lines = lines.iter().filter(|line| line[metric].is_number());
+        lines.next().unwrap()
+    };
+    let request = of("http.server.request.duration");
+    assert_eq!(request["llmopt.route.class"], "generate");
+    assert_eq!(request["llmopt.status.class"], "2xx");
+    assert!(request["trace_id"].as_str().unwrap().starts_with("1-"));
+    let answer = of("gen_ai.server.request.duration");
+    assert_eq!(answer["gen_ai.request.model"], "base:tiny");
+    let tokens = lines
+        .iter()
+        .filter_map(|line| line["gen_ai.client.token.usage"].as_u64());
+    let told = &done["metrics"]["total_tokens"];
+    assert_eq!(tokens.sum::<u64>(), told.as_u64().unwrap());
+    let log = functions.generate.logs("generate").unwrap();
+    assert!(
+        log.contains("\"bytes\":") && log.contains("\"trace_id\":\"1-"),
+        "{log}"
+    );
+    assert!(!log.contains("canary-question"), "{log}");
 }

@@ -12,12 +12,16 @@
 )]
 
 mod access;
+mod canaries;
+mod collector;
 mod contract;
 mod examples;
 mod guide;
 mod hostile;
 mod killed;
 mod life;
+mod observed;
 mod once;
 mod page;
+mod scrape;
 mod server;

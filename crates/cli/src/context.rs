@@ -1,13 +1,14 @@
 use std::{path::PathBuf, sync::Arc};
 
-use llmopt_config::{Settings, Store, telemetry, variables};
+use llmopt_config::{Secret, Settings, Store, telemetry, variables};
+use llmopt_exporters::{TraceOptions, Traces};
 use llmopt_service::{Jobs, Keys, Models, ResolvedModel, ServiceError};
 use llmopt_storage::FolderStore;
 use llmopt_storage_aws::{Aws, DynamoRecordStore, S3FolderStore};
 use llmopt_storage_embedded::{Database, FileFolderStore, SqliteRecordStore};
 
 use crate::{
-    arguments::Arguments,
+    arguments::{Arguments, Command},
     failure::Failure,
     hub::Hub,
     output::{Format, Output},
@@ -19,13 +20,23 @@ pub(crate) struct Context {
     pub(crate) settings: Settings,
     pub(crate) data_dir: PathBuf,
     pub(crate) output: Output,
+    /// Where traces go, if a collector was named to a command that makes some.
+    pub(crate) traces: Option<Traces>,
 }
 
 impl Context {
     /// Reads the settings and sets up the logs.
     pub(crate) fn open(arguments: &Arguments) -> Result<Self, Failure> {
         let settings = Settings::load().map_err(|error| Failure::input_from(&error))?;
-        telemetry::init(&settings).map_err(|error| Failure::failed_from(&error))?;
+        let traces = match arguments.command {
+            Command::Serve(_) => start_traces(&settings)?,
+            _ => None,
+        };
+        let logged = match &traces {
+            Some(traces) => telemetry::init_traced(&settings, traces.layer()),
+            None => telemetry::init(&settings),
+        };
+        logged.map_err(|error| Failure::failed_from(&error))?;
         let format = if arguments.json {
             Format::Json
         } else {
@@ -42,6 +53,7 @@ impl Context {
             data_dir,
             settings,
             output: Output::stdout(format),
+            traces,
         })
     }
 
@@ -104,4 +116,20 @@ impl Context {
     pub(crate) fn trainer(&self) -> Result<Trainer, Failure> {
         Trainer::find(self.settings.trainer.as_deref())
     }
+}
+
+fn start_traces(settings: &Settings) -> Result<Option<Traces>, Failure> {
+    let Some(endpoint) = &settings.otlp_endpoint else {
+        return Ok(None);
+    };
+    let traces = Traces::start(TraceOptions {
+        endpoint,
+        headers: settings.otlp_headers.as_ref().map(Secret::expose),
+        service: settings.service_name.clone(),
+        version: env!("CARGO_PKG_VERSION"),
+        environment: settings.environment.name(),
+    });
+    traces.map(Some).map_err(|error| {
+        Failure::failed_from(&error).next("correct OTEL_EXPORTER_OTLP_ENDPOINT, or unset it")
+    })
 }

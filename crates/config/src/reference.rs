@@ -108,7 +108,7 @@ fn every_line_of_the_example_is_accepted_once_uncommented() {
         .lines()
         .filter_map(|line| line.strip_prefix("# "))
         .filter(|line| {
-            ["LLMOPT_", "HF_", "AWS_"]
+            ["LLMOPT_", "HF_", "AWS_", "OTEL_"]
                 .iter()
                 .any(|it| line.starts_with(it))
         })

@@ -48,6 +48,17 @@ pub enum Responses {
     Buffer,
 }
 
+/// How finely functions measure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Metrics {
+    /// Not at all.
+    Off,
+    /// By the classes of routes and statuses.
+    Routes,
+    /// Answers by model too.
+    Models,
+}
+
 /// The resources in an AWS account; who needs one asks [`Settings::need`] for it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Resources(Vec<(&'static str, String)>);
@@ -99,6 +110,16 @@ pub struct Settings {
     pub store: Store,
     /// How functions answer that can stream (`LLMOPT_RESPONSES`).
     pub responses: Responses,
+    /// How finely functions measure (`LLMOPT_METRICS`).
+    pub metrics: Metrics,
+    /// The collector of traces (`OTEL_EXPORTER_OTLP_ENDPOINT`).
+    pub otlp_endpoint: Option<String>,
+    /// Headers for it (`OTEL_EXPORTER_OTLP_HEADERS`).
+    pub otlp_headers: Option<Secret>,
+    /// What the server is called in traces and metrics (`OTEL_SERVICE_NAME`).
+    pub service_name: String,
+    /// The memory of the Lambda function that this process is, in bytes (`AWS_LAMBDA_FUNCTION_MEMORY_SIZE`).
+    pub lambda_memory_bytes: Option<u64>,
     /// The Batch job that this process is, and which attempt of it (`AWS_BATCH_JOB_ID`,
     /// `AWS_BATCH_JOB_ATTEMPT`).
     pub batch_job: Option<(String, u32)>,
@@ -201,6 +222,11 @@ impl Settings {
             model_timeout: read.required(&variables::MODEL_TIMEOUT_SECONDS, parse_seconds)?,
             store: read.required(&variables::STORE, parse_store)?,
             responses: read.required(&variables::RESPONSES, parse_responses)?,
+            metrics: read.required(&variables::METRICS, parse_metrics)?,
+            otlp_endpoint: read.optional(&variables::OTLP_ENDPOINT, parse_endpoint)?,
+            otlp_headers: read.optional(&variables::OTLP_HEADERS, parse_headers)?,
+            service_name: read.required(&variables::SERVICE_NAME, parse_name)?,
+            lambda_memory_bytes: read.optional(&variables::LAMBDA_MEMORY, parse_mebibytes)?,
             batch_job: read.batch_job()?,
             resources: read.resources()?,
         })
@@ -275,6 +301,31 @@ fn parse_responses(value: &str) -> Option<Responses> {
         "buffer" => Some(Responses::Buffer),
         _ => None,
     }
+}
+
+fn parse_metrics(value: &str) -> Option<Metrics> {
+    match value {
+        "off" => Some(Metrics::Off),
+        "routes" => Some(Metrics::Routes),
+        "models" => Some(Metrics::Models),
+        _ => None,
+    }
+}
+
+fn parse_headers(value: &str) -> Option<Secret> {
+    let is_header = |pair: &str| {
+        pair.split_once('=')
+            .is_some_and(|(name, _)| !name.trim().is_empty())
+    };
+    let is_plain = value
+        .chars()
+        .all(|char| char.is_ascii_graphic() || char == ' ');
+    (is_plain && value.split(',').all(is_header)).then(|| Secret::new(value))
+}
+
+fn parse_name(value: &str) -> Option<String> {
+    let is_name = !value.is_empty() && !value.contains(char::is_control);
+    is_name.then(|| value.to_owned())
 }
 
 fn parse_outage(value: &str) -> Option<bool> {

@@ -2,12 +2,13 @@
 
 use std::io::IsTerminal as _;
 
+use llmopt_telemetry::TRACES;
 use tracing::{Level, Metadata, Subscriber};
-use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::filter::{FilterExt as _, filter_fn};
 use tracing_subscriber::fmt::MakeWriter;
-use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::layer::{Layer, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
-use tracing_subscriber::{EnvFilter, fmt};
+use tracing_subscriber::{EnvFilter, Registry, fmt};
 
 use crate::{ConfigError, LogFormat, Origin, Settings, source, variables};
 
@@ -22,6 +23,35 @@ pub fn init(settings: &Settings) -> Result<(), ConfigError> {
         .map_err(|_| ConfigError::LogsAlreadySetUp)
 }
 
+/// Does the same, and hands `traces` the spans that may leave the process, which logs have none of.
+///
+/// # Errors
+/// As [`init`].
+pub fn init_traced<L>(settings: &Settings, traces: L) -> Result<(), ConfigError>
+where
+    L: Layer<Registry> + Send + Sync,
+{
+    let colours = std::io::stderr().is_terminal();
+    let lines = fmt::layer().with_writer(std::io::stderr);
+    let lines = match settings.log_format {
+        LogFormat::Pretty => lines.compact().with_ansi(colours).boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).boxed(),
+    };
+    let logs = lines.with_filter(filter(settings)?.and(filter_fn(is_log)));
+    let traces = traces.with_filter(filter_fn(|metadata| metadata.target() == TRACES));
+    let subscriber = tracing_subscriber::registry().with(traces.and_then(logs));
+    subscriber
+        .try_init()
+        .map_err(|_| ConfigError::LogsAlreadySetUp)
+}
+
+fn filter(settings: &Settings) -> Result<EnvFilter, ConfigError> {
+    EnvFilter::try_new(&settings.log).map_err(|_| {
+        let found = format!("`{}`", settings.log);
+        source::invalid(&variables::LOG, Origin::Process, found)
+    })
+}
+
 type BoxedSubscriber = Box<dyn Subscriber + Send + Sync>;
 
 fn subscriber<W>(
@@ -32,27 +62,26 @@ fn subscriber<W>(
 where
     W: for<'writer> MakeWriter<'writer> + Send + Sync + 'static,
 {
-    let filter = EnvFilter::try_new(&settings.log).map_err(|_| {
-        let found = format!("`{}`", settings.log);
-        source::invalid(&variables::LOG, Origin::Process, found)
-    })?;
-    let builder = fmt().with_env_filter(filter).with_writer(writer);
+    let builder = fmt().with_env_filter(filter(settings)?).with_writer(writer);
     Ok(match settings.log_format {
         LogFormat::Pretty => {
             let lines = builder.compact().with_ansi(colours).finish();
-            Box::new(lines.with(filter_fn(tells_no_request)))
+            Box::new(lines.with(filter_fn(is_log)))
         }
         LogFormat::Json => {
             let lines = builder.json().flatten_event(true).finish();
-            Box::new(lines.with(filter_fn(tells_no_request)))
+            Box::new(lines.with(filter_fn(is_log)))
         }
     })
 }
 
-/// Lambda's library writes whole requests, with their keys and questions, at its finest level: whoever asks
-/// for that level does not ask for those.
-fn tells_no_request(metadata: &Metadata<'_>) -> bool {
-    *metadata.level() != Level::TRACE || !metadata.target().starts_with("lambda_runtime")
+/// Whether something is for the log. Spans of traces are not: where there are no traces, they cost nothing.
+/// Lambda's library writes whole requests, with their keys and questions, at its finest level: whoever asks for
+/// that level does not ask for those.
+fn is_log(metadata: &Metadata<'_>) -> bool {
+    let tells_request =
+        *metadata.level() == Level::TRACE && metadata.target().starts_with("lambda_runtime");
+    !tells_request && metadata.target() != TRACES
 }
 
 #[cfg(test)]

@@ -447,6 +447,64 @@ pub const RESPONSES: Variable = Variable {
     secret: false,
 };
 
+/// Says how finely functions measure.
+pub const METRICS: Variable = Variable {
+    name: "LLMOPT_METRICS",
+    kind: "`off`, `routes` or `models`",
+    default: Default::Everywhere("routes"),
+    read_by: "the functions that answer requests",
+    description: "How finely functions tell CloudWatch's metrics apart, each of which is charged for: not at all, by the \
+                  classes of routes and statuses, or answers by model too (docs/LOGGING.md). `llmopt serve` has all \
+                  metrics at `/metrics`.",
+    example: "",
+    secret: false,
+};
+
+/// Names the collector of traces, as the field's other tools spell it.
+pub const OTLP_ENDPOINT: Variable = Variable {
+    name: "OTEL_EXPORTER_OTLP_ENDPOINT",
+    kind: "an `http://` or `https://` URL",
+    default: Default::Unset("there are no traces"),
+    read_by: "`llmopt serve`",
+    description: "The OpenTelemetry collector that traces are sent to, by OTLP over HTTP, to `/v1/traces` below it \
+                  (docs/LOGGING.md).",
+    example: "http://127.0.0.1:4318",
+    secret: false,
+};
+
+/// Holds what the collector wants to be shown.
+pub const OTLP_HEADERS: Variable = Variable {
+    name: "OTEL_EXPORTER_OTLP_HEADERS",
+    kind: "`name=value` pairs with commas between them",
+    default: Default::Unset("nothing is shown to the collector"),
+    read_by: "`llmopt serve`",
+    description: "Headers that are sent to the collector, such as one with its key. Never logged.",
+    example: "api-key=...",
+    secret: true,
+};
+
+/// Says what the program is called in traces.
+pub const SERVICE_NAME: Variable = Variable {
+    name: "OTEL_SERVICE_NAME",
+    kind: "a name",
+    default: Default::Everywhere("llmopt"),
+    read_by: "`llmopt serve`",
+    description: "What the server is called in traces and metrics.",
+    example: "",
+    secret: false,
+};
+
+/// Says how much memory a function has.
+pub const LAMBDA_MEMORY: Variable = Variable {
+    name: "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
+    kind: "a whole number from 1, in MiB",
+    default: Default::Unset("the system says what limits memory, if anything does"),
+    read_by: "the function `health`",
+    description: "The memory of the function, as Lambda sets it: `GET /status` shows it.",
+    example: "128",
+    secret: false,
+};
+
 /// Names the Batch job that a trainer is.
 pub const BATCH_JOB_ID: Variable = Variable {
     name: "AWS_BATCH_JOB_ID",
@@ -586,6 +644,11 @@ pub const ALL: &[&Variable] = &[
     &DEAD_LETTER_QUEUE_URL,
     &INFERENCE_FUNCTION,
     &RESPONSES,
+    &METRICS,
+    &OTLP_ENDPOINT,
+    &OTLP_HEADERS,
+    &SERVICE_NAME,
+    &LAMBDA_MEMORY,
     &BATCH_JOB_ID,
     &BATCH_JOB_ATTEMPT,
     &TEST_DATA,

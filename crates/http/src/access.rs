@@ -12,6 +12,7 @@ use axum::{
 use llmopt_domain::{ApiKey, NoSlot, Rate, Scope};
 use llmopt_service::{Answers, Granted, Keys, Limiter};
 use llmopt_storage::Stored;
+use llmopt_telemetry::{Meter, RefusalScope, Unmetered};
 
 use crate::{API, Code, Origins, Problem, local::refuse_foreign};
 
@@ -44,6 +45,8 @@ pub struct Access {
     pub is_local: bool,
     /// Answers requests once that have a name; absent, names are not looked at.
     pub answers: Option<Answers>,
+    /// Counts what is asked and refused.
+    pub meter: Arc<dyn Meter>,
 }
 
 /// How often may be asked.
@@ -142,6 +145,7 @@ impl Access {
             origins: Origins::None,
             is_local: false,
             answers: None,
+            meter: Arc::new(Unmetered),
         }
     }
 
@@ -167,7 +171,7 @@ impl Access {
         let Some(rate) = self.rate_of(&caller.0.record) else {
             return Ok(None);
         };
-        self.take("key", &format!("key#{}", caller.id()), rate)
+        self.take(RefusalScope::Key, &format!("key#{}", caller.id()), rate)
             .await
     }
 
@@ -176,21 +180,31 @@ impl Access {
             return Ok(None);
         };
         let id = format!("address#{}", network(address));
-        self.take("address", &id, rate).await
+        self.take(RefusalScope::Address, &id, rate).await
     }
 
-    async fn take(&self, scope: &'static str, id: &str, rate: Rate) -> Result<Standing, Response> {
+    async fn take(
+        &self,
+        refusal: RefusalScope,
+        id: &str,
+        rate: Rate,
+    ) -> Result<Standing, Response> {
         let Some(limiter) = &self.limiter else {
             return Ok(None);
         };
+        let scope = refusal.as_str();
         match limiter.take(id, rate).await {
             Ok(Ok(granted)) => Ok(Some((scope, rate, granted))),
-            Ok(Err(no_slot)) => Err(refused(scope, rate, no_slot)),
+            Ok(Err(no_slot)) => {
+                self.meter.refusal(refusal);
+                Err(refused(scope, rate, no_slot))
+            }
             Err(error) if self.limits.open_in_outage => {
                 tracing::error!(%error, scope, "requests go on uncounted: the store of limits is away");
                 Ok(None)
             }
             Err(error) => {
+                self.meter.refusal(RefusalScope::Uncounted);
                 tracing::error!(%error, scope, "requests are refused: the store of limits is away");
                 Err(Problem::new(
                     Code::StoreUnavailable,

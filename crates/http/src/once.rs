@@ -14,6 +14,7 @@ use futures::{
 use llmopt_service::{
     AnswerLease, Answers, Begun, LARGEST_ANSWER, Recalled, RequestName, ServiceError,
 };
+use tracing::Instrument as _;
 
 use crate::{Caller, Code, Problem, access::bearer};
 use asked::Asked;
@@ -123,10 +124,11 @@ impl Named {
 /// Answers in a task of its own, so that what was begun is done and kept though its caller hangs up.
 async fn answer_apart(lease: AnswerLease, asked: Asked, request: Request, next: Next) -> Response {
     let (reply, replied) = oneshot::channel();
-    tokio::spawn(async move {
+    let work = async move {
         let response = lease.hold(next.run(request)).await;
         answer(&lease, asked, response, reply).await;
-    });
+    };
+    tokio::spawn(work.in_current_span());
     replied.await.unwrap_or_else(|_| {
         Problem::new(Code::Internal, "the request was given up: the log says why").into_response()
     })

@@ -1,24 +1,23 @@
-use std::time::{Duration, Instant};
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Router,
-    extract::{MatchedPath, Request},
+    extract::{Request, State},
     http::{Method, StatusCode, Uri, header},
     middleware::{Next, from_fn, from_fn_with_state},
     response::Response,
 };
+use llmopt_telemetry::Meter;
 use tower::util::option_layer;
 use tower_http::timeout::RequestBodyTimeoutLayer;
 
 use crate::{
-    Access, Caller, Code, Problem, RequestId, access::admit, headers, once::once, request_id,
-    time_limit::end_in_time,
+    Access, Code, Problem, RequestId, access::admit, headers, measured::Measure, once::once,
+    request_id, time_limit::end_in_time,
 };
 
 /// Where every route of the platform begins.
 pub const API: &str = "/api/v1";
-/// Routes that are asked so often that a line for each would drown the log.
-const QUIET: [&str; 2] = ["/api/v1/health", "/api/v1/ready"];
 
 /// How long a body may pause on its way.
 const BODY_PAUSE: Duration = Duration::from_secs(30);
@@ -27,8 +26,14 @@ const BODY_PAUSE: Duration = Duration::from_secs(30);
 /// access log, headers for browsers, limits and keys, answers that are given once, and problems for what no
 /// route takes.
 pub fn platform(routes: Router, access: Access) -> Router {
+    platform_beside(routes, Router::new(), access)
+}
+
+/// Does the same with routes beside those below [`API`], which the same stands before.
+pub fn platform_beside(routes: Router, beside: Router, access: Access) -> Router {
+    let meter = Arc::clone(&access.meter);
     let cors = access.origins.layer();
-    Router::new()
+    beside
         .nest(API, routes)
         .fallback(no_route)
         .method_not_allowed_fallback(method_not_allowed)
@@ -37,7 +42,7 @@ pub fn platform(routes: Router, access: Access) -> Router {
         .layer(RequestBodyTimeoutLayer::new(BODY_PAUSE))
         .layer(from_fn_with_state(access, admit))
         .layer(option_layer(cors))
-        .layer(from_fn(with_request_id))
+        .layer(from_fn_with_state(meter, with_request_id))
 }
 
 async fn no_route(method: Method, uri: Uri) -> Problem {
@@ -56,24 +61,15 @@ async fn method_not_allowed(method: Method, uri: Uri) -> Problem {
     )
 }
 
-async fn with_request_id(mut request: Request, next: Next) -> Response {
-    let began = Instant::now();
-    let id = RequestId::of(request.headers());
-    let method = request.method().clone();
-    let route = request
-        .extensions()
-        .get::<MatchedPath>()
-        .map(|path| path.as_str().to_owned());
-    request.extensions_mut().insert(id.clone());
-    let response = settle(next.run(request).await, &id);
-    log(
-        &method,
-        route.as_deref().unwrap_or("-"),
-        &response,
-        &id,
-        began,
-    );
-    response
+async fn with_request_id(
+    State(meter): State<Arc<dyn Meter>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let mut measure = Measure::begin(meter, &mut request);
+    let response = measure.work(next.run(request)).await;
+    let response = settle(response, measure.id());
+    measure.follow(response)
 }
 
 /// Puts the request's id into the answer.
@@ -85,6 +81,7 @@ fn settle(response: Response, id: &RequestId) -> Response {
             let (rendered, body) = problem.render(Some(id)).into_parts();
             parts.headers.remove(header::CONTENT_LENGTH);
             parts.headers.extend(rendered.headers);
+            parts.extensions.insert(problem);
             Response::from_parts(parts, body)
         }
     };
@@ -104,24 +101,6 @@ fn problem(response: &Response) -> Option<Problem> {
         (response.status() == StatusCode::BAD_REQUEST)
             .then(|| Problem::new(Code::InvalidRequest, detail))
     })
-}
-
-fn log(method: &Method, route: &str, response: &Response, id: &RequestId, began: Instant) {
-    let status = response.status();
-    if QUIET.contains(&route) && status.is_success() {
-        return;
-    }
-    let latency_ms = began.elapsed().as_secs_f64() * 1e3;
-    tracing::info!(
-        target: "llmopt::access",
-        %method,
-        route,
-        status = status.as_u16(),
-        latency_ms,
-        key = response.extensions().get::<Caller>().map(Caller::id),
-        request_id = id.as_str(),
-        "request"
-    );
 }
 
 #[cfg(test)]

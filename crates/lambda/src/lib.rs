@@ -12,15 +12,16 @@ use axum::{
 use lambda_http::{Request, RequestExt, request::RequestContext};
 use llmopt_config::{Responses, Settings, telemetry};
 use llmopt_domain::error_chain;
-use llmopt_http::{Access, ClientAddress, platform};
+use llmopt_http::{Access, ClientAddress, Trace, platform};
 use tower::ServiceExt;
 #[cfg(feature = "access")]
 use {
-    llmopt_config::variables,
+    llmopt_config::{Metrics, variables},
     llmopt_domain::Rate,
     llmopt_http::{Guard, Limits, Origins},
     llmopt_service::{Answers, Keys, Limiter},
     llmopt_storage_aws::{Aws, DynamoAnswerStore, DynamoRateStore, DynamoRecordStore},
+    llmopt_telemetry::{EmfDetail, EmfMeter, Meter, Unmetered},
     std::sync::Arc,
 };
 
@@ -80,7 +81,28 @@ pub async fn serve_streams(
 
 /// Gives a request what Lambda's library says of it beside it.
 fn as_it_came(request: Request) -> Request {
-    with_address(without_stage(request))
+    with_trace(with_address(without_stage(request)))
+}
+
+/// Notes which trace of X-Ray the request is a part of, for the log: X-Ray itself sees functions without our help.
+fn with_trace(mut request: Request) -> Request {
+    let context = request.lambda_context_ref();
+    let header = context.and_then(|context| context.xray_trace_id.as_deref());
+    if let Some(id) = header.and_then(trace_id) {
+        let trace = Trace {
+            id: id.to_owned(),
+            span: tracing::Span::none(),
+        };
+        request.extensions_mut().insert(trace);
+    }
+    request
+}
+
+/// Takes the trace's id out of what X-Ray says of an invocation: `Root=1-…;Parent=…;Sampled=1`.
+fn trace_id(header: &str) -> Option<&str> {
+    let parts = header.split(';');
+    let mut roots = parts.filter_map(|part| part.trim().strip_prefix("Root="));
+    roots.next().filter(|id| !id.is_empty())
 }
 
 /// Notes where the API says that the request comes from: the other end of its connection, whatever headers
@@ -136,6 +158,7 @@ pub fn access(aws: &Aws, settings: &Settings) -> Result<(Keys, Access), Failure>
         origins: Origins::of(&settings.cors_origins),
         is_local: false,
         answers: None,
+        meter: meter(settings),
     };
     Ok((keys, access))
 }
@@ -148,6 +171,16 @@ pub fn access(aws: &Aws, settings: &Settings) -> Result<(Keys, Access), Failure>
 pub fn answers(aws: &Aws, settings: &Settings) -> Result<Answers, Failure> {
     let table = settings.need(&variables::ANSWERS_TABLE)?;
     Ok(Answers::new(Arc::new(DynamoAnswerStore::new(aws, table))))
+}
+
+#[cfg(feature = "access")]
+fn meter(settings: &Settings) -> Arc<dyn Meter> {
+    let detail = match settings.metrics {
+        Metrics::Off => return Arc::new(Unmetered),
+        Metrics::Routes => EmfDetail::Routes,
+        Metrics::Models => EmfDetail::Models,
+    };
+    Arc::new(EmfMeter::stdout(settings.environment.name(), detail))
 }
 
 /// Says why there are no logs, where there are none to say it.
@@ -182,6 +215,18 @@ mod tests {
         assert_eq!(request.uri().path(), "/api/v1/models");
         let address = request.extensions().get::<ClientAddress>();
         address.map(|ClientAddress(address)| address.to_string())
+    }
+
+    #[test]
+    fn the_trace_is_the_root_that_the_invocation_names() {
+        let header = "Root=1-67891233-abcdef012345678912345678;Parent=53995c3f42cd8ad8;Sampled=1";
+        assert_eq!(
+            trace_id(header),
+            Some("1-67891233-abcdef012345678912345678")
+        );
+        for none in ["", "Parent=53995c3f42cd8ad8", "Root="] {
+            assert_eq!(trace_id(none), None, "{none}");
+        }
     }
 
     #[test]

@@ -23,6 +23,7 @@ mod job_log;
 mod jobs;
 mod keys;
 mod limiter;
+mod machine;
 mod memory;
 mod model;
 mod models;
@@ -47,7 +48,10 @@ pub use generator::{
     GenerationRequest, GenerationStream, ModelFiles, RemoteFailure, Sampling, ServedModel,
     TextGenerator,
 };
-pub use health::{Check, Health, JobCounts, Status};
+pub use health::{
+    CacheFigures, Check, Gpu, GpuProbe, Health, HealthSources, JobCounts, Latencies, QueueCounts,
+    Requests, Status,
+};
 pub use hub::{HubFailure, ModelHub, NoHub};
 pub use init::{InitRequest, ModelSizes, NewModel, init_model};
 pub use job_claim::{Claimed, ClaimedJob, JobWorker, Tended};
@@ -56,6 +60,7 @@ pub use job_log::NumberedEvent;
 pub use jobs::{Job, JobLock, Jobs};
 pub use keys::{IssuedKey, Keys, NewKey};
 pub use limiter::{Granted, Limiter};
+pub use machine::{Cpu, Disk, Machine, Memory};
 pub use model::{ModelSummary, ResolvedModel};
 pub use models::{Models, is_description};
 pub use preview::{Preview, PreviewToken, model_context, open_encoder, preview};

@@ -1,4 +1,7 @@
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use aws_sdk_sqs::{
@@ -8,7 +11,7 @@ use aws_sdk_sqs::{
     },
     types::{Message, MessageSystemAttributeName, QueueAttributeName},
 };
-use llmopt_storage::{Delivery, MessageQueue, Receipt, StorageError};
+use llmopt_storage::{Delivery, MessageQueue, QueueDepth, Receipt, StorageError};
 
 use crate::{Aws, error::fault};
 
@@ -56,16 +59,21 @@ impl SqsMessageQueue {
     /// # Errors
     /// [`StorageError::Unavailable`] or [`StorageError::Internal`], naming the queue.
     pub async fn check(&self) -> Result<(), StorageError> {
-        let attributes = self
-            .client
-            .get_queue_attributes()
-            .queue_url(&self.url)
-            .attribute_names(QueueAttributeName::QueueArn)
-            .send()
-            .await;
-        match attributes {
-            Ok(_) => Ok(()),
-            Err(error) => Err(fault!(error).during("reach", &self.url)),
+        self.attributes(&self.url, &[QueueAttributeName::QueueArn])
+            .await
+            .map(|_| ())
+    }
+
+    async fn attributes(
+        &self,
+        url: &str,
+        names: &[QueueAttributeName],
+    ) -> Result<HashMap<QueueAttributeName, String>, StorageError> {
+        let asked = self.client.get_queue_attributes().queue_url(url);
+        let asked = asked.set_attribute_names(Some(names.to_vec()));
+        match asked.send().await {
+            Ok(output) => Ok(output.attributes.unwrap_or_default()),
+            Err(error) => Err(fault!(error).during("reach", url)),
         }
     }
 
@@ -194,6 +202,24 @@ impl MessageQueue for SqsMessageQueue {
             looks = if letters.len() > before { 0 } else { looks + 1 };
         }
         Ok(letters.into_values().take(limit as usize).collect())
+    }
+
+    async fn depth(&self) -> Result<QueueDepth, StorageError> {
+        const WAITING: QueueAttributeName = QueueAttributeName::ApproximateNumberOfMessages;
+        const TAKEN: QueueAttributeName = QueueAttributeName::ApproximateNumberOfMessagesNotVisible;
+        let (own, dead) = tokio::try_join!(
+            self.attributes(&self.url, &[WAITING, TAKEN]),
+            self.attributes(&self.dead_url, &[WAITING, TAKEN])
+        )?;
+        let count = |of: &HashMap<_, String>, name| {
+            let count = of.get(&name).and_then(|count| count.parse().ok());
+            count.unwrap_or(0)
+        };
+        Ok(QueueDepth {
+            waiting: count(&own, WAITING),
+            taken: count(&own, TAKEN),
+            dead: count(&dead, WAITING) + count(&dead, TAKEN),
+        })
     }
 }
 

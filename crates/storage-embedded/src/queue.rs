@@ -4,7 +4,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use llmopt_storage::{Delivery, MessageQueue, Receipt, StorageError};
+use llmopt_storage::{Delivery, MessageQueue, QueueDepth, Receipt, StorageError};
 use rusqlite::{OptionalExtension, Transaction, params};
 
 use crate::database::{Database, SqlFailure};
@@ -128,6 +128,27 @@ impl MessageQueue for SqliteMessageQueue {
             Ok(bodies.collect::<Result<_, _>>()?)
         };
         self.database.read("read", &self.name, work).await
+    }
+
+    async fn depth(&self) -> Result<QueueDepth, StorageError> {
+        let queue = self.name.clone();
+        let work = move |transaction: &Transaction<'_>| {
+            Ok(transaction.query_row(
+                "SELECT count(*) FILTER (WHERE dead = 0 AND visible_ms <= ?2),
+                        count(*) FILTER (WHERE dead = 0 AND visible_ms > ?2),
+                        count(*) FILTER (WHERE dead = 1)
+                 FROM messages WHERE queue = ?1",
+                params![queue, now_ms()],
+                |row| {
+                    Ok(QueueDepth {
+                        waiting: row.get(0)?,
+                        taken: row.get(1)?,
+                        dead: row.get(2)?,
+                    })
+                },
+            )?)
+        };
+        self.database.read("count in", &self.name, work).await
     }
 }
 

@@ -22,7 +22,7 @@ pub use answer::{AnswerClaim, AnswerStore, Claimed, KeptAnswer};
 pub use error::StorageError;
 pub use folder::{FolderStore, StagedFolder, Wanted};
 pub use log::{EventLog, LogEntry};
-pub use queue::{Delivery, MessageQueue, Receipt};
+pub use queue::{Delivery, MessageQueue, QueueDepth, Receipt};
 pub use rate::RateStore;
 pub use record::{Cursor, Listing, Page, Record, RecordStore, Revision, Stored};
 pub use upload::{UploadStore, UploadTarget};

@@ -19,6 +19,17 @@ pub struct Delivery {
     pub receives: u32,
 }
 
+/// How many messages a queue has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct QueueDepth {
+    /// Those that can be received.
+    pub waiting: u64,
+    /// Those that are hidden, because someone works on them.
+    pub taken: u64,
+    /// Dead letters.
+    pub dead: u64,
+}
+
 /// Hands each message to someone until one of them says that it is done.
 ///
 /// **Delivery** is at least once and in no promised order. A message that was received is invisible
@@ -65,4 +76,10 @@ pub trait MessageQueue: Send + Sync {
     /// # Errors
     /// [`StorageError::Unavailable`], [`StorageError::Internal`].
     async fn dead_letters(&self, limit: u32) -> Result<Vec<String>, StorageError>;
+
+    /// Counts the messages. Where others send and receive meanwhile, the numbers are about right.
+    ///
+    /// # Errors
+    /// [`StorageError::Unavailable`], [`StorageError::Internal`].
+    async fn depth(&self) -> Result<QueueDepth, StorageError>;
 }

@@ -1,6 +1,4 @@
-use std::time::Instant;
-
-use llmopt_http::{Code, Problem, now_ms, timestamp};
+use llmopt_http::{Code, Metered, Problem, now_ms, timestamp};
 use llmopt_service::{
     AnswerWeights, Answerer, FinishReason, GenerationEvent, Question, ServiceError,
 };
@@ -8,7 +6,7 @@ use serde::Serialize;
 use tokio::time::timeout;
 use utoipa::ToSchema;
 
-use crate::GenerateState;
+use crate::{GenerateState, measured::Measure};
 
 /// An answer as it is shown.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
@@ -50,25 +48,31 @@ struct Metadata {
 pub(crate) struct Asked {
     model_id: String,
     seed: u64,
-    began: Instant,
+    measure: Measure,
 }
 
 /// Waits for the whole answer.
 pub(crate) async fn whole_answer(
     state: &GenerateState,
+    meter: Metered,
     question: Question,
 ) -> Result<GenerateResponse, Problem> {
-    let limit = state.timeout;
+    let mut asked = Asked::begin(meter, &question);
     // Dropping the work when time is up stops it.
-    match timeout(limit, answer(state, question)).await {
+    let answered = match timeout(state.timeout, answer(state, &mut asked, question)).await {
         Ok(answered) => answered,
         Err(_) => Err(too_late(state)),
-    }
+    };
+    answered.inspect_err(|problem| asked.failed(problem))
 }
 
-async fn answer(state: &GenerateState, question: Question) -> Result<GenerateResponse, Problem> {
-    let asked = Asked::begin(&question);
+async fn answer(
+    state: &GenerateState,
+    asked: &mut Asked,
+    question: Question,
+) -> Result<GenerateResponse, Problem> {
     let (answerer, mut stream) = state.generation.answer(question).await?;
+    asked.found(&answerer);
     let mut text = String::new();
     while let Some(event) = stream.recv().await {
         match event.map_err(ServiceError::from)? {
@@ -80,17 +84,27 @@ async fn answer(state: &GenerateState, question: Question) -> Result<GenerateRes
 }
 
 impl Asked {
-    pub(crate) fn begin(question: &Question) -> Self {
+    pub(crate) fn begin(meter: Metered, question: &Question) -> Self {
         Self {
             model_id: question.model.clone(),
             seed: question.sampling.seed,
-            began: Instant::now(),
+            measure: Measure::begin(meter, question),
         }
+    }
+
+    /// Notes which model answers.
+    pub(crate) fn found(&mut self, answerer: &Answerer) {
+        self.measure.found(answerer);
+    }
+
+    /// Notes that there is no answer, and why.
+    pub(crate) fn failed(&mut self, problem: &Problem) {
+        self.measure.failed(problem);
     }
 
     /// Renders the whole answer once it is finished.
     pub(crate) fn response(
-        &self,
+        &mut self,
         answerer: &Answerer,
         text: String,
         finished: &GenerationEvent,
@@ -105,11 +119,12 @@ impl Asked {
         else {
             return Err(broken());
         };
+        self.measure.finished(finished);
         Ok(GenerateResponse {
             text,
             model_id: self.model_id.clone(),
             metrics: Metrics {
-                latency_ms: self.began.elapsed().as_millis() as u64,
+                latency_ms: self.measure.began().elapsed().as_millis() as u64,
                 ttft_ms: first_token_ms,
                 input_tokens: prompt_tokens,
                 output_tokens: completion_tokens,

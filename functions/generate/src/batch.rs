@@ -1,6 +1,6 @@
 use axum::{Json, extract::State};
 use futures::{StreamExt, stream};
-use llmopt_http::{JsonBody, Problem, ProblemView, Validation};
+use llmopt_http::{JsonBody, Metered, Problem, ProblemView, Validation};
 use llmopt_service::Question;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -48,12 +48,13 @@ pub(crate) enum BatchResult {
 )]
 pub(crate) async fn generate_batch(
     State(state): State<GenerateState>,
+    meter: Metered,
     JsonBody(batch): JsonBody<BatchRequest>,
 ) -> Result<Json<BatchResponse>, Problem> {
     let questions = validate(batch)?;
     let answers = questions.into_iter().map(|question| {
-        let state = state.clone();
-        async move { whole_answer(&state, question).await }
+        let (state, meter) = (state.clone(), meter.clone());
+        async move { whole_answer(&state, meter, question).await }
     });
     let results = stream::iter(answers)
         .buffered(AT_ONCE)

@@ -4,6 +4,7 @@
 
 mod answer;
 mod batch;
+mod measured;
 mod request;
 mod stream;
 
@@ -15,7 +16,7 @@ use axum::{
     http::HeaderMap,
     response::{IntoResponse, Response},
 };
-use llmopt_http::{JsonBody, Problem, ServerSentEvent, accepts_stream};
+use llmopt_http::{JsonBody, Metered, Problem, ServerSentEvent, accepts_stream};
 use llmopt_service::Generation;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -68,17 +69,18 @@ fn routes() -> OpenApiRouter<GenerateState> {
 )]
 async fn generate(
     State(state): State<GenerateState>,
+    meter: Metered,
     headers: HeaderMap,
     JsonBody(request): JsonBody<GenerateRequest>,
 ) -> Result<Response, Problem> {
     let streams = request.stream.unwrap_or_else(|| accepts_stream(&headers));
     let question = request.validate("")?;
     if streams {
-        Ok(stream::stream_answer(&state, question)
+        Ok(stream::stream_answer(&state, meter, question)
             .await?
             .into_response())
     } else {
-        Ok(Json(answer::whole_answer(&state, question).await?).into_response())
+        Ok(Json(answer::whole_answer(&state, meter, question).await?).into_response())
     }
 }
 

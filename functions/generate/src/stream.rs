@@ -5,7 +5,7 @@ use axum::response::{
     sse::{Event, KeepAlive},
 };
 use futures::stream;
-use llmopt_http::Problem;
+use llmopt_http::{Metered, Problem};
 use llmopt_service::{Answerer, GenerationEvent, GenerationStream, Question, ServiceError};
 use serde_json::json;
 use tokio::time::{Instant, timeout_at};
@@ -29,12 +29,17 @@ struct Live {
 /// Begins an answer; what is wrong before its first part is a problem, and later an `error` event.
 pub(crate) async fn stream_answer(
     state: &GenerateState,
+    meter: Metered,
     question: Question,
 ) -> Result<impl IntoResponse + use<>, Problem> {
     let deadline = Instant::now() + state.timeout;
-    let asked = Asked::begin(&question);
-    let begun = timeout_at(deadline, state.generation.answer(question)).await;
-    let (answerer, stream) = begun.map_err(|_| too_late(state))??;
+    let mut asked = Asked::begin(meter, &question);
+    let begun = match timeout_at(deadline, state.generation.answer(question)).await {
+        Ok(begun) => begun.map_err(Problem::from),
+        Err(_) => Err(too_late(state)),
+    };
+    let (answerer, stream) = begun.inspect_err(|problem| asked.failed(problem))?;
+    asked.found(&answerer);
     let live = Live {
         state: state.clone(),
         asked,
@@ -86,6 +91,7 @@ impl Live {
 
     fn fail(&mut self, problem: &Problem) -> Event {
         self.ended = true;
+        self.asked.failed(problem);
         // Nobody reads it any more: dropping it would only come later.
         self.stream.close();
         Event::default()

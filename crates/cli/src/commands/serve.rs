@@ -87,6 +87,10 @@ pub(crate) async fn run(context: &mut Context, arguments: ServeArguments) -> Res
         let _ = training.await;
     }
     drop(file);
+    if let Some(traces) = context.traces.take() {
+        // What is left is sent; it blocks.
+        let _ = tokio::task::spawn_blocking(move || traces.end()).await;
+    }
     served.map_err(|error| Failure::failed_from(&error))
 }
 

@@ -1,7 +1,9 @@
 //! The local server: the platform on the embedded stores, and the trainers it starts.
 
 mod file;
+mod gpus;
 mod listener;
+mod metrics;
 mod platform;
 mod signals;
 mod supervisor;

@@ -3,12 +3,13 @@ use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf, sync::Arc, time::Dura
 use axum::Router;
 use llmopt_config::ModelWeights;
 use llmopt_domain::{Rate, TrainingJob, UploadedDataset};
+use llmopt_exporters::{PrometheusMeter, Traces};
 use llmopt_generate_function::GenerateState;
-use llmopt_http::{Access, Guard, Limits, Origins, platform};
+use llmopt_http::{Access, Guard, Limits, Origins, platform_beside};
 use llmopt_inference::{EngineOptions, LlamaEngine, WeightType};
 use llmopt_service::{
-    Answers, Datasets, Generation, Health, JobStores, Keys, Limiter, ModelCatalog, Place,
-    ServiceError, StoredGenerator, TextGenerator, TrainingJobs,
+    Answers, Datasets, Generation, Health, HealthSources, JobStores, Keys, Limiter, ModelCatalog,
+    Place, ServiceError, StoredGenerator, TextGenerator, TrainingJobs,
 };
 use llmopt_storage::{FolderStore, RecordStore, StorageError};
 use llmopt_storage_embedded::{
@@ -17,6 +18,10 @@ use llmopt_storage_embedded::{
 };
 use llmopt_training_function::{LiveStreams, TrainingState};
 
+use super::{
+    gpus::NvmlGpuProbe,
+    metrics::{self, Scraped},
+};
 use crate::{context::Context, failure::Failure, hub::Hub};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -24,6 +29,9 @@ const QUEUE: &str = "training";
 /// The job's record decides when to give up; a message that was handed out so often is lost, which the
 /// next sweep makes up for.
 const MAX_RECEIVES: NonZeroU32 = NonZeroU32::new(1_000).unwrap();
+
+/// How long a count of jobs and messages counts.
+const COUNT_EVERY: Duration = Duration::from_secs(2);
 
 /// The platform on the embedded stores of one data directory.
 pub(crate) struct Platform {
@@ -37,7 +45,8 @@ pub(crate) struct Platform {
     catalog: ModelCatalog,
     jobs: TrainingState,
     generate: GenerateState,
-    health: Health,
+    scraped: Scraped,
+    is_traced: bool,
 }
 
 impl Platform {
@@ -62,6 +71,18 @@ impl Platform {
             code_version: VERSION.to_owned(),
         };
         let hub = Hub::new(&context.settings, data_dir.join("hub"));
+        let meter = PrometheusMeter::new().map_err(|error| Failure::failed_from(&error))?;
+        let meter = Arc::new(meter);
+        let health = Health::new(HealthSources {
+            stores: stores.clone(),
+            generator: Some(Arc::clone(&generator)),
+            meter: Arc::clone(&meter) as Arc<_>,
+            gpus: Some(Arc::new(NvmlGpuProbe::default())),
+            data_dir: data_dir.clone(),
+            version: VERSION.to_owned(),
+            memory_limit_bytes: None,
+            count_every: COUNT_EVERY,
+        });
         Ok(Self {
             catalog: ModelCatalog::new(folders(), Arc::clone(&stores.records)),
             jobs: TrainingState {
@@ -73,10 +94,15 @@ impl Platform {
                 },
             },
             generate: GenerateState {
-                generation: Generation::new(folders(), data_dir, Arc::clone(&generator)),
+                generation: Generation::new(folders(), data_dir, generator),
                 timeout: context.settings.model_timeout,
             },
-            health: Health::new(stores.clone(), Some(generator), VERSION),
+            scraped: Scraped {
+                meter,
+                health,
+                service: context.settings.service_name.clone(),
+            },
+            is_traced: context.traces.is_some(),
             datasets,
             keys,
             limiter: Limiter::new(Arc::new(rates)),
@@ -100,7 +126,7 @@ impl Platform {
     /// `generate` may name, and that has the engine in its own process here.
     pub(crate) fn router(&self, address: SocketAddr) -> Router {
         let routes = Router::new()
-            .merge(llmopt_health_function::router(self.health.clone()))
+            .merge(llmopt_health_function::router(self.scraped.health.clone()))
             .merge(llmopt_models_function::router(self.catalog.clone()))
             .merge(llmopt_datasets_function::router(self.datasets.clone()))
             .merge(llmopt_training_function::router(self.jobs.clone()))
@@ -118,8 +144,14 @@ impl Platform {
             origins: self.origins.clone(),
             is_local: address.ip().is_loopback(),
             answers: Some(self.answers.clone()),
+            meter: Arc::clone(&self.scraped.meter) as Arc<_>,
         };
-        platform(routes, access)
+        let router = platform_beside(routes, metrics::router(self.scraped.clone()), access);
+        if self.is_traced {
+            Traces::follow(router)
+        } else {
+            router
+        }
     }
 }
 

@@ -3,7 +3,7 @@ use std::{collections::BTreeSet, num::NonZeroU32, path::Path, sync::Arc, time::D
 use tokio::{task::JoinSet, time::sleep};
 
 use super::root;
-use crate::{Delivery, MessageQueue, Receipt, StorageError};
+use crate::{Delivery, MessageQueue, QueueDepth, Receipt, StorageError};
 
 /// Opens the queue that lives below a folder, with how often a message is handed out at most; opening
 /// it twice is another process, or a restart.
@@ -36,6 +36,7 @@ macro_rules! message_queue_conformance {
             burying_with_a_receipt_of_an_earlier_delivery_does_nothing
             dead_letters_are_told_from_the_oldest_on
             a_restart_keeps_every_message
+            a_queue_counts_what_waits_what_is_taken_and_what_is_dead
         );
     };
 }
@@ -256,4 +257,32 @@ pub async fn a_restart_keeps_every_message(subject: QueueSubject) {
     acknowledge(&queue, &hidden.receipt).await;
     let extended = queue.extend(&hidden.receipt, LONG).await;
     assert!(extended.is_err(), "a receipt outlives a restart");
+}
+
+/// Every message is counted as what it is.
+pub async fn a_queue_counts_what_waits_what_is_taken_and_what_is_dead(subject: QueueSubject) {
+    let root = root();
+    let queue = (subject.open)(root.path(), FIVE);
+    let depth = async |queue: &Arc<dyn MessageQueue>| queue.depth().await.expect("counted");
+    assert_eq!(depth(&queue).await, QueueDepth::default());
+    for body in ["a", "b", "c", "d"] {
+        queue.send(body).await.expect("sent");
+    }
+    let first = receive(&queue, LONG).await.expect("visible");
+    let second = receive(&queue, LONG).await.expect("visible");
+    queue.bury(&first).await.expect("buried");
+    let counted = QueueDepth {
+        waiting: 2,
+        taken: 1,
+        dead: 1,
+    };
+    assert_eq!(depth(&queue).await, counted);
+    acknowledge(&queue, &second.receipt).await;
+    assert_eq!(
+        depth(&queue).await,
+        QueueDepth {
+            taken: 0,
+            ..counted
+        }
+    );
 }
