@@ -47,7 +47,9 @@ impl Functions {
         generate.environment = account.function_environment("generate");
         let generate = generate
             .variable("AWS_ENDPOINT_URL_LAMBDA", inference.url())
-            .variable("LLMOPT_INFERENCE_FUNCTION", "inference");
+            .variable("LLMOPT_INFERENCE_FUNCTION", "inference")
+            .variable("LLMOPT_LOG", "info")
+            .variable("LLMOPT_LOG_FORMAT", "json");
         let generate = Harness::builder()
             .function(generate)
             .route("/api/v1/generate", "generate")

@@ -61,10 +61,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn there_is_a_gpu_where_the_driver_says_so_and_else_none() {
-        let has_driver = std::path::Path::new("/proc/driver/nvidia/gpus").exists();
+    fn without_a_driver_there_is_no_gpu_and_with_one_each_has_memory() {
+        let has_driver = std::path::Path::new("/proc/driver/nvidia").exists();
         let gpus = NvmlGpuProbe::default().probe();
-        assert_eq!(gpus.is_some(), has_driver, "{gpus:?}");
+        assert!(gpus.is_none() || has_driver, "{gpus:?}");
         for gpu in gpus.into_iter().flatten() {
             assert!(gpu.memory_bytes > 0 && gpu.memory_used_bytes <= gpu.memory_bytes);
         }
