@@ -257,3 +257,51 @@ fn neither_keys_nor_questions_are_in_the_log() {
         assert!(!text.contains(canary), "{canary} is in the log");
     }
 }
+
+#[test]
+fn a_route_has_limits_of_its_own_for_each_caller() {
+    let place = Place::new();
+    let (one, other) = (
+        create_key(&place, &["--scope", "generate"]),
+        create_key(&place, &["--scope", "generate"]),
+    );
+    let mut command = place.llmopt();
+    command
+        .args(["serve", "--json", "--listen", "127.0.0.1:0"])
+        .env("LLMOPT_KEY_REQUESTS_PER_MINUTE", "60")
+        .env(
+            "LLMOPT_ROUTE_LIMITS",
+            "models=1/3,GET /models/{model_id}=1/2",
+        );
+    let server = place.start(command);
+    let get = |key: &str, path: &str| ask(&server, Method::GET, path, Some(key));
+    for _ in 0..2 {
+        assert_eq!(get(&one, "/models/base:tiny").status(), 200);
+    }
+    // The route's own limit is reached before its group's.
+    let refused = get(&one, "/models/base:tiny");
+    assert_eq!(refused.status(), 429);
+    let limit = refused.headers()["ratelimit"].to_str().unwrap();
+    assert!(
+        limit.starts_with("\"GET /models/{model_id}\";r=0;t="),
+        "{limit}"
+    );
+    // The group's counted all three.
+    let refused = get(&one, "/models");
+    assert_eq!(refused.status(), 429);
+    let problem: Value = refused.json().unwrap();
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(
+        detail.starts_with("each caller may ask for `models` once in 60 s"),
+        "{detail}"
+    );
+    // Other routes and other callers have theirs.
+    assert_eq!(get(&one, "/status").status(), 200);
+    let answer = get(&other, "/models");
+    assert_eq!(answer.status(), 200);
+    let limit = answer.headers()["ratelimit"].to_str().unwrap();
+    assert!(
+        limit.starts_with("\"key\";r=59;t=") && limit.contains(", \"models\";r=2;t="),
+        "{limit}"
+    );
+}

@@ -19,4 +19,4 @@ pub mod variables;
 pub use environment::Environment;
 pub use error::{ConfigError, Origin};
 pub use secret::Secret;
-pub use settings::{LogFormat, Metrics, ModelWeights, Responses, Settings, Store};
+pub use settings::{LogFormat, Metrics, ModelWeights, Responses, RouteRate, Settings, Store};

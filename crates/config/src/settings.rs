@@ -90,6 +90,8 @@ pub struct Settings {
     pub key_requests_per_minute: Option<NonZeroU32>,
     /// Whether requests go on that cannot be counted (`LLMOPT_LIMITS_IN_OUTAGE`).
     pub open_in_outage: bool,
+    /// Requests of each caller for single routes (`LLMOPT_ROUTE_LIMITS`).
+    pub route_limits: Vec<RouteRate>,
     /// The sites whose pages may ask; `*` is all of them (`LLMOPT_CORS_ORIGINS`).
     pub cors_origins: Vec<String>,
     /// Models to keep in memory at most (`LLMOPT_MODEL_CACHE`).
@@ -208,6 +210,9 @@ impl Settings {
                 })
                 .map(NonZeroU32::new)?,
             open_in_outage: read.required(&variables::LIMITS_IN_OUTAGE, parse_outage)?,
+            route_limits: read
+                .optional(&variables::ROUTE_LIMITS, parse_route_limits)?
+                .unwrap_or_default(),
             cors_origins: read
                 .optional(&variables::CORS_ORIGINS, parse_origins)?
                 .unwrap_or_default(),
@@ -231,6 +236,17 @@ impl Settings {
             resources: read.resources()?,
         })
     }
+}
+
+/// How often each caller may ask for a route or a group of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RouteRate {
+    /// A group such as `generate`, or a route such as `POST /training/jobs`.
+    pub route: String,
+    /// Requests in a minute on average.
+    pub requests_per_minute: NonZeroU32,
+    /// Requests at once.
+    pub burst: NonZeroU32,
 }
 
 /// Reads variables as the types they stand for.
@@ -274,6 +290,11 @@ impl Reader<'_> {
             .ok_or_else(|| source::invalid(variable, Origin::Default, "nothing".to_owned()))
     }
 }
+
+/// What routes that may have limits begin with.
+const ROUTE_GROUPS: [&str; 6] = [
+    "datasets", "generate", "keys", "models", "status", "training",
+];
 
 const RESOURCES: [&Variable; 9] = [
     &variables::BUCKET,
@@ -334,6 +355,33 @@ fn parse_outage(value: &str) -> Option<bool> {
         "open" => Some(true),
         _ => None,
     }
+}
+
+fn parse_route_limits(value: &str) -> Option<Vec<RouteRate>> {
+    value
+        .split(',')
+        .map(|limit| parse_route_limit(limit.trim()))
+        .collect()
+}
+
+fn parse_route_limit(value: &str) -> Option<RouteRate> {
+    let (route, rate) = value.rsplit_once('=')?;
+    let route = route.trim();
+    let group = match route.split_once(' ') {
+        None => route,
+        Some((method, path)) => {
+            let known = ["GET", "POST", "PUT", "DELETE"].contains(&method);
+            let path = path.strip_prefix('/').filter(|_| known)?;
+            path.split('/').next()?
+        }
+    };
+    let (rate, burst) = rate.split_once('/').unwrap_or((rate, rate));
+    ROUTE_GROUPS.contains(&group).then_some(())?;
+    Some(RouteRate {
+        route: route.to_owned(),
+        requests_per_minute: rate.trim().parse().ok()?,
+        burst: burst.trim().parse().ok()?,
+    })
 }
 
 fn parse_origins(value: &str) -> Option<Vec<String>> {

@@ -223,6 +223,18 @@ pub const LIMITS_IN_OUTAGE: Variable = Variable {
     secret: false,
 };
 
+/// Limits the requests of each caller for single routes.
+pub const ROUTE_LIMITS: Variable = Variable {
+    name: "LLMOPT_ROUTE_LIMITS",
+    kind: "`ROUTE=RATE` or `ROUTE=RATE/BURST`, separated by commas",
+    default: Default::Unset("no route has a limit of its own"),
+    read_by: "`llmopt serve` and the functions",
+    description: "Requests that each caller may make in a minute, and at once, for a group of routes (`generate`, \
+                  `training`) or one of them (`POST /training/jobs`), in addition to the limits of keys and addresses.",
+    example: "generate=60/10,POST /training/jobs=5",
+    secret: false,
+};
+
 /// Names the sites whose pages may ask.
 pub const CORS_ORIGINS: Variable = Variable {
     name: "LLMOPT_CORS_ORIGINS",
@@ -625,6 +637,7 @@ pub const ALL: &[&Variable] = &[
     &REQUESTS_PER_MINUTE,
     &KEY_REQUESTS_PER_MINUTE,
     &LIMITS_IN_OUTAGE,
+    &ROUTE_LIMITS,
     &CORS_ORIGINS,
     &MODEL_CACHE,
     &MODEL_CACHE_MB,

@@ -5,19 +5,20 @@ use std::{
 
 use axum::{
     extract::{ConnectInfo, MatchedPath, Request, State},
-    http::{HeaderMap, HeaderName, HeaderValue, Method, header},
+    http::{HeaderMap, HeaderValue, Method, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use llmopt_domain::{ApiKey, NoSlot, Rate, Scope};
-use llmopt_service::{Answers, Granted, Keys, Limiter};
+use llmopt_domain::{ApiKey, Scope};
+use llmopt_service::{Answers, Keys, Limiter};
 use llmopt_storage::Stored;
-use llmopt_telemetry::{Meter, RefusalScope, Unmetered};
+use llmopt_telemetry::{Meter, Unmetered};
 
-use crate::{API, Code, Origins, Problem, local::refuse_foreign};
-
-const LIMIT: HeaderName = HeaderName::from_static("ratelimit");
-const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+use crate::{
+    API, Code, Limits, Origins, Problem,
+    limits::{Standing, at, who},
+    local::refuse_foreign,
+};
 
 /// Who has to show a key.
 #[derive(Clone)]
@@ -43,21 +44,12 @@ pub struct Access {
     pub origins: Origins,
     /// Whether only those of this machine are answered, and no page of another site that `origins` does not name.
     pub is_local: bool,
+    /// Whether problems tell why a fault of ours came about, which may name files and hosts: in development.
+    pub tells_causes: bool,
     /// Answers requests once that have a name; absent, names are not looked at.
     pub answers: Option<Answers>,
     /// Counts what is asked and refused.
     pub meter: Arc<dyn Meter>,
-}
-
-/// How often may be asked.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Limits {
-    /// From one address, without a key that is taken.
-    pub address: Option<Rate>,
-    /// With one key, unless it has limits of its own.
-    pub key: Option<Rate>,
-    /// Whether requests go on where nobody can say how many there were.
-    pub open_in_outage: bool,
 }
 
 /// Where a request comes from, as whoever took it says.
@@ -104,14 +96,24 @@ pub(crate) async fn admit(
         Ok(Some(caller)) => access.take_key(caller).await,
         Ok(None) | Err(_) => access.take_address(address(&request)).await,
     };
-    let standing = match limited {
+    let mut standing = match limited {
         Ok(standing) => standing,
         Err(refused) => return refused,
     };
     let caller = match caller {
         Ok(caller) => caller,
-        Err(problem) => return unauthorized(problem, standing),
+        Err(problem) => return unauthorized(problem, &standing),
     };
+    let who = match &caller {
+        Some(caller) => Some(who(caller)),
+        None => address(&request).map(at),
+    };
+    if let (Some(who), Some((method, route))) = (who, asked(&request)) {
+        match access.take_route(&who, &method, &route).await {
+            Ok(more) => standing.add(more),
+            Err(refused) => return refused,
+        }
+    }
     if let Some(caller) = &caller {
         request.extensions_mut().insert(caller.clone());
     }
@@ -119,7 +121,7 @@ pub(crate) async fn admit(
     if let Some(caller) = caller {
         response.extensions_mut().insert(caller);
     }
-    tell_standing(response.headers_mut(), standing);
+    standing.tell(response.headers_mut());
     response
 }
 
@@ -144,6 +146,7 @@ impl Access {
             limits: Limits::default(),
             origins: Origins::None,
             is_local: false,
+            tells_causes: false,
             answers: None,
             meter: Arc::new(Unmetered),
         }
@@ -157,107 +160,9 @@ impl Access {
             ..self
         }
     }
-
-    fn rate_of(&self, key: &ApiKey) -> Option<Rate> {
-        let own = key.limits.requests_per_minute.map(Rate::per_minute);
-        let rate = own.or(self.limits.key)?;
-        Some(Rate {
-            burst: key.limits.burst.unwrap_or(rate.burst),
-            ..rate
-        })
-    }
-
-    async fn take_key(&self, caller: &Caller) -> Result<Standing, Response> {
-        let Some(rate) = self.rate_of(&caller.0.record) else {
-            return Ok(None);
-        };
-        self.take(RefusalScope::Key, &format!("key#{}", caller.id()), rate)
-            .await
-    }
-
-    async fn take_address(&self, address: Option<IpAddr>) -> Result<Standing, Response> {
-        let (Some(rate), Some(address)) = (self.limits.address, address) else {
-            return Ok(None);
-        };
-        let id = format!("address#{}", network(address));
-        self.take(RefusalScope::Address, &id, rate).await
-    }
-
-    async fn take(
-        &self,
-        refusal: RefusalScope,
-        id: &str,
-        rate: Rate,
-    ) -> Result<Standing, Response> {
-        let Some(limiter) = &self.limiter else {
-            return Ok(None);
-        };
-        let scope = refusal.as_str();
-        match limiter.take(id, rate).await {
-            Ok(Ok(granted)) => Ok(Some((scope, rate, granted))),
-            Ok(Err(no_slot)) => {
-                self.meter.refusal(refusal);
-                Err(refused(scope, rate, no_slot))
-            }
-            Err(error) if self.limits.open_in_outage => {
-                tracing::error!(%error, scope, "requests go on uncounted: the store of limits is away");
-                Ok(None)
-            }
-            Err(error) => {
-                self.meter.refusal(RefusalScope::Uncounted);
-                tracing::error!(%error, scope, "requests are refused: the store of limits is away");
-                Err(Problem::new(
-                    Code::StoreUnavailable,
-                    "how often was asked cannot be counted now: try again in some seconds",
-                )
-                .into_response())
-            }
-        }
-    }
 }
 
-/// How a caller stands with its limit, if it has one.
-type Standing = Option<(&'static str, Rate, Granted)>;
-
-fn tell_standing(headers: &mut HeaderMap, standing: Standing) {
-    if let Some((scope, rate, granted)) = standing {
-        tell(headers, scope, rate, granted.left, granted.reset_us);
-    }
-}
-
-/// Says how it stands with a limit, as the field's draft standard has it: `r` requests are left, all of
-/// them after `t` seconds; `q` may be made in `w` seconds.
-fn tell(headers: &mut HeaderMap, scope: &str, rate: Rate, left: u32, reset_us: u64) {
-    let reset = reset_us.div_ceil(1_000_000);
-    let window = rate.span_us(rate.burst.get()).div_ceil(1_000_000).max(1);
-    let limit = format!("\"{scope}\";r={left};t={reset}");
-    let policy = format!("\"{scope}\";q={};w={window}", rate.burst);
-    for (name, value) in [(LIMIT, limit), (POLICY, policy)] {
-        if let Ok(value) = HeaderValue::try_from(value) {
-            headers.insert(name, value);
-        }
-    }
-}
-
-fn refused(scope: &'static str, rate: Rate, no_slot: NoSlot) -> Response {
-    let wait = no_slot.wait_us.div_ceil(1_000_000);
-    let period = rate.period_us.get() as f64 / 1e6;
-    tracing::warn!(target: "llmopt::limits", scope, "a request was refused: too many");
-    let problem = Problem::new(
-        Code::TooManyRequests,
-        format!(
-            "this {scope} may ask once in {period} s on average, and {} times at once: ask again after {wait} s",
-            rate.burst
-        ),
-    );
-    let mut response = problem.into_response();
-    let headers = response.headers_mut();
-    tell(headers, scope, rate, 0, no_slot.wait_us);
-    headers.insert(header::RETRY_AFTER, wait.into());
-    response
-}
-
-fn unauthorized(problem: Problem, standing: Standing) -> Response {
+fn unauthorized(problem: Problem, standing: &Standing) -> Response {
     let asks_for_key = problem.code() == Code::Unauthorized;
     let mut response = problem.into_response();
     if asks_for_key {
@@ -266,7 +171,7 @@ fn unauthorized(problem: Problem, standing: Standing) -> Response {
             .headers_mut()
             .insert(header::WWW_AUTHENTICATE, scheme);
     }
-    tell_standing(response.headers_mut(), standing);
+    standing.tell(response.headers_mut());
     response
 }
 
@@ -309,11 +214,16 @@ pub(crate) fn bearer(headers: &HeaderMap) -> Result<&str, Problem> {
 
 /// Says what a route asks for. A route that nobody thought of here is for administrators.
 fn need(request: &Request) -> Need {
-    let matched = request.extensions().get::<MatchedPath>();
-    let route = matched.and_then(|path| path.as_str().strip_prefix(API));
-    route.map_or(Need::Key(Scope::Generate), |route| {
-        need_of(request.method(), route)
+    asked(request).map_or(Need::Key(Scope::Generate), |(method, route)| {
+        need_of(&method, &route)
     })
+}
+
+/// Returns the route that a request is for, if there is one.
+fn asked(request: &Request) -> Option<(Method, String)> {
+    let matched = request.extensions().get::<MatchedPath>()?;
+    let route = matched.as_str().strip_prefix(API)?;
+    Some((request.method().clone(), route.to_owned()))
 }
 
 /// Returns the scope that a key needs for a route, such as `/models/{model_id}`; `None` where no key is needed.
@@ -347,14 +257,6 @@ fn address(request: &Request) -> Option<IpAddr> {
     })
 }
 
-/// Returns what counts as one caller: whoever has an IPv6 address has the 2^64 of its network.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => IpAddr::V6((address.to_bits() >> 64 << 64).into()),
-        address => address,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -384,14 +286,6 @@ mod tests {
         ] {
             assert_eq!(need_of(&method, route), need, "{method} {route}");
         }
-    }
-
-    #[test]
-    fn a_network_of_ipv6_is_one_caller() {
-        let of = |text: &str| network(text.parse().unwrap()).to_string();
-        assert_eq!(of("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
-        assert_eq!(of("::ffff:192.0.2.7"), "192.0.2.7");
-        assert_eq!(of("192.0.2.7"), "192.0.2.7");
     }
 
     #[test]

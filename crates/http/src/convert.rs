@@ -12,15 +12,19 @@ use crate::{Code, Problem};
 impl From<ServiceError> for Problem {
     fn from(error: ServiceError) -> Self {
         let code = code(&error);
+        let cause = error_chain(&error);
         if code.status().is_server_error() {
             // Whoever asked learns that it failed; why is for those who run the service.
-            tracing::error!(error = %error_chain(&error), code = code.as_str(), "a request failed");
+            tracing::error!(error = %cause, code = code.as_str(), "a request failed");
         }
         let detail = match code {
             Code::Internal => "something failed that is not the caller's fault: the log says what, by the request's id".to_owned(),
             _ => explanation(&error),
         };
-        let problem = Self::new(code, detail);
+        let problem = match code {
+            Code::Internal => Self::new(code, detail).with_cause(cause),
+            _ => Self::new(code, detail),
+        };
         match error {
             ServiceError::Findings { report } => {
                 problem.with_report(serde_json::to_value(report).unwrap_or_default())

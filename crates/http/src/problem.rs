@@ -18,6 +18,16 @@ pub struct Problem {
     detail: String,
     errors: Vec<FieldProblem>,
     report: Option<Box<Value>>,
+    cause: Option<String>,
+}
+
+/// How a problem is shown to whoever asked.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Rendering {
+    /// Whether it is to be called JSON and no more.
+    pub(crate) is_plain: bool,
+    /// Whether it tells why it came about.
+    pub(crate) tells_cause: bool,
 }
 
 /// What is wrong with one field.
@@ -51,6 +61,9 @@ pub struct ProblemView<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     report: Option<&'a Value>,
+    /// Why a fault of the service came about; only one in development tells.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cause: Option<&'a str>,
     /// The request's name in the logs.
     #[serde(skip_serializing_if = "Option::is_none")]
     request_id: Option<&'a str>,
@@ -64,6 +77,7 @@ impl Problem {
             detail: detail.into(),
             errors: Vec::new(),
             report: None,
+            cause: None,
         }
     }
 
@@ -81,6 +95,13 @@ impl Problem {
         self
     }
 
+    /// Adds why it came about, which is for those who run the service.
+    #[must_use]
+    pub(crate) fn with_cause(mut self, cause: String) -> Self {
+        self.cause = Some(cause);
+        self
+    }
+
     /// Returns its code.
     pub fn code(&self) -> Code {
         self.code
@@ -88,6 +109,10 @@ impl Problem {
 
     /// Renders it for the request called `request_id`.
     pub fn to_json(&self, request_id: Option<&RequestId>) -> Value {
+        self.json(request_id, None)
+    }
+
+    fn json(&self, request_id: Option<&RequestId>, cause: Option<&str>) -> Value {
         let rendered = ProblemView {
             r#type: "about:blank",
             title: self.code.title(),
@@ -96,24 +121,27 @@ impl Problem {
             detail: &self.detail,
             errors: &self.errors,
             report: self.report.as_deref(),
+            cause,
             request_id: request_id.map(RequestId::as_str),
         };
         serde_json::to_value(rendered).unwrap_or_default()
     }
 
-    pub(crate) fn render(&self, request_id: Option<&RequestId>) -> Response {
-        let mut response = (self.code.status(), Json(self.to_json(request_id))).into_response();
-        response.headers_mut().insert(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("application/problem+json"),
-        );
+    pub(crate) fn render(&self, request_id: Option<&RequestId>, rendering: Rendering) -> Response {
+        let cause = self.cause.as_deref().filter(|_| rendering.tells_cause);
+        let body = Json(self.json(request_id, cause));
+        let mut response = (self.code.status(), body).into_response();
+        if !rendering.is_plain {
+            let kind = HeaderValue::from_static("application/problem+json");
+            response.headers_mut().insert(header::CONTENT_TYPE, kind);
+        }
         response
     }
 }
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let mut response = self.render(None);
+        let mut response = self.render(None, Rendering::default());
         response.extensions_mut().insert(self);
         response
     }

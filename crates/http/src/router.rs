@@ -12,8 +12,8 @@ use tower::util::option_layer;
 use tower_http::timeout::RequestBodyTimeoutLayer;
 
 use crate::{
-    Access, Code, Problem, RequestId, access::admit, headers, measured::Measure, once::once,
-    request_id, time_limit::end_in_time,
+    Access, Code, Problem, RequestId, accept::wants_plain_json, access::admit, headers,
+    measured::Measure, once::once, problem::Rendering, request_id, time_limit::end_in_time,
 };
 
 /// Where every route of the platform begins.
@@ -31,7 +31,10 @@ pub fn platform(routes: Router, access: Access) -> Router {
 
 /// Does the same with routes beside those below [`API`], which the same stands before.
 pub fn platform_beside(routes: Router, beside: Router, access: Access) -> Router {
-    let meter = Arc::clone(&access.meter);
+    let outermost = Outermost {
+        meter: Arc::clone(&access.meter),
+        tells_causes: access.tells_causes,
+    };
     let cors = access.origins.layer();
     beside
         .nest(API, routes)
@@ -42,7 +45,7 @@ pub fn platform_beside(routes: Router, beside: Router, access: Access) -> Router
         .layer(RequestBodyTimeoutLayer::new(BODY_PAUSE))
         .layer(from_fn_with_state(access, admit))
         .layer(option_layer(cors))
-        .layer(from_fn_with_state(meter, with_request_id))
+        .layer(from_fn_with_state(outermost, with_request_id))
 }
 
 async fn no_route(method: Method, uri: Uri) -> Problem {
@@ -61,24 +64,35 @@ async fn method_not_allowed(method: Method, uri: Uri) -> Problem {
     )
 }
 
+/// What the outermost layer works with.
+#[derive(Clone)]
+struct Outermost {
+    meter: Arc<dyn Meter>,
+    tells_causes: bool,
+}
+
 async fn with_request_id(
-    State(meter): State<Arc<dyn Meter>>,
+    State(outermost): State<Outermost>,
     mut request: Request,
     next: Next,
 ) -> Response {
-    let mut measure = Measure::begin(meter, &mut request);
+    let rendering = Rendering {
+        is_plain: wants_plain_json(request.headers()),
+        tells_cause: outermost.tells_causes,
+    };
+    let mut measure = Measure::begin(outermost.meter, &mut request);
     let response = measure.work(next.run(request)).await;
-    let response = settle(response, measure.id());
+    let response = settle(response, measure.id(), rendering);
     measure.follow(response)
 }
 
 /// Puts the request's id into the answer.
-fn settle(response: Response, id: &RequestId) -> Response {
+fn settle(response: Response, id: &RequestId, rendering: Rendering) -> Response {
     let mut response = match problem(&response) {
         None => response,
         Some(problem) => {
             let (mut parts, _) = response.into_parts();
-            let (rendered, body) = problem.render(Some(id)).into_parts();
+            let (rendered, body) = problem.render(Some(id), rendering).into_parts();
             parts.headers.remove(header::CONTENT_LENGTH);
             parts.headers.extend(rendered.headers);
             parts.extensions.insert(problem);

@@ -16,9 +16,9 @@ use llmopt_http::{Access, ClientAddress, Trace, platform};
 use tower::ServiceExt;
 #[cfg(feature = "access")]
 use {
-    llmopt_config::{Metrics, variables},
+    llmopt_config::{Environment, Metrics, variables},
     llmopt_domain::Rate,
-    llmopt_http::{Guard, Limits, Origins},
+    llmopt_http::{Guard, Limits, Origins, RouteLimit},
     llmopt_service::{Answers, Keys, Limiter},
     llmopt_storage_aws::{Aws, DynamoAnswerStore, DynamoRateStore, DynamoRecordStore},
     llmopt_telemetry::{EmfDetail, EmfMeter, Meter, Unmetered},
@@ -153,10 +153,16 @@ pub fn access(aws: &Aws, settings: &Settings) -> Result<(Keys, Access), Failure>
         limits: Limits {
             address: settings.requests_per_minute.map(Rate::per_minute),
             key: settings.key_requests_per_minute.map(Rate::per_minute),
+            routes: settings
+                .route_limits
+                .iter()
+                .map(|it| RouteLimit::new(&it.route, it.requests_per_minute, it.burst))
+                .collect(),
             open_in_outage: settings.open_in_outage,
         },
         origins: Origins::of(&settings.cors_origins),
         is_local: false,
+        tells_causes: settings.environment == Environment::Development,
         answers: None,
         meter: meter(settings),
     };

@@ -213,8 +213,12 @@ fn complete_response(status: u16, response: &mut Response, own: &[&str]) {
     if status >= 400 {
         let problem = Ref::from_schema_name(ProblemView::name());
         let content = ContentBuilder::new().schema(Some(problem)).build();
-        let kind = "application/problem+json".to_owned();
-        response.content.insert(kind, content.into());
+        // The second for those who take no other.
+        for kind in ["application/problem+json", "application/json"] {
+            response
+                .content
+                .insert(kind.to_owned(), content.clone().into());
+        }
     }
     for (name, _) in HEADERS {
         let is_there = match name {

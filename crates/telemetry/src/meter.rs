@@ -48,19 +48,22 @@ pub enum RefusalScope {
     Address,
     /// A key.
     Key,
+    /// A route, for each caller.
+    Route,
     /// Nobody could count.
     Uncounted,
 }
 
 impl RefusalScope {
     /// Every scope.
-    pub const ALL: [Self; 3] = [Self::Address, Self::Key, Self::Uncounted];
+    pub const ALL: [Self; 4] = [Self::Address, Self::Key, Self::Route, Self::Uncounted];
 
     /// Returns its name.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Address => "address",
             Self::Key => "key",
+            Self::Route => "route",
             Self::Uncounted => "uncounted",
         }
     }

@@ -1,11 +1,11 @@
 use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf, sync::Arc, time::Duration};
 
 use axum::Router;
-use llmopt_config::ModelWeights;
+use llmopt_config::{Environment, ModelWeights};
 use llmopt_domain::{Rate, TrainingJob, UploadedDataset};
 use llmopt_exporters::{PrometheusMeter, Traces};
 use llmopt_generate_function::GenerateState;
-use llmopt_http::{Access, Guard, Limits, Origins, platform_beside};
+use llmopt_http::{Access, Guard, Limits, Origins, RouteLimit, platform_beside};
 use llmopt_inference::{EngineOptions, LlamaEngine, WeightType};
 use llmopt_service::{
     Answers, Datasets, Generation, Health, HealthSources, JobStores, Keys, Limiter, ModelCatalog,
@@ -40,6 +40,7 @@ pub(crate) struct Platform {
     limiter: Limiter,
     limits: Limits,
     origins: Origins,
+    is_development: bool,
     answers: Answers,
     datasets: Datasets,
     catalog: ModelCatalog,
@@ -106,6 +107,7 @@ impl Platform {
             datasets,
             keys,
             limiter: Limiter::new(Arc::new(rates)),
+            is_development: context.settings.environment == Environment::Development,
             origins: Origins::of(&context.settings.cors_origins),
             answers: Answers::new(Arc::new(answers)),
             limits: Limits {
@@ -114,6 +116,12 @@ impl Platform {
                     .settings
                     .key_requests_per_minute
                     .map(Rate::per_minute),
+                routes: context
+                    .settings
+                    .route_limits
+                    .iter()
+                    .map(|it| RouteLimit::new(&it.route, it.requests_per_minute, it.burst))
+                    .collect(),
                 open_in_outage: context.settings.open_in_outage,
             },
             stores,
@@ -140,9 +148,11 @@ impl Platform {
                 Guard::Everybody(keys)
             },
             limiter: Some(self.limiter.clone()),
-            limits: self.limits,
+            limits: self.limits.clone(),
             origins: self.origins.clone(),
             is_local: address.ip().is_loopback(),
+            // Whoever is on this machine may read its log.
+            tells_causes: self.is_development && address.ip().is_loopback(),
             answers: Some(self.answers.clone()),
             meter: Arc::clone(&self.scraped.meter) as Arc<_>,
         };

@@ -193,3 +193,45 @@ fn every_variable_of_the_table_is_known_once_and_every_default_parses() {
         Settings::from_pairs(explicit, "").expect("every default parses");
     }
 }
+
+#[test]
+fn limits_of_routes_name_what_they_are_for() {
+    let of = |value: &str| load(&[("LLMOPT_ROUTE_LIMITS", value)], "");
+    let settings = of("generate=60/10, POST /training/jobs=5").expect("loads");
+    let limits: Vec<(&str, u32, u32)> = settings
+        .route_limits
+        .iter()
+        .map(|it| (&*it.route, it.requests_per_minute.get(), it.burst.get()))
+        .collect();
+    assert_eq!(
+        limits,
+        [("generate", 60, 10), ("POST /training/jobs", 5, 5)]
+    );
+    for wrong in [
+        "generate",
+        "generate=0",
+        "generat=5",
+        "POST training=5",
+        "PATCH /keys=1",
+    ] {
+        assert!(of(wrong).is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn sites_are_named_as_browsers_name_them() {
+    let of = |value: &str| load(&[("LLMOPT_CORS_ORIGINS", value)], "");
+    let settings = of("https://App.example.com, http://localhost:3000").expect("loads");
+    let named = ["https://app.example.com", "http://localhost:3000"];
+    assert_eq!(settings.cors_origins, named);
+    assert_eq!(of("*").expect("loads").cors_origins, ["*"]);
+    for wrong in [
+        "app.example.com",
+        "https://a.example/path",
+        "https://a.example/",
+        "null",
+        "*,https://a.example",
+    ] {
+        assert!(of(wrong).is_err(), "{wrong}");
+    }
+}

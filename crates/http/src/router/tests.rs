@@ -4,6 +4,7 @@ use axum::{
     http::Request,
     routing::get,
 };
+use llmopt_service::ServiceError;
 use serde_json::Value;
 use tower::ServiceExt;
 
@@ -86,4 +87,55 @@ async fn an_answer_carries_the_requests_id() {
     let (response, _) = ask(Method::GET, "/api/v1/echo/7", "not plain!").await;
     let id = response.headers()["x-request-id"].to_str().unwrap();
     assert!(id.starts_with("req_"), "{id}");
+}
+
+/// Asks for what fails for a reason of ours, and returns the answer.
+async fn fail(tells_causes: bool, accept: &str) -> (Response, Value) {
+    async fn fails() -> Problem {
+        let error = ServiceError::File {
+            operation: "read",
+            path: "/secret/place".into(),
+            source: std::io::Error::other("a disk is broken"),
+        };
+        error.into()
+    }
+    let routes = Router::new().route("/fails", get(fails));
+    let access = Access {
+        tells_causes,
+        ..Access::open()
+    };
+    let request = Request::get("/api/v1/fails").header("accept", accept);
+    let response = platform(routes, access)
+        .oneshot(request.body(Body::empty()).unwrap())
+        .await
+        .unwrap();
+    let (parts, body) = response.into_parts();
+    let body = to_bytes(body, 1 << 20).await.unwrap();
+    let json = serde_json::from_slice(&body).unwrap();
+    (Response::from_parts(parts, Body::empty()), json)
+}
+
+#[tokio::test]
+async fn why_a_fault_came_about_is_told_in_development_alone() {
+    let (response, problem) = fail(true, "*/*").await;
+    assert_eq!(response.status(), 500);
+    let cause = problem["cause"].as_str().unwrap();
+    assert!(
+        cause.contains("/secret/place") && cause.ends_with("a disk is broken"),
+        "{cause}"
+    );
+    let (_, problem) = fail(false, "*/*").await;
+    assert!(!problem.to_string().contains("secret"), "{problem}");
+}
+
+#[tokio::test]
+async fn a_problem_is_plain_json_for_those_who_take_no_other() {
+    let (response, problem) = fail(false, "application/json").await;
+    assert_eq!(response.headers()["content-type"], "application/json");
+    assert_eq!(problem["code"], "internal");
+    let (response, _) = fail(false, "application/json, */*").await;
+    assert_eq!(
+        response.headers()["content-type"],
+        "application/problem+json"
+    );
 }
