@@ -48,6 +48,10 @@ bench-serve:
 coverage:
     scripts/coverage
 
+# Fuzzes the parsers of bytes from outside.
+fuzz *arguments:
+    scripts/fuzz {{ arguments }}
+
 # Cold starts beside hello-world functions.
 bench-lambda *arguments:
     scripts/bench-lambda {{ arguments }}

@@ -410,7 +410,9 @@ fn parse_resource(value: &str) -> Option<String> {
 }
 
 fn parse_filter(value: &str) -> Option<String> {
-    EnvFilter::try_new(value).ok().map(|_| value.to_owned())
+    // The library counts bytes as characters, and panics where they are not.
+    let filter = value.is_ascii().then(|| EnvFilter::try_new(value).ok());
+    filter.flatten().map(|_| value.to_owned())
 }
 
 fn parse_log_format(value: &str) -> Option<LogFormat> {

@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use crate::{
     chat, pair,
-    problem::{Problem, quoted},
+    problem::{Problem, quoted, shortened},
 };
 
 /// Which columns of a dataset hold the conversations, and how.
@@ -193,7 +193,7 @@ fn suggestion(found: &BTreeSet<&str>) -> Option<String> {
 fn repair(renamed: &[(&str, &str)], added: &[&&str]) -> String {
     let renamed = renamed
         .iter()
-        .map(|(from, to)| format!("rename `{from}` to `{to}`"));
+        .map(|(from, to)| format!("rename `{}` to `{to}`", shortened(from)));
     let added = added.iter().map(|name| format!("add a column `{name}`"));
     renamed.chain(added).collect::<Vec<_>>().join(" and ")
 }
@@ -201,8 +201,11 @@ fn repair(renamed: &[(&str, &str)], added: &[&&str]) -> String {
 /// Finds the column that was probably meant to be `name`.
 fn misspelling<'a>(name: &'a str, found: &BTreeSet<&'a str>) -> Option<(&'a str, &'a str)> {
     let distances = found.iter().map(|column| {
-        let plain = column.trim().to_lowercase();
-        (distance(&plain, name), *column)
+        let plain = column.trim();
+        // A name may be as long as a row.
+        let is_similar = plain.chars().count().abs_diff(name.len()) <= 2;
+        let distance = is_similar.then(|| distance(&plain.to_lowercase(), name));
+        (distance.unwrap_or(usize::MAX), *column)
     });
     let known = |column: &str| SHAPES.iter().any(|shape| shape.reads(column));
     let near = distances.filter(|(distance, column)| *distance <= 2 && !known(column));
@@ -281,6 +284,17 @@ mod tests {
         assert_eq!(problem.found, "the columns `a`, `b`");
         assert!(problem.expected.contains("`question` and `answer`"));
         assert!(problem.expected.ends_with("or `input` and `output`"));
+    }
+
+    #[test]
+    fn of_very_many_columns_only_the_first_are_listed() {
+        let names: Vec<String> = (0..10_000)
+            .map(|i| format!("{i}{}", "x".repeat(99)))
+            .collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let problem = recognised(&names).unwrap_err();
+        assert!(problem.found.ends_with(" and 9980 more"), "{problem:?}");
+        assert!(problem.found.len() < 2_000);
     }
 
     #[test]

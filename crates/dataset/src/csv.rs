@@ -1,10 +1,10 @@
-use std::io;
+use std::{collections::HashSet, io};
 
 use serde_json::{Map, Value};
 
 use crate::{
     jsonl::too_long,
-    problem::{Problem, quoted},
+    problem::{Problem, quoted, shortened},
     reader::Found,
     source::{MAX_ROW_BYTES, Source},
     strict::invalid_utf8,
@@ -44,7 +44,7 @@ impl Table {
     /// Reads the next record.
     pub(crate) fn next(&mut self) -> io::Result<Option<Found>> {
         if self.header.is_none() && !self.ended {
-            self.separator = separator(self.source.head()?);
+            self.separator = separator(&self.source.table_line()?);
             if let Some(problem) = self.read_header()? {
                 self.ended = true;
                 return Ok(Some(problem));
@@ -172,13 +172,12 @@ fn unclosed_quote(line: u64) -> Problem {
 }
 
 /// Tells what separates the columns: what the header has most of, outside quotes.
-fn separator(head: &[u8]) -> u8 {
+fn separator(header: &[u8]) -> u8 {
     let mut counts = [(b',', 0), (b';', 0), (b'\t', 0)];
     let mut is_quoted = false;
-    for &byte in head {
+    for &byte in header {
         match byte {
             b'"' => is_quoted = !is_quoted,
-            b'\n' | b'\r' if !is_quoted => break,
             _ if !is_quoted => {
                 let counted = counts.iter_mut().find(|(separator, _)| *separator == byte);
                 counted.into_iter().for_each(|(_, count)| *count += 1);
@@ -192,8 +191,9 @@ fn separator(head: &[u8]) -> u8 {
 }
 
 fn check_header(names: Vec<String>) -> Result<Vec<String>, Problem> {
-    for (i, name) in names.iter().enumerate() {
-        if names[..i].contains(name) {
+    let mut known = HashSet::new();
+    for name in &names {
+        if !known.insert(name) {
             return Err(Problem::file(
                 "broken_header",
                 "a different name for each column",
@@ -225,7 +225,7 @@ fn fields(header: &[String], record: Record, line: u64) -> Result<Map<String, Va
     let mut fields = Map::new();
     for (name, field) in header.iter().zip(record) {
         let breaks = field.iter().filter(|&&byte| byte == b'\n').count() as u64;
-        let value = text(field, line).map_err(|it| it.in_field(name))?;
+        let value = text(field, line).map_err(|it| it.in_field(shortened(name)))?;
         fields.insert(name.clone(), value.into());
         line += breaks;
     }
@@ -271,6 +271,23 @@ mod tests {
     fn semicolons_and_tabs_separate_where_the_header_has_them() {
         assert_eq!(values(b"a;b\n1,5;2\n"), json!([{"a": "1,5", "b": "2"}]));
         assert_eq!(values(b"\"a,b\"\tc\n1\t2"), json!([{"a,b": "1", "c": "2"}]));
+    }
+
+    #[test]
+    fn blank_lines_before_the_header_change_nothing() {
+        assert_eq!(values(b"\n\r\na;b\n1;2\n"), json!([{"a": "1", "b": "2"}]));
+        let mut file = vec![b'\n'; (1 << 16) - 1];
+        file.extend_from_slice(b"a;b\n1;2\n");
+        let file = File::new("a.csv", &file);
+        assert_eq!(numbers_and_lines(&file), [(1, (1 << 16) + 1)]);
+        assert_eq!(rows_and_errors(&file).0[0].fields["b"], "2");
+    }
+
+    #[test]
+    fn a_header_of_a_million_names_is_checked_in_no_time() {
+        let names: String = (0..1_000_000).map(|i| format!("{i},")).collect();
+        let said = error(format!("{names}0\n").as_bytes());
+        assert!(said.contains("`0` twice"), "{said}");
     }
 
     #[test]

@@ -99,9 +99,14 @@ pub(crate) fn shortened(text: &str) -> String {
     }
 }
 
-/// Lists names in backticks.
+/// Lists names in backticks, the first of many.
 pub(crate) fn quoted<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
-    let names = names.into_iter();
-    let names: Vec<_> = names.map(|name| format!("`{}`", shortened(name))).collect();
-    names.join(", ")
+    const MOST: usize = 20;
+    let mut names = names.into_iter();
+    let first = names.by_ref().take(MOST);
+    let first: Vec<_> = first.map(|name| format!("`{}`", shortened(name))).collect();
+    match names.count() {
+        0 => first.join(", "),
+        more => format!("{} and {more} more", first.join(", ")),
+    }
 }

@@ -68,7 +68,7 @@ pub(crate) type Found = (u64, Result<Map<String, Value>, Problem>);
 pub fn open(path: &Path) -> Result<Reader, DatasetError> {
     let mut source = Source::open(path).map_err(|source| read_error(path, source))?;
     let head = source.head().map_err(|source| read_error(path, source))?;
-    let format = Format::detect(path, head)?;
+    let format = Format::detect(path, &head)?;
     let rows = match format {
         Format::Jsonl => Rows::Lines(Lines::new(source)),
         Format::Json => Rows::Elements(Elements::new(source)),

@@ -10,7 +10,7 @@ use utoipa::{
 
 /// A SHA-256 digest, displayed as `sha256:` and 64 hexadecimal digits.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(try_from = "String", into = "String")]
 pub struct Digest(String);
 
 impl PartialSchema for Digest {
@@ -70,8 +70,45 @@ impl Digest {
     }
 }
 
+impl TryFrom<String> for Digest {
+    type Error = String;
+
+    /// Takes a digest as it was displayed. Its beginning names folders, so nothing else is one.
+    fn try_from(text: String) -> Result<Self, String> {
+        let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+        match text.strip_prefix("sha256:") {
+            Some(hex) if hex.len() == 64 && hex.bytes().all(is_hex) => Ok(Self(text)),
+            _ => Err(format!(
+                "`{text}` is no digest: expected `sha256:` and 64 of `0-9a-f`"
+            )),
+        }
+    }
+}
+
+impl From<Digest> for String {
+    fn from(digest: Digest) -> Self {
+        digest.0
+    }
+}
+
 impl fmt::Display for Digest {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_but_a_digest_is_read_as_one() {
+        let digest = Digest::of_bytes(b"x");
+        let json = serde_json::to_string(&digest).unwrap();
+        assert_eq!(serde_json::from_str::<Digest>(&json).unwrap(), digest);
+        let shouted = json.to_uppercase();
+        for text in ["\"\"", "\"sha256:../../home\"", "\"sha256:ab\"", &shouted] {
+            assert!(serde_json::from_str::<Digest>(text).is_err(), "{text}");
+        }
     }
 }

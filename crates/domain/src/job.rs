@@ -87,3 +87,27 @@ pub struct EvaluationSpec {
     /// Threads to compute with.
     pub threads: u32,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_that_was_written_down_is_the_same_job() {
+        let golden = include_str!("../golden/training_job.v1.json");
+        let job: crate::TrainingJob = serde_json::from_str(golden).unwrap();
+        // Numbers of all lengths, as people and programs write them.
+        for number in 1..2_000_u32 {
+            let mut spec = job.spec.clone();
+            spec.config.learning_rate = f64::from(number) * 1.1e-7;
+            spec.config.lora.alpha = 0.1 + f64::from(number) * 0.2;
+            let written = serde_json::to_string(&spec).unwrap();
+            let read: JobSpec = serde_json::from_str(&written).unwrap();
+            assert_eq!(
+                read.identity().unwrap(),
+                spec.identity().unwrap(),
+                "{written}"
+            );
+        }
+    }
+}

@@ -68,6 +68,11 @@ fn is_here(host: &str) -> bool {
     let Ok(authority) = host.parse::<axum::http::uri::Authority>() else {
         return false;
     };
+    // A browser sends a name and a number, and nothing else passes as one.
+    let port = authority.as_str().strip_prefix(authority.host());
+    if !port.is_some_and(|port| port.is_empty() || authority.port_u16().is_some()) {
+        return false;
+    }
     let name = authority
         .host()
         .trim_start_matches('[')
@@ -138,6 +143,8 @@ mod tests {
             "127.0.0.1.evil.example:8080",
             "10.0.0.1",
             "localhost.evil",
+            "localhost:;8080",
+            "evil.example@localhost",
         ] {
             assert_eq!(found(host, None), Some(header::HOST), "{host}");
         }

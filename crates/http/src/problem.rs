@@ -1,3 +1,5 @@
+use std::borrow::Cow;
+
 use axum::{
     Json,
     http::{HeaderValue, header},
@@ -113,13 +115,17 @@ impl Problem {
     }
 
     fn json(&self, request_id: Option<&RequestId>, cause: Option<&str>) -> Value {
+        let errors = self.errors.iter().map(|error| FieldProblem {
+            pointer: error.pointer.clone(),
+            detail: readable(&error.detail).into_owned(),
+        });
         let rendered = ProblemView {
             r#type: "about:blank",
             title: self.code.title(),
             status: self.code.status().as_u16(),
             code: self.code.as_str(),
-            detail: &self.detail,
-            errors: &self.errors,
+            detail: &readable(&self.detail),
+            errors: &errors.collect::<Vec<_>>(),
             report: self.report.as_deref(),
             cause,
             request_id: request_id.map(RequestId::as_str),
@@ -145,6 +151,19 @@ impl IntoResponse for Problem {
         response.extensions_mut().insert(self);
         response
     }
+}
+
+/// Leaves the middle out of a text that holds more of the request than anybody reads; what to do about it comes
+/// at the end.
+fn readable(text: &str) -> Cow<'_, str> {
+    const BEGINNING: usize = 1_500;
+    const END: usize = 500;
+    if text.len() <= BEGINNING + END {
+        return text.into();
+    }
+    let (beginning, _) = text.split_at(text.floor_char_boundary(BEGINNING));
+    let (_, end) = text.split_at(text.ceil_char_boundary(text.len() - END));
+    format!("{beginning} … {end}").into()
 }
 
 /// Gathers everything that is wrong with a request, so that all can be mended at once.
@@ -198,6 +217,26 @@ impl Validation {
                 Problem::new(Code::ValidationFailed, format!("{count} fields are wrong"))
                     .with_errors(self.errors),
             ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_detail_that_holds_the_whole_request_is_cut_in_the_middle() {
+        let detail = format!("`{}` is no name: choose another", "ä".repeat(100_000));
+        let problem = Problem::new(Code::ModelNotFound, &detail).with_errors(vec![FieldProblem {
+            pointer: "/name".to_owned(),
+            detail: detail.clone(),
+        }]);
+        let shown = problem.to_json(None);
+        for shown in [&shown["detail"], &shown["errors"][0]["detail"]] {
+            let shown = shown.as_str().unwrap();
+            assert!(shown.len() < 2_100 && shown.starts_with("`ä") && shown.contains(" … "));
+            assert!(shown.ends_with("` is no name: choose another"));
         }
     }
 }

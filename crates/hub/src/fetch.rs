@@ -210,7 +210,7 @@ impl Hub {
 
     fn shards(&self, index: &Path) -> Result<BTreeSet<String>, HubError> {
         let content = fs::read(index).map_err(HubError::file(index))?;
-        selection::shards(&content).map_err(|reason| self.subject.damaged(INDEX, reason))
+        selection::shard_names(&content).map_err(|reason| self.subject.damaged(INDEX, reason))
     }
 
     fn find(&self, files: &[RemoteFile], name: &str) -> Result<RemoteFile, HubError> {

@@ -14,3 +14,4 @@ mod selection;
 pub use error::HubError;
 pub use fetch::{FetchRequest, fetch};
 pub use progress::{FetchEvent, Progress};
+pub use selection::shard_names;

@@ -55,8 +55,11 @@ pub(crate) fn small_files(files: &[RemoteFile]) -> Vec<RemoteFile> {
     files.iter().filter(wanted).cloned().collect()
 }
 
-/// Reads the names of the shards from an index.
-pub(crate) fn shards(index: &[u8]) -> Result<BTreeSet<String>, String> {
+/// Reads the names of the shards from an index: files that lie beside it.
+///
+/// # Errors
+/// What is wrong with the index, for people.
+pub fn shard_names(index: &[u8]) -> Result<BTreeSet<String>, String> {
     let index: Value = serde_json::from_slice(index).map_err(|error| error.to_string())?;
     let map = index.get("weight_map").and_then(Value::as_object);
     let map = map.ok_or("expected an object `weight_map`, found none")?;
@@ -115,11 +118,11 @@ mod tests {
     #[test]
     fn an_index_cannot_name_files_elsewhere_or_pickles() {
         let good = br#"{"weight_map": {"a": "x.safetensors", "b": "x.safetensors"}}"#;
-        assert_eq!(shards(good).unwrap().len(), 1);
+        assert_eq!(shard_names(good).unwrap().len(), 1);
         for name in ["../x.safetensors", "x.bin", "a\\x.safetensors"] {
             let index = serde_json::json!({"weight_map": {"a": name}}).to_string();
-            assert!(shards(index.as_bytes()).is_err(), "{name}");
+            assert!(shard_names(index.as_bytes()).is_err(), "{name}");
         }
-        assert!(shards(b"[]").is_err());
+        assert!(shard_names(b"[]").is_err());
     }
 }

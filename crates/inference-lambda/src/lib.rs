@@ -25,7 +25,7 @@ use llmopt_service::{
 };
 use tokio::sync::mpsc::{self, Sender};
 
-use lines::Lines;
+pub use lines::Lines;
 
 const CONNECT: Duration = Duration::from_secs(3);
 /// Events that wait for whoever reads the answer, at most.

@@ -6,20 +6,36 @@ const DELIMITER: [u8; 8] = [0; 8];
 /// Takes an answer apart into its lines, however it is cut into parts on the way: one line of JSON each
 /// after a head where it was streamed, else an array.
 #[derive(Debug, Default)]
-pub(crate) struct Lines {
+pub struct Lines {
     rest: Vec<u8>,
-    begun: bool,
+    form: Form,
+}
+
+/// What of an answer is known from how it begins.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Form {
+    /// A head, as far as it is here.
+    #[default]
+    Head,
+    /// Lines.
+    Body,
+    /// An array.
+    Array,
+    /// An array that was read; nothing comes after it.
+    Over,
 }
 
 impl Lines {
     /// Returns the lines that the next part completes.
-    pub(crate) fn push(&mut self, part: &[u8]) -> Vec<Result<GenerationLine, String>> {
+    pub fn push(&mut self, part: &[u8]) -> Vec<Result<GenerationLine, String>> {
         self.rest.extend_from_slice(part);
-        if !self.begun && self.rest.first() == Some(&b'[') {
-            return self.array();
+        if self.form == Form::Head {
+            self.form = self.begin();
         }
-        if !self.begun && !self.drop_head() {
-            return Vec::new();
+        match self.form {
+            Form::Array => return self.array(),
+            Form::Head | Form::Over => return Vec::new(),
+            Form::Body => {}
         }
         let Some(end) = self.rest.iter().rposition(|&byte| byte == b'\n') else {
             return Vec::new();
@@ -34,24 +50,32 @@ impl Lines {
 
     /// Returns the lines of an array once it is whole.
     fn array(&mut self) -> Vec<Result<GenerationLine, String>> {
-        let Ok(lines) = serde_json::from_slice::<Vec<GenerationLine>>(&self.rest) else {
-            return Vec::new();
-        };
-        self.rest.clear();
-        lines.into_iter().map(Ok).collect()
+        let values = serde_json::Deserializer::from_slice(&self.rest);
+        match values.into_iter::<Vec<GenerationLine>>().next() {
+            Some(Ok(lines)) => {
+                self.form = Form::Over;
+                lines.into_iter().map(Ok).collect()
+            }
+            Some(Err(_)) | None => Vec::new(),
+        }
     }
 
-    /// Returns whether the body has begun.
-    fn drop_head(&mut self) -> bool {
+    /// Tells the form of the answer, and drops its head.
+    fn begin(&mut self) -> Form {
+        if self.rest.first() == Some(&b'[') {
+            return Form::Array;
+        }
         let delimiter = self
             .rest
             .windows(DELIMITER.len())
             .position(|window| window == DELIMITER);
-        if let Some(at) = delimiter {
-            self.rest.drain(..at + DELIMITER.len());
-            self.begun = true;
+        match delimiter {
+            None => Form::Head,
+            Some(at) => {
+                self.rest.drain(..at + DELIMITER.len());
+                Form::Body
+            }
         }
-        self.begun
     }
 }
 
@@ -96,6 +120,16 @@ mod tests {
                 .map(Result::unwrap)
                 .collect();
             assert_eq!(found, expected, "an array in parts of {size} bytes");
+        }
+    }
+
+    #[test]
+    fn what_comes_after_an_array_is_nothing_wherever_it_is_cut() {
+        let answer = b"[]\0\0\0\0\0\0\0\0{}\n";
+        for size in 1..=answer.len() {
+            let mut lines = Lines::default();
+            let found = answer.chunks(size).flat_map(|part| lines.push(part));
+            assert_eq!(found.count(), 0, "in parts of {size} bytes");
         }
     }
 

@@ -79,8 +79,9 @@ pub async fn serve_streams(
     }
 }
 
-/// Gives a request what Lambda's library says of it beside it.
-fn as_it_came(request: Request) -> Request {
+/// Gives a request what Lambda's library says of it beside it: its path without the API's stage, its address, and its
+/// trace.
+pub fn as_it_came(request: Request) -> Request {
     with_trace(with_address(without_stage(request)))
 }
 

@@ -3,7 +3,7 @@ use std::{fs, path::Path};
 use serde_json::{Map, Value, json};
 use tokenizers::Tokenizer;
 
-use crate::TokenizationError;
+use crate::{TokenizationError, guard::guarded};
 
 /// The token that ends a text in GPT-2's vocabulary.
 pub(crate) const END_OF_TEXT: &str = "<|endoftext|>";
@@ -47,7 +47,8 @@ pub(crate) fn assemble(
         "decoder": byte_level(true),
         "model": { "type": "BPE", "vocab": vocabulary, "merges": merges },
     });
-    Tokenizer::from_bytes(serde_json::to_vec(&tokenizer)?)
+    let json = serde_json::to_vec(&tokenizer)?;
+    guarded(|| Tokenizer::from_bytes(json))
 }
 
 fn parse_merges(path: &Path, text: &str) -> Result<Vec<[String; 2]>, TokenizationError> {

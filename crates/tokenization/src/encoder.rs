@@ -6,11 +6,15 @@ use tokenizers::{AddedToken, Tokenizer};
 use crate::{
     TokenizationError,
     files::ModelFiles,
+    guard::guarded,
     lock::TemplateLock,
     pieces::{self, Piece},
     save::{self, NamedTokens},
     template::ChatTemplate,
 };
+
+/// The rows that an embedding has at most, far above any.
+const LARGEST_VOCABULARY: usize = 1 << 24;
 
 /// A tokenizer with its chat template: the one way from conversations to ids.
 ///
@@ -62,6 +66,7 @@ impl Encoder {
     ) -> Result<Self, TokenizationError> {
         let files = ModelFiles::read(model_folder)?;
         let mut tokenizer = files.tokenizer()?;
+        check_ids(model_folder, &tokenizer)?;
         let names = files.named_tokens(&tokenizer)?;
         let missing = || TokenizationError::NoEndToken {
             folder: model_folder.to_owned(),
@@ -132,12 +137,10 @@ impl Encoder {
                 size: self.vocabulary_size,
             });
         }
-        self.tokenizer
-            .decode(ids, true)
-            .map_err(|source| TokenizationError::Decode {
-                count: ids.len(),
-                source,
-            })
+        guarded(|| self.tokenizer.decode(ids, true)).map_err(|source| TokenizationError::Decode {
+            count: ids.len(),
+            source,
+        })
     }
 
     /// Returns the id of the token that ends every response: the one generation stops at.
@@ -165,7 +168,7 @@ impl Encoder {
     /// `None` if `id` is not in the vocabulary.
     pub fn token_text(&self, id: u32) -> Option<String> {
         self.tokenizer.id_to_token(id)?;
-        self.tokenizer.decode(&[id], false).ok()
+        guarded(|| self.tokenizer.decode(&[id], false)).ok()
     }
 
     /// Writes `tokenizer.json`, `tokenizer_config.json`, `special_tokens_map.json` and
@@ -247,12 +250,24 @@ impl Encoder {
     }
 
     fn encode_text(&self, text: &str) -> Result<Vec<u32>, TokenizationError> {
-        let encoding = self.tokenizer.encode_fast(text, false);
+        let encoding = guarded(|| self.tokenizer.encode_fast(text, false));
         let encoding = encoding.map_err(|source| TokenizationError::Encode {
             bytes: text.len(),
             source,
         })?;
         Ok(encoding.get_ids().to_vec())
+    }
+}
+
+/// Refuses ids that no embedding has a row for: for each one before them memory would be taken.
+fn check_ids(folder: &Path, tokenizer: &Tokenizer) -> Result<(), TokenizationError> {
+    match vocabulary_size(tokenizer) {
+        size if size > LARGEST_VOCABULARY => Err(TokenizationError::VocabularyTooLarge {
+            folder: folder.to_owned(),
+            size,
+            most: LARGEST_VOCABULARY,
+        }),
+        _ => Ok(()),
     }
 }
 

@@ -178,6 +178,18 @@ pub enum TokenizationError {
         /// What is possible.
         least: usize,
     },
+    /// A token has an id that no model knows.
+    #[error(
+        "the tokenizer of `{folder}` has ids up to {size}: expected fewer than {most}; correct the id, or take the tokenizer that belongs to the model"
+    )]
+    VocabularyTooLarge {
+        /// The folder.
+        folder: PathBuf,
+        /// One more than the greatest id.
+        size: usize,
+        /// What is possible.
+        most: usize,
+    },
     /// A template lock was written by another version of this program.
     #[error("the template lock has format `{found}`: expected `{expected}`; write it again")]
     LockFormat {

@@ -9,6 +9,7 @@ use tokenizers::Tokenizer;
 use crate::{
     DEFAULT_CHAT_TEMPLATE, TokenizationError,
     byte_level::{self, END_OF_TEXT},
+    guard::guarded,
     save::NamedTokens,
 };
 
@@ -52,7 +53,7 @@ impl ModelFiles {
             path: path.clone(),
             source,
         };
-        let mut tokenizer = Tokenizer::from_bytes(bytes).map_err(invalid)?;
+        let mut tokenizer = guarded(|| Tokenizer::from_bytes(bytes)).map_err(invalid)?;
         tokenizer.with_truncation(None).map_err(invalid)?;
         tokenizer.with_padding(None);
         Ok(tokenizer)

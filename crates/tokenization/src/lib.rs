@@ -11,6 +11,7 @@ mod dialect;
 mod encoder;
 mod error;
 mod files;
+mod guard;
 mod lock;
 mod pieces;
 mod save;

@@ -6,6 +6,7 @@ use tokenizers::Tokenizer;
 use crate::{
     TokenizationError,
     files::{CHAT_TEMPLATE, SPECIAL_TOKENS, TOKENIZER, TOKENIZER_CONFIG},
+    guard::guarded,
 };
 
 /// The tokens that have a name.
@@ -84,12 +85,11 @@ pub(crate) fn write_tokenizer(
         source,
     })?;
     let path = folder.join(TOKENIZER);
-    let json = tokenizer
-        .to_string(true)
-        .map_err(|source| TokenizationError::Tokenizer {
-            path: path.clone(),
-            source,
-        })?;
+    let json = guarded(|| tokenizer.to_string(true));
+    let json = json.map_err(|source| TokenizationError::Tokenizer {
+        path: path.clone(),
+        source,
+    })?;
     write(&path, &json)?;
     write_json(&folder.join(TOKENIZER_CONFIG), config)
 }

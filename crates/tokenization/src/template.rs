@@ -25,8 +25,9 @@ pub const DEFAULT_CHAT_TEMPLATE: &str = "\
 const NAME: &str = "chat_template";
 
 /// What one rendering may cost: far more than any real template takes, little enough that a
-/// template with loops within loops fails in seconds.
-const FUEL: u64 = 50_000_000;
+/// template with loops within loops fails in a second, and one that doubles a text before it has
+/// 256 MiB of it: an instruction costs 1, and so do 64 bytes.
+const FUEL: u64 = 4 << 20;
 
 /// A compiled chat template with the tokens it may name.
 pub(crate) struct ChatTemplate {
@@ -186,6 +187,21 @@ mod tests {
         let source = "{% for a in range(90000) %}{% for b in range(90000) %}{% set c = b %}{% endfor %}{% endfor %}";
         assert!(matches!(
             render(source, &[user("a")]),
+            Err(TokenizationError::TemplateRender(_))
+        ));
+    }
+
+    #[test]
+    fn a_template_that_doubles_a_text_runs_out_of_fuel_before_there_is_no_memory() {
+        let doubled = |times: u32| {
+            let source = format!(
+                "{{% set it = namespace(text='a') %}}{{% for i in range({times}) %}}{{% set it.text = it.text ~ it.text %}}{{% endfor %}}{{{{ it.text | length }}}}"
+            );
+            render(&source, &[])
+        };
+        assert_eq!(doubled(20).unwrap(), "1048576");
+        assert!(matches!(
+            doubled(28),
             Err(TokenizationError::TemplateRender(_))
         ));
     }

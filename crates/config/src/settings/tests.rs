@@ -120,6 +120,7 @@ fn a_value_of_the_wrong_type_names_variable_place_expected_found_and_fix() {
     for (name, value) in [
         ("LLMOPT_ENVIRONMENT", "staging"),
         ("LLMOPT_LOG", "llmopt=loud"),
+        ("LLMOPT_LOG", "aü\u{c}c=c#2"),
         ("LLMOPT_LOG_FORMAT", "xml"),
         ("LLMOPT_THREADS", "0"),
         ("LLMOPT_HUB_ENDPOINT", "hub.example.com"),

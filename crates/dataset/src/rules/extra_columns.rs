@@ -1,13 +1,14 @@
-use std::collections::BTreeSet;
+use std::collections::HashSet;
 
 use llmopt_domain::{Finding, Severity};
 
-use super::{Example, Rule};
+use super::{Example, Rule, fingerprint};
+use crate::problem::shortened;
 
 /// A column that is not read may have been meant to be.
 #[derive(Default)]
 pub(super) struct ExtraColumns {
-    said: BTreeSet<String>,
+    said: HashSet<u64>,
 }
 
 impl Rule for ExtraColumns {
@@ -21,11 +22,11 @@ impl Rule for ExtraColumns {
 
     fn check(&mut self, example: &Example<'_>, findings: &mut Vec<Finding>) {
         for column in example.row.fields.keys() {
-            if example.columns.reads(column) || !self.said.insert(column.clone()) {
+            if example.columns.reads(column) || !self.said.insert(fingerprint(column)) {
                 continue;
             }
             let mut place = example.place();
-            place.field = Some(column.clone());
+            place.field = Some(shortened(column));
             let expected = format!("only {}", example.columns);
             let found = "a column that is not read".to_owned();
             let fix = "nothing to do, unless it is meant to be learnt".to_owned();
@@ -39,6 +40,16 @@ mod tests {
     use llmopt_domain::Severity;
 
     use crate::testing::{File, with_code};
+
+    #[test]
+    fn a_name_that_is_longer_than_a_message_is_cut() {
+        let row = format!(
+            "{{\"prompt\": \"p\", \"response\": \"r\", \"{}\": 1}}\n",
+            "x".repeat(10_000)
+        );
+        let report = File::with_rows(10, &row).validate();
+        assert!(with_code(&report, "extra_column")[0].to_string().len() < 500);
+    }
 
     #[test]
     fn a_column_that_is_not_read_is_said_once() {

@@ -190,3 +190,31 @@ fn truncation_and_padding_of_the_file_are_ignored() {
         plain.encode_prompt(&turns).unwrap()
     );
 }
+
+#[test]
+fn a_file_that_the_library_panics_on_is_a_broken_file() {
+    let folder = small_tokenizer();
+    let path = folder.path().join("tokenizer.json");
+    let mut file: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    file["decoder"] = json!({ "type": "Sequence", "decoders": { "a": 1 } });
+    let cut_off = file.to_string().replace("\"a\":1", "\"a\" 1");
+    fs::write(&path, cut_off).unwrap();
+    assert_eq!(
+        problem(folder.path()),
+        "failed to load the tokenizer of `DIR/tokenizer.json`"
+    );
+}
+
+#[test]
+fn an_id_that_no_model_has_is_refused() {
+    let folder = small_tokenizer();
+    let path = folder.path().join("tokenizer.json");
+    let mut file: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    file["model"]["vocab"]["there"] = json!(u32::MAX);
+    fs::write(&path, file.to_string()).unwrap();
+    let said = problem(folder.path());
+    assert!(
+        said.starts_with("the tokenizer of `DIR` has ids up to 4294967296"),
+        "{said}"
+    );
+}
