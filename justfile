@@ -44,6 +44,10 @@ bench-generate *arguments:
 bench-serve:
     scripts/bench-serve
 
+# Training on a GPU against training on the processor; skips where there is none.
+check-gpu *arguments:
+    scripts/check-gpu {{ arguments }}
+
 # Line coverage of crates/ and trainer/.
 coverage:
     scripts/coverage

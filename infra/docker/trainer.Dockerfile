@@ -3,7 +3,8 @@
 #
 #   docker build -f infra/docker/trainer.Dockerfile -t llmopt-trainer .
 #
-# The machine brings NVIDIA's driver, 580 or newer (CUDA 13); without one the same program trains on the processor.
+# The machine brings NVIDIA's driver, 580 or newer (CUDA 13); without one the same program trains on the processor,
+# unless LLMOPT_DEVICE is `cuda`.
 FROM rust:1.95-bookworm AS build
 RUN apt-get update \
  && apt-get install -y --no-install-recommends cmake libclang-dev python3 python3-venv \

@@ -9,6 +9,7 @@ import argparse
 import json
 import os
 import time
+from itertools import pairwise
 from pathlib import Path
 
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -36,6 +37,7 @@ def arguments():
     parser.add_argument("--gradient-accumulation", type=int, default=1)
     parser.add_argument("--learning-rate", type=float, default=2e-4)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     return parser.parse_args()
 
 
@@ -73,11 +75,21 @@ class Clock(TrainerCallback):
 
     def on_train_begin(self, args, state, control, **_):
         """Starts."""
-        self.began = time.perf_counter()
+        self.times = [time.perf_counter()]
+
+    def on_step_end(self, args, state, control, **_):
+        """Notes when a step is done, on a GPU too."""
+        if not args.use_cpu:
+            torch.cuda.synchronize()
+        self.times.append(time.perf_counter())
 
     def on_train_end(self, args, state, control, **_):
         """Stops."""
-        self.seconds = time.perf_counter() - self.began
+        self.seconds = time.perf_counter() - self.times[0]
+
+    def step_seconds(self, tokens):
+        """Returns the seconds and tokens of each step."""
+        return [(end - start, count) for (start, end), count in zip(pairwise(self.times), tokens, strict=True)]
 
 
 def load_model(options):
@@ -101,7 +113,7 @@ def training_arguments(options):
     """Returns Trainer's settings: its defaults where they do not say what is compared."""
     return TrainingArguments(
         output_dir="/nonexistent",
-        use_cpu=True,
+        use_cpu=options.device == "cpu",
         bf16=options.precision == "bf16",
         max_steps=options.steps,
         per_device_train_batch_size=options.batch_size,
@@ -146,6 +158,7 @@ def main():
     trainer.train()
     # The loader fetches a batch ahead; only what was trained on counts.
     used = collator.real_tokens[: options.steps * options.gradient_accumulation]
+    each = [sum(used[at : at + options.gradient_accumulation]) for at in range(0, len(used), options.gradient_accumulation)]
     report = {
         "trainer": "transformers.Trainer + peft",
         "precision": options.precision,
@@ -156,7 +169,9 @@ def main():
         "tokens": sum(used),
         "tokens_per_second": sum(used) / clock.seconds,
         "seconds": clock.seconds,
+        "step_seconds": clock.step_seconds(each),
         "peak_memory_bytes": peak_memory_bytes(),
+        "peak_gpu_memory_bytes": torch.cuda.max_memory_allocated() if options.device == "cuda" else 0,
     }
     print(json.dumps(report))
 

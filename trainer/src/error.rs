@@ -156,7 +156,22 @@ pub enum TrainerError {
     Service(Box<ServiceError>),
     /// libtorch.
     #[error("libtorch failed")]
-    Torch(#[from] TchError),
+    Torch(#[source] TchError),
+    /// The device's memory is too small.
+    #[error(
+        "there is too little memory for this; lower `micro_batch_size`, which changes nothing but rounding, or train \
+         with `lora`, or in `bf16`"
+    )]
+    OutOfMemory(#[source] TchError),
+    /// There is no GPU, and nothing else is wanted.
+    #[error(
+        "`LLMOPT_DEVICE` is `cuda`, and {reason}; see whether `nvidia-smi` shows a GPU and a driver of version 580 or \
+         newer, or set it to `auto` to train on the processor"
+    )]
+    NoGpu {
+        /// Why not.
+        reason: String,
+    },
     /// Reporting.
     #[error("failed to report an event")]
     Event(#[source] io::Error),
@@ -212,8 +227,21 @@ impl TrainerError {
             | Self::Service(_)
             | Self::Stores(_)
             | Self::Torch(_)
+            | Self::OutOfMemory(_)
+            | Self::NoGpu { .. }
             | Self::Event(_)
             | Self::Write { .. } => 1,
+        }
+    }
+}
+
+impl From<TchError> for TrainerError {
+    fn from(error: TchError) -> Self {
+        let text = error.to_string();
+        if text.contains("out of memory") || text.contains("can't allocate memory") {
+            Self::OutOfMemory(error)
+        } else {
+            Self::Torch(error)
         }
     }
 }
@@ -254,6 +282,18 @@ mod tests {
             subject: "models/a/1".to_owned(),
             source: "tests".into(),
         }
+    }
+
+    #[test]
+    fn where_memory_is_full_the_error_says_what_to_lower() {
+        let error = |text: &str| TrainerError::from(TchError::Torch(text.to_owned())).to_string();
+        for text in [
+            "CUDA out of memory. Tried to allocate 20.00 MiB.",
+            "DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes.",
+        ] {
+            assert!(error(text).contains("`micro_batch_size`"), "{text}");
+        }
+        assert_eq!(error("index out of range"), "libtorch failed");
     }
 
     #[test]

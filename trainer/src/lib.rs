@@ -24,7 +24,7 @@ mod stop;
 pub mod weights;
 mod work;
 
-pub use device::pick_device;
+pub use device::{open_device, pick_device};
 pub use error::TrainerError;
 pub use evaluate::run_evaluation;
 pub use event::Events;

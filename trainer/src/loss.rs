@@ -31,7 +31,8 @@ fn backward_in_parts(
     let leaf = hidden.f_detach()?.f_set_requires_grad(true)?;
     let mut total = 0.0;
     for part in parts(batch, at_once) {
-        let loss = part_sum(model, batch, &leaf, part, compute)?.f_div_scalar(divisor as i64)?;
+        let mut loss = part_sum(model, batch, &leaf, part, compute)?;
+        let loss = loss.f_div_scalar_(divisor as i64)?;
         loss.f_backward()?;
         total += loss.f_double_value(&[])?;
     }
@@ -95,8 +96,7 @@ mod tests {
     use super::*;
     use crate::weights::{LoadOptions, load_gpt2};
 
-    #[test]
-    fn labels_in_parts_give_the_loss_and_the_gradients_of_all_at_once() {
+    fn open() -> Gpt2 {
         let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/tiny-gpt2");
         let folder: &'static ModelFolder =
             Box::leak(Box::new(ModelFolder::open(&fixture).unwrap()));
@@ -105,33 +105,59 @@ mod tests {
             kind: Kind::Float,
             device: Device::Cpu,
         };
-        let ids: Vec<u32> = (0..30).map(|token| token * 7 % 300).collect();
-        let batch = PackedBatch::pack([(&ids[..], &[true; 30][..])], Device::Cpu).unwrap();
-        let compute = Compute {
+        load_gpt2(folder, options).unwrap()
+    }
+
+    fn compute() -> Compute {
+        Compute {
             training: true,
             ..Compute::inference(Kind::Float)
-        };
-        let run = |at_once| {
-            let model = load_gpt2(folder, options).unwrap();
-            let loss = backward_in_parts(&model, &batch, &compute, 29, at_once).unwrap();
-            (loss, model.named_weights())
-        };
-        let (whole, expected) = run(29);
+        }
+    }
+
+    /// Computes the loss of all rows' tokens but the first, in parts, with the gradients it leaves.
+    fn run(batch: &PackedBatch, at_once: i64) -> (f64, Vec<(String, Tensor)>) {
+        let model = open();
+        let loss = backward_in_parts(&model, batch, &compute(), 29, at_once).unwrap();
+        (loss, model.named_weights())
+    }
+
+    fn check_same(found: (f64, Vec<(String, Tensor)>), expected: &(f64, Vec<(String, Tensor)>)) {
+        assert!((found.0 - expected.0).abs() <= 1e-6 * expected.0);
+        for ((name, found), (_, expected)) in found.1.iter().zip(&expected.1) {
+            let scale = expected.grad().abs().max().double_value(&[]);
+            let apart = (found.grad() - expected.grad())
+                .abs()
+                .max()
+                .double_value(&[]);
+            // Sums of f32 in another order: 2^-24 for each of a few dozen roundings.
+            assert!(apart <= 1e-5 * scale, "{name}: {apart:e}");
+        }
+    }
+
+    #[test]
+    fn labels_in_parts_give_the_loss_and_the_gradients_of_all_at_once() {
+        let ids: Vec<u32> = (0..30).map(|token| token * 7 % 300).collect();
+        let batch = PackedBatch::pack([(&ids[..], &[true; 30][..])], Device::Cpu).unwrap();
+        let whole = run(&batch, 29);
         // 29 labels: parts that end even and uneven, and one label at a time.
         for at_once in [1, 4, 28] {
-            let (loss, found) = run(at_once);
-            assert!((loss - whole).abs() <= 1e-6 * whole, "{at_once}: {loss}");
-            for ((name, found), (_, expected)) in found.iter().zip(&expected) {
-                let scale = expected.grad().abs().max().double_value(&[]);
-                let apart = (found.grad() - expected.grad())
-                    .abs()
-                    .max()
-                    .double_value(&[]);
-                // Sums of f32 in another order: 2^-24 for each of a few dozen roundings.
-                assert!(apart <= 1e-5 * scale, "{at_once}: {name}: {apart:e}");
-            }
+            check_same(run(&batch, at_once), &whole);
         }
-        let summed = sum(&load_gpt2(folder, options).unwrap(), &batch, &compute).unwrap();
-        assert!((summed / 29.0 - whole).abs() <= 1e-6 * whole);
+        let summed = sum(&open(), &batch, &compute()).unwrap();
+        assert!((summed / 29.0 - whole.0).abs() <= 1e-6 * whole.0);
+    }
+
+    #[test]
+    fn rows_padded_to_one_length_give_the_loss_and_the_gradients_of_rows_alone() {
+        let ids: Vec<u32> = (0..30).map(|token| token * 11 % 300).collect();
+        let rows = [9, 30, 2, 17].map(|length| (&ids[..length], &[true; 30][..length]));
+        let pack = |slack| PackedBatch::pack_within(rows, slack, Device::Cpu).unwrap();
+        let alone = run(&pack(0), 100);
+        for (slack, groups) in [(10, 3), (28, 1)] {
+            let batch = pack(slack);
+            assert_eq!(batch.groups.len(), groups);
+            check_same(run(&batch, 100), &alone);
+        }
     }
 }

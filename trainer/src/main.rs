@@ -15,7 +15,7 @@ use llmopt_domain::BATCH_WORKER;
 use llmopt_service::{Dispatcher, JobStores, JobWorker};
 use llmopt_storage_embedded::FileFolderStore;
 use llmopt_trainer::{
-    Events, JobEnd, JobPlace, Outcome, StopSignal, TrainerError, Worker, run_claimed,
+    Events, JobEnd, JobPlace, Outcome, StopSignal, TrainerError, Worker, open_device, run_claimed,
     run_evaluation, run_job, run_patiently, work, worker_name,
 };
 use serde::de::DeserializeOwned;
@@ -69,8 +69,6 @@ const INTERRUPTED: u8 = 3;
 
 fn main() -> ExitCode {
     let variables = llmopt_torch_runtime::restart_with_variables();
-    // Before anything asks whether there is a GPU: the answer is cached.
-    let cuda = llmopt_torch_runtime::load_cuda();
     let arguments = Arguments::parse();
     let settings = match llmopt_config::Settings::load() {
         Ok(settings) => settings,
@@ -82,11 +80,8 @@ fn main() -> ExitCode {
     if let Err(error) = variables {
         tracing::warn!(%error, "cannot set libtorch's variables: training may be slower and take more memory");
     }
-    match cuda {
-        Ok(()) => tracing::debug!("CUDA is loaded"),
-        Err(reason) => tracing::debug!(%reason, "training on the CPU"),
-    }
-    match run(&arguments.command, &settings) {
+    let ended = open_device(settings.device).and_then(|()| run(&arguments.command, &settings));
+    match ended {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(INTERRUPTED),
         Err(error) => fail(&error, error.exit_code()),

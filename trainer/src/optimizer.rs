@@ -84,7 +84,7 @@ impl AdamW {
         Tensor::f_stack(&norms, 0)?.f_norm()?.f_double_value(&[])
     }
 
-    /// Takes one step with gradients times `gradient_scale`.
+    /// Takes one step with gradients times `gradient_scale`, by which they are multiplied.
     ///
     /// # Errors
     /// If a parameter has no gradient.
@@ -103,7 +103,8 @@ impl AdamW {
             for slot in &mut self.slots {
                 let mut gradient = slot.parameter.f_grad()?;
                 if gradient_scale != 1.0 {
-                    gradient = gradient.f_mul_scalar(gradient_scale)?;
+                    // In place, which needs no memory.
+                    let _ = gradient.f_mul_scalar_(gradient_scale)?;
                 }
                 if weight_decay != 0.0 && slot.parameter.dim() >= 2 {
                     let _ = slot

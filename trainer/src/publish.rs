@@ -24,7 +24,7 @@ use crate::{
     TrainerError, Worker,
     checkpoint::RunState,
     device::device_name,
-    memory::peak_memory_bytes,
+    memory::{peak_gpu_memory_bytes, peak_memory_bytes},
     model::{Compute, Gpt2, PackedBatch},
     rows::Rows,
     weights::{LoadOptions, dtype_of, load_gpt2, owned_tensor},
@@ -242,6 +242,7 @@ impl Publication<'_> {
             resources: Resources {
                 device: device_name(self.device).to_owned(),
                 peak_memory_bytes: peak_memory_bytes(),
+                peak_gpu_memory_bytes: peak_gpu_memory_bytes(self.device),
                 threads: self.spec.config.threads,
                 seconds: self.state.seconds,
             },

@@ -16,7 +16,7 @@ use crate::{
     checkpoint::{Checkpoints, RunState},
     device::device_name,
     evaluate::Evaluation,
-    memory::peak_memory_bytes,
+    memory::{peak_gpu_memory_bytes, peak_memory_bytes},
     model::{Compute, Gpt2},
     optimizer::{AdamW, AdamWConfig},
     order::{Order, Stream},
@@ -147,7 +147,7 @@ pub fn run_job(
     }
 
     // Steps: every one a function of the seed and its number.
-    let clock = Clock::start(&state);
+    let clock = Clock::start(&state, device);
     let mut last_checkpoint = Instant::now();
     while state.step < total_steps {
         let batch: Vec<&EncodedExample> = order
@@ -371,15 +371,17 @@ struct Clock {
     seconds_before: f64,
     tokens_before: u64,
     step_before: u64,
+    device: Device,
 }
 
 impl Clock {
-    fn start(state: &RunState) -> Self {
+    fn start(state: &RunState, device: Device) -> Self {
         Self {
             began: Instant::now(),
             seconds_before: state.seconds,
             tokens_before: state.tokens,
             step_before: state.step,
+            device,
         }
     }
 
@@ -405,6 +407,7 @@ impl Clock {
             tokens,
             tokens_per_second: (state.tokens - self.tokens_before) as f64 / elapsed,
             peak_memory_bytes: peak_memory_bytes(),
+            peak_gpu_memory_bytes: peak_gpu_memory_bytes(self.device),
             seconds_left: per_step * (total_steps - state.step) as f64,
         }
     }

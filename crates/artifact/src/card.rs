@@ -188,6 +188,12 @@ impl ModelCard<'_> {
         ));
         let mebibytes = used.peak_memory_bytes >> 20;
         card.line(format!("- peak memory: {mebibytes} MiB"));
+        if let Some(bytes) = used.peak_gpu_memory_bytes {
+            card.line(format!(
+                "- peak memory of tensors on the GPU: {} MiB",
+                bytes >> 20
+            ));
+        }
         if let Some(cost) = metadata.cost_picodollars {
             card.line(format!("- cost: {:.6} US dollars", cost as f64 / 1e12));
         }

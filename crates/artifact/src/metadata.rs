@@ -73,6 +73,9 @@ pub struct Resources {
     pub device: String,
     /// Peak resident memory of the process, in bytes.
     pub peak_memory_bytes: u64,
+    /// The most bytes that tensors took at once on the GPU. Absent on a CPU.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peak_gpu_memory_bytes: Option<u64>,
     /// Threads computed with.
     pub threads: u32,
     /// Wall-clock seconds of training, over all resumes.

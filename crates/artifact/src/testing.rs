@@ -135,6 +135,7 @@ pub(crate) fn training_metadata() -> TrainingMetadata {
         resources: Resources {
             device: "cpu".to_owned(),
             peak_memory_bytes: 900 << 20,
+            peak_gpu_memory_bytes: None,
             threads: 2,
             seconds: 8.0,
         },

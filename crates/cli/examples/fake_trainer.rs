@@ -213,6 +213,7 @@ fn metadata(spec: &JobSpec) -> TrainingMetadata {
         resources: Resources {
             device: "cpu".into(),
             peak_memory_bytes: 1 << 20,
+            peak_gpu_memory_bytes: None,
             threads: spec.config.threads,
             seconds: 2.0,
         },
@@ -244,6 +245,7 @@ fn step(step: u64) -> TrainingEvent {
         tokens: 200,
         tokens_per_second: 300.0,
         peak_memory_bytes: 1 << 20,
+        peak_gpu_memory_bytes: None,
         seconds_left: (STEPS - step) as f64,
     }
 }

@@ -19,4 +19,6 @@ pub mod variables;
 pub use environment::Environment;
 pub use error::{ConfigError, Origin};
 pub use secret::Secret;
-pub use settings::{LogFormat, Metrics, ModelWeights, Responses, RouteRate, Settings, Store};
+pub use settings::{
+    Device, LogFormat, Metrics, ModelWeights, Responses, RouteRate, Settings, Store,
+};

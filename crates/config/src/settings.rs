@@ -39,6 +39,17 @@ pub enum Store {
     Aws,
 }
 
+/// What a trainer computes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Device {
+    /// The first GPU that can be used, else the processor.
+    Auto,
+    /// The processor.
+    Cpu,
+    /// The first GPU, and nothing else.
+    Cuda,
+}
+
 /// How functions answer that can stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Responses {
@@ -100,6 +111,8 @@ pub struct Settings {
     pub model_cache_bytes: Option<u64>,
     /// The form in which weights are served (`LLMOPT_MODEL_WEIGHTS`).
     pub model_weights: ModelWeights,
+    /// What a trainer computes on (`LLMOPT_DEVICE`).
+    pub device: Device,
     /// Threads that compute one answer (`LLMOPT_MODEL_THREADS`).
     pub model_threads: NonZeroU32,
     /// Where the server listens (`LLMOPT_LISTEN`).
@@ -197,6 +210,7 @@ impl Settings {
             log_format: read.required(&variables::LOG_FORMAT, parse_log_format)?,
             data_dir: read.required(&variables::DATA_DIR, parse_path)?,
             threads: threads.unwrap_or_else(available_threads),
+            device: read.required(&variables::DEVICE, parse_device)?,
             trainer: read.optional(&variables::TRAINER, parse_path)?,
             hub_endpoint: endpoint.or(shared_endpoint),
             hub_token: read.optional(&variables::HF_TOKEN, parse_token)?,
@@ -329,6 +343,15 @@ fn parse_metrics(value: &str) -> Option<Metrics> {
         "off" => Some(Metrics::Off),
         "routes" => Some(Metrics::Routes),
         "models" => Some(Metrics::Models),
+        _ => None,
+    }
+}
+
+fn parse_device(value: &str) -> Option<Device> {
+    match value {
+        "auto" => Some(Device::Auto),
+        "cpu" => Some(Device::Cpu),
+        "cuda" => Some(Device::Cuda),
         _ => None,
     }
 }

@@ -285,6 +285,18 @@ pub const MODEL_WEIGHTS: Variable = Variable {
     secret: false,
 };
 
+/// Says on what models are trained.
+pub const DEVICE: Variable = Variable {
+    name: "LLMOPT_DEVICE",
+    kind: "`auto`, `cpu` or `cuda`",
+    default: Default::Everywhere("auto"),
+    read_by: "the trainer",
+    description: "What a trainer computes on: with `auto` the first GPU that it can use, and the processor where there is \
+                  none; with `cpu` the processor; with `cuda` the first GPU, without which it refuses to work.",
+    example: "",
+    secret: false,
+};
+
 /// Says how many threads compute one answer.
 pub const MODEL_THREADS: Variable = Variable {
     name: "LLMOPT_MODEL_THREADS",
@@ -629,6 +641,7 @@ pub const ALL: &[&Variable] = &[
     &LOG_FORMAT,
     &DATA_DIR,
     &THREADS,
+    &DEVICE,
     &TRAINER,
     &HUB_ENDPOINT,
     &HF_ENDPOINT,

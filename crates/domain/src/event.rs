@@ -49,6 +49,9 @@ pub enum TrainingEvent {
         tokens_per_second: f64,
         /// The process's peak resident memory so far, in bytes.
         peak_memory_bytes: u64,
+        /// The most bytes that tensors took at once on the GPU so far. Absent on a CPU.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        peak_gpu_memory_bytes: Option<u64>,
         /// Estimated seconds until the last step is done.
         seconds_left: f64,
     },

@@ -1,24 +1,42 @@
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
+
+/// Whether CUDA was loaded. Where it was not, the CPU goes on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cuda {
+    /// Whether there is a GPU can be asked now.
+    Loaded,
+    /// The libtorch in use has no CUDA part.
+    NotInstalled,
+    /// It has one that does not load: the loader's message.
+    Broken(String),
+}
 
 /// Makes CUDA available where libtorch's CUDA library and its dependencies are installed.
 ///
 /// The binary links only the CPU part of libtorch, so that it starts everywhere. The CUDA part
 /// registers itself when loaded; it must come from the same folder as the CPU part in use, and
-/// before the first question about CUDA, whose answer is cached. Returns why it was not loaded.
-///
-/// # Errors
-/// The loader's message, where the library or something it needs is absent: CPU goes on.
-pub fn load_cuda() -> Result<(), String> {
-    let folder = folder_of_loaded("libtorch_cpu.so").ok_or("libtorch_cpu.so is not loaded")?;
-    let path = folder.join("libtorch_cuda.so");
-    if !path.exists() {
-        return Err(format!("no `{}`", path.display()));
+/// before the first question about CUDA, whose answer is cached.
+pub fn load_cuda() -> Cuda {
+    let folder = folder_of_loaded("libtorch_cpu.so");
+    let path = folder.map(|folder| folder.join("libtorch_cuda.so"));
+    match path {
+        Some(path) if path.exists() => match load(&path) {
+            Ok(()) => Cuda::Loaded,
+            Err(message) => Cuda::Broken(message),
+        },
+        _ => Cuda::NotInstalled,
     }
+}
+
+fn load(path: &Path) -> Result<(), String> {
     // SAFETY: the library is libtorch's own, of the very install whose CPU part is already loaded;
     // its initialisers only register kernels, which is their purpose.
-    let library = unsafe { Library::open(Some(&path), RTLD_NOW | RTLD_GLOBAL) }
+    let library = unsafe { Library::open(Some(path), RTLD_NOW | RTLD_GLOBAL) }
         .map_err(|error| error.to_string())?;
     // The registered kernels point into the library: it must stay loaded as long as the process.
     std::mem::forget(library);

@@ -40,12 +40,12 @@ impl Linear {
             return product.f_to_kind(Kind::Float);
         };
         let input = compute.drop(x, compute.lora_dropout)?;
-        let update = input
+        let mut update = input
             .f_matmul(&lora.a.f_transpose(0, 1)?)?
             .f_matmul(&lora.b.f_transpose(0, 1)?)?;
         product
             .f_to_kind(Kind::Float)?
-            .f_add(&update.f_mul_scalar(lora.scale)?)
+            .f_add(&scale(&mut update, lora.scale)?)
     }
 
     /// Returns the weight with the adapter's update added, `[in, out]` in f32.
@@ -57,11 +57,12 @@ impl Linear {
         let Some(lora) = &self.lora else {
             return Ok(weight);
         };
-        let update = lora
-            .b
-            .f_detach()?
-            .f_matmul(&lora.a.f_detach()?)?
-            .f_mul_scalar(lora.scale)?;
-        weight.f_add(&update.f_transpose(0, 1)?)
+        let mut update = lora.b.f_detach()?.f_matmul(&lora.a.f_detach()?)?;
+        weight.f_add(&scale(&mut update, lora.scale)?.f_transpose(0, 1)?)
     }
+}
+
+/// Multiplies in place: an operation on a number for which memory is lacking does not return an error, it panics.
+fn scale(update: &mut Tensor, by: f64) -> Result<Tensor, TchError> {
+    update.f_mul_scalar_(by)
 }

@@ -67,6 +67,7 @@ fn step_text(event: &TrainingEvent) -> String {
         loss,
         tokens_per_second,
         peak_memory_bytes,
+        peak_gpu_memory_bytes,
         seconds_left,
         ..
     } = event
@@ -76,7 +77,7 @@ fn step_text(event: &TrainingEvent) -> String {
     format!(
         "loss {loss:.4}, {} tokens/s, {}, {} left",
         count_text(*tokens_per_second as u64),
-        bytes_text(*peak_memory_bytes),
+        bytes_text(peak_gpu_memory_bytes.unwrap_or(*peak_memory_bytes)),
         seconds_text(*seconds_left)
     )
 }

@@ -30,6 +30,7 @@ fn step(step: u64) -> TrainingEvent {
         tokens: 10,
         tokens_per_second: 5.0,
         peak_memory_bytes: 1,
+        peak_gpu_memory_bytes: None,
         seconds_left: 2.0,
     }
 }

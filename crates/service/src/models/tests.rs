@@ -104,6 +104,7 @@ fn metadata(id: &ModelId, seed: u64) -> TrainingMetadata {
         resources: Resources {
             device: "cpu".into(),
             peak_memory_bytes: 1,
+            peak_gpu_memory_bytes: None,
             threads: 1,
             seconds: 4.0,
         },
