@@ -14,7 +14,7 @@ use crate::{
 /// What a reader takes from the system at once.
 const BUFFER: usize = 1 << 16;
 
-type Found = Result<Row, Finding>;
+type Found = Result<Row, Box<Finding>>;
 
 pub(crate) fn jsonl(bytes: &[u8]) {
     check("rows.jsonl", bytes, |rows| {
@@ -64,7 +64,7 @@ fn read(name: &str, bytes: &[u8]) -> Option<Vec<Found>> {
         };
         let rows = reader.map(|row| match row {
             Ok(row) => Ok(row),
-            Err(DatasetError::Content(finding)) => Err(*finding),
+            Err(DatasetError::Content(finding)) => Err(finding),
             Err(error) => panic!("{error}"),
         });
         Some(rows.collect())
@@ -112,7 +112,7 @@ fn check_finding(finding: &Finding) {
 fn check_buffers(name: &str, bytes: &[u8], found: &[Found]) {
     let has_mark = bytes.starts_with(b"\xef\xbb\xbf");
     // It takes longer than all else.
-    let is_chosen = bytes.len() % 8 == 0;
+    let is_chosen = bytes.len().is_multiple_of(8);
     if has_mark || bytes.is_empty() || !is_chosen {
         return;
     }
@@ -221,7 +221,10 @@ fn check_conversation(conversation: &Conversation) {
     let turns = &conversation.messages;
     let spoken = turns.iter().skip_while(|turn| turn.role == Role::System);
     let roles: Vec<Role> = spoken.map(|turn| turn.role).collect();
-    assert!(!roles.is_empty() && roles.len() % 2 == 0, "{roles:?}");
+    assert!(
+        !roles.is_empty() && roles.len().is_multiple_of(2),
+        "{roles:?}"
+    );
     assert!(
         roles
             .chunks(2)

@@ -13,11 +13,11 @@ const TOKENIZER: &str = r#"{"version": "1.0", "added_tokens": [], "normalizer": 
 "post_processor": null, "decoder": {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true},
 "model": {"type": "BPE", "vocab": {"a": 0, "b": 1, "ab": 2, "<|endoftext|>": 3}, "merges": [["a", "b"]]}}"#;
 
-/// A template and, after NULs, turns: a system text where there are three or five of them.
+/// A template and, after NULs, turns: a system text where there are three of them.
 pub(crate) fn template(bytes: &[u8]) {
     let mut parts = bytes.split(|&byte| byte == 0).map(lossy);
     let template = parts.next().unwrap_or_default();
-    let texts: Vec<String> = parts.take(6).collect();
+    let texts: Vec<String> = parts.take(4).collect();
     let files = [("tokenizer.json", TOKENIZER.as_bytes())];
     let opened = with_files(&files, |folder| Encoder::open(folder, Some(&template)));
     let encoder = match opened {

@@ -1,5 +1,10 @@
 //! Every target over the corpus that is committed for it.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "tests fail by panicking, and so do their helpers"
+)]
+
 use std::{
     collections::BTreeSet,
     fs,

@@ -1,4 +1,4 @@
-use std::path::Path;
+use std::{collections::HashMap, path::Path};
 
 use llmopt_domain::{Conversation, Message};
 use tokenizers::{AddedToken, Tokenizer};
@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// The rows that an embedding has at most, far above any.
-const LARGEST_VOCABULARY: usize = 1 << 24;
+const LARGEST_VOCABULARY: u32 = 1 << 24;
 
 /// A tokenizer with its chat template: the one way from conversations to ids.
 ///
@@ -259,16 +259,28 @@ impl Encoder {
     }
 }
 
-/// Refuses ids that no embedding has a row for: for each one before them memory would be taken.
+/// Refuses ids that no embedding has a row for, since for each one before them memory would be taken; and ids that
+/// two tokens have, of which only one would be there once the tokenizer was saved.
 fn check_ids(folder: &Path, tokenizer: &Tokenizer) -> Result<(), TokenizationError> {
-    match vocabulary_size(tokenizer) {
-        size if size > LARGEST_VOCABULARY => Err(TokenizationError::VocabularyTooLarge {
-            folder: folder.to_owned(),
-            size,
-            most: LARGEST_VOCABULARY,
-        }),
-        _ => Ok(()),
+    let mut known: HashMap<u32, String> = HashMap::new();
+    for (token, id) in tokenizer.get_vocab(true) {
+        if id >= LARGEST_VOCABULARY {
+            return Err(TokenizationError::VocabularyTooLarge {
+                folder: folder.to_owned(),
+                id,
+                most: LARGEST_VOCABULARY,
+            });
+        }
+        if let Some(other) = known.insert(id, token.clone()) {
+            let (first, second) = (other.clone().min(token.clone()), other.max(token));
+            return Err(TokenizationError::SameId {
+                folder: folder.to_owned(),
+                id,
+                tokens: [first, second],
+            });
+        }
     }
+    Ok(())
 }
 
 /// Makes named tokens special where the tokenizer's own file forgot to.

@@ -180,15 +180,29 @@ pub enum TokenizationError {
     },
     /// A token has an id that no model knows.
     #[error(
-        "the tokenizer of `{folder}` has ids up to {size}: expected fewer than {most}; correct the id, or take the tokenizer that belongs to the model"
+        "the tokenizer of `{folder}` has the id `{id}`: expected ids below {most}; correct it, or take the tokenizer that belongs to the model"
     )]
     VocabularyTooLarge {
         /// The folder.
         folder: PathBuf,
-        /// One more than the greatest id.
-        size: usize,
+        /// The id.
+        id: u32,
         /// What is possible.
-        most: usize,
+        most: u32,
+    },
+    /// Two tokens have one id.
+    #[error(
+        "the tokenizer of `{folder}` gives the id `{id}` to `{}` and to `{}`: expected one token for each id; correct it, or take the tokenizer that belongs to the model",
+        tokens[0],
+        tokens[1]
+    )]
+    SameId {
+        /// The folder.
+        folder: PathBuf,
+        /// The id.
+        id: u32,
+        /// The tokens.
+        tokens: [String; 2],
     },
     /// A template lock was written by another version of this program.
     #[error("the template lock has format `{found}`: expected `{expected}`; write it again")]

@@ -26,8 +26,8 @@ const NAME: &str = "chat_template";
 
 /// What one rendering may cost: far more than any real template takes, little enough that a
 /// template with loops within loops fails in a second, and one that doubles a text before it has
-/// 256 MiB of it: an instruction costs 1, and so do 64 bytes.
-const FUEL: u64 = 4 << 20;
+/// 128 MiB of it: an instruction costs 1, and so do 64 bytes.
+const FUEL: u64 = 2 << 20;
 
 /// A compiled chat template with the tokens it may name.
 pub(crate) struct ChatTemplate {

@@ -10,7 +10,7 @@ use axum::body::Bytes;
 use futures::{Stream, StreamExt, future, stream};
 use llmopt_service::{
     GenerationError, GenerationEvent, GenerationLine, GenerationRequest, GenerationStream,
-    ModelFiles, RemoteFailure, TextGenerator,
+    ModelFiles, RemoteFailure, Sampling, TextGenerator,
 };
 use serde_json::Value;
 
@@ -72,6 +72,16 @@ fn parse(request: Value) -> Result<GenerationRequest, RemoteFailure> {
                 "expected models that are published, found the folder `{path}`"
             )));
         }
+    }
+    let Sampling {
+        temperature, top_p, ..
+    } = request.sampling;
+    // A number that is too large for its type is read as infinity.
+    let is_temperature = temperature.is_finite() && temperature >= 0.0;
+    if !is_temperature || top_p <= 0.0 || top_p > 1.0 || top_p.is_nan() {
+        return Err(input(format!(
+            "expected a temperature of 0 or more, and a `top_p` of more than 0 and at most 1, found {temperature} and {top_p}"
+        )));
     }
     Ok(request)
 }

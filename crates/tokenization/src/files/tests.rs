@@ -213,8 +213,20 @@ fn an_id_that_no_model_has_is_refused() {
     file["model"]["vocab"]["there"] = json!(u32::MAX);
     fs::write(&path, file.to_string()).unwrap();
     let said = problem(folder.path());
-    assert!(
-        said.starts_with("the tokenizer of `DIR` has ids up to 4294967296"),
-        "{said}"
+    let expected = "the tokenizer of `DIR` has the id `4294967295`: expected ids below 16777216";
+    assert!(said.starts_with(expected), "{said}");
+}
+
+#[test]
+fn an_id_that_two_tokens_have_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    write(
+        folder.path(),
+        "vocab.json",
+        &json!({ "a": 0, "b": 1, "<|endoftext|>": 1 }),
     );
+    fs::write(folder.path().join("merges.txt"), "").unwrap();
+    let said = problem(folder.path());
+    let expected = "the tokenizer of `DIR` gives the id `1` to `<|endoftext|>` and to `b`";
+    assert!(said.starts_with(expected), "{said}");
 }
