@@ -9,6 +9,7 @@ mod environment;
 mod error;
 #[cfg(test)]
 mod reference;
+mod routes;
 mod secret;
 mod settings;
 mod source;
@@ -18,6 +19,7 @@ pub mod variables;
 
 pub use environment::Environment;
 pub use error::{ConfigError, Origin};
+pub use routes::ROUTES;
 pub use secret::Secret;
 pub use settings::{
     Device, LogFormat, Metrics, ModelWeights, Responses, RouteRate, Settings, Store,

@@ -305,11 +305,6 @@ impl Reader<'_> {
     }
 }
 
-/// What routes that may have limits begin with.
-const ROUTE_GROUPS: [&str; 6] = [
-    "datasets", "generate", "keys", "models", "status", "training",
-];
-
 const RESOURCES: [&Variable; 9] = [
     &variables::BUCKET,
     &variables::RECORDS_TABLE,
@@ -389,17 +384,8 @@ fn parse_route_limits(value: &str) -> Option<Vec<RouteRate>> {
 
 fn parse_route_limit(value: &str) -> Option<RouteRate> {
     let (route, rate) = value.rsplit_once('=')?;
-    let route = route.trim();
-    let group = match route.split_once(' ') {
-        None => route,
-        Some((method, path)) => {
-            let known = ["GET", "POST", "PUT", "DELETE"].contains(&method);
-            let path = path.strip_prefix('/').filter(|_| known)?;
-            path.split('/').next()?
-        }
-    };
+    let route = crate::routes::known(route.trim())?;
     let (rate, burst) = rate.split_once('/').unwrap_or((rate, rate));
-    ROUTE_GROUPS.contains(&group).then_some(())?;
     Some(RouteRate {
         route: route.to_owned(),
         requests_per_minute: rate.trim().parse().ok()?,

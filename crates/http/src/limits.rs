@@ -157,6 +157,8 @@ impl RouteLimit {
 
     fn covers(&self, method: &Method, route: &str) -> bool {
         match self.route.split_once(' ') {
+            // Whoever asks for the headers alone has the whole answer made.
+            Some(("GET", path)) if method == Method::HEAD => path == route,
             Some((one, path)) => one == method.as_str() && path == route,
             None => route.split('/').nth(1) == Some(&self.route),
         }
@@ -262,6 +264,7 @@ mod tests {
                 "/models/{model_id}",
                 true,
             ),
+            ("GET /models", Method::HEAD, "/models", true),
             ("GET /models", Method::DELETE, "/models", false),
         ] {
             assert_eq!(limit(name).covers(&method, route), covers, "{name} {route}");

@@ -119,6 +119,10 @@ impl Measure {
             caller: response.extensions().get::<Caller>().cloned(),
         });
         let length = length(&response);
+        if self.method == "HEAD" {
+            // Its body is dropped unread, as it should be.
+            self.broken = None;
+        }
         response.map(|body| {
             Body::new(MeasuredBody {
                 body,

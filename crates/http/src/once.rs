@@ -1,5 +1,7 @@
 //! The layer that has a request with an `idempotency-key` answered once.
 
+use std::time::Duration;
+
 use axum::{
     body::{Body, Bytes, to_bytes},
     extract::{MatchedPath, Request, State},
@@ -29,6 +31,8 @@ const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 const LONGEST: usize = 255;
 /// Whose requests those are that nobody has to show a key for.
 const OPEN: &str = "open";
+/// How long what is compared beforehand of a body may take to come.
+const READING: Duration = Duration::from_secs(300);
 /// Seconds after which it is worth while to look whether a request in flight is answered.
 const LOOK_AGAIN: u64 = 1;
 
@@ -98,9 +102,11 @@ fn key(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
 impl Named {
     async fn answer(self, answers: &Answers, request: Request, next: Next) -> Response {
         let (parts, body) = request.into_parts();
-        let asked = match Asked::read(&parts, &self.key, body).await {
-            Ok(asked) => asked,
-            Err(problem) => return problem.into_response(),
+        let read = tokio::time::timeout(READING, Asked::read(&parts, &self.key, body));
+        let asked = match read.await {
+            Ok(Ok(asked)) => asked,
+            Ok(Err(problem)) => return problem.into_response(),
+            Err(_) => return too_slow().into_response(),
         };
         match answers.begin(&self.name, asked.known()).await {
             Ok(Begun::Granted(lease)) => {
@@ -125,8 +131,12 @@ impl Named {
 async fn answer_apart(lease: AnswerLease, asked: Asked, request: Request, next: Next) -> Response {
     let (reply, replied) = oneshot::channel();
     let work = async move {
-        let response = lease.hold(next.run(request)).await;
-        answer(&lease, asked, response, reply).await;
+        // One hold around all of it: renewals go on from one part to the next.
+        let work = async {
+            let response = next.run(request).await;
+            answer(&lease, asked, response, reply).await;
+        };
+        lease.hold(work).await;
     };
     tokio::spawn(work.in_current_span());
     replied.await.unwrap_or_else(|_| {
@@ -149,17 +159,17 @@ async fn answer(
         let _ = reply.send(response);
         return;
     }
-    let fingerprint = lease.hold(asked.fingerprint()).await.ok();
+    let fingerprint = asked.fingerprint().await.ok();
     let (parts, body) = response.into_parts();
     if is_stream(&parts.headers) {
         let (forward, body_out) = mpsc::unbounded();
         let passing = Response::from_parts(parts.clone(), Body::from_stream(body_out));
         let _ = reply.send(passing);
-        let bytes = lease.hold(pass_on(lease, body, &forward)).await;
+        let bytes = pass_on(lease, body, &forward).await;
         settle(lease, fingerprint, &parts, bytes.as_deref()).await;
         return;
     }
-    let bytes = lease.hold(to_bytes(body, usize::MAX)).await;
+    let bytes = to_bytes(body, usize::MAX).await;
     settle(lease, fingerprint, &parts, bytes.as_deref().ok()).await;
     let response = match bytes {
         Ok(bytes) => Response::from_parts(parts, Body::from(bytes)),
@@ -209,14 +219,14 @@ async fn settle(
         let error = ServiceError::from(error);
         tracing::error!(
             error = llmopt_domain::error_chain(&error),
-            "an answer was given and is not kept: who asks again in half a minute is answered anew"
+            "an answer was given and is not kept: who asks again in a minute is answered anew"
         );
     }
 }
 
 async fn release(lease: &AnswerLease) {
     if let Err(error) = lease.release().await {
-        tracing::warn!(%error, "a request that failed is free in half a minute only");
+        tracing::warn!(%error, "a request that failed is free in a minute only");
     }
 }
 
@@ -234,13 +244,21 @@ fn in_flight() -> Response {
     let problem = Problem::new(
         Code::IdempotencyInFlight,
         format!(
-            "the first request with this `{KEY}` is not answered yet: ask again for its answer, at the latest half a minute after whoever works on it has died"
+            "the first request with this `{KEY}` is not answered yet: ask again for its answer, at the latest a minute after whoever works on it has died"
         ),
     );
     let mut response = problem.into_response();
     let headers = response.headers_mut();
     headers.insert(header::RETRY_AFTER, LOOK_AGAIN.into());
     response
+}
+
+fn too_slow() -> Problem {
+    let seconds = READING.as_secs();
+    Problem::new(
+        Code::RequestTimeout,
+        format!("the body took longer than {seconds} s to come, and nothing was done"),
+    )
 }
 
 fn reused() -> Problem {

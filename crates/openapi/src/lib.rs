@@ -146,6 +146,17 @@ mod tests {
     }
 
     #[test]
+    fn every_route_can_have_a_limit_of_its_own() {
+        let mut routes: Vec<String> = operations(&json())
+            .into_iter()
+            .filter(|(path, ..)| path != "/health" && path != "/ready")
+            .map(|(path, method, _)| format!("{} {path}", method.to_uppercase()))
+            .collect();
+        routes.sort();
+        assert_eq!(llmopt_config::ROUTES.to_vec(), routes);
+    }
+
+    #[test]
     fn everything_that_is_referred_to_is_there() {
         let document = json();
         let text = document.to_string();

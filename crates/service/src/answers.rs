@@ -8,9 +8,11 @@ use crate::clock::now_ms;
 mod seal;
 
 /// How long a request that is worked on is another's for nobody; a process that dies frees it then.
-const LEASE: Duration = Duration::from_secs(30);
-/// Two renewals may fail before the lease runs out.
+const LEASE: Duration = Duration::from_secs(60);
+/// How often the lease is renewed: a store may stall for half of it.
 const RENEWAL: Duration = Duration::from_secs(10);
+/// How long a renewal is waited for; the next may find a store that answers.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// How long an answer is kept.
 const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 /// Bytes of the largest answer that is kept.
@@ -157,7 +159,16 @@ impl AnswerLease {
         loop {
             tokio::time::sleep(self.answers.renewal).await;
             let until_ms = after((self.answers.clock)(), LEASE);
-            let renewed = store.renew(&self.name.id, &self.holder, until_ms).await;
+            let renewal = store.renew(&self.name.id, &self.holder, until_ms);
+            let renewed = match tokio::time::timeout(PATIENCE, renewal).await {
+                Ok(renewed) => renewed,
+                Err(_) => {
+                    tracing::warn!(
+                        "the lease of a request is not renewed: the store does not answer"
+                    );
+                    continue;
+                }
+            };
             match renewed {
                 Ok(()) => {}
                 Err(StorageError::Conflict { .. }) => {

@@ -79,7 +79,9 @@ impl ModelCatalog {
     pub async fn delete(&self, id: &str) -> Result<(), ServiceError> {
         let models = self.models();
         if let Ok(ModelReference::Base(name)) = ModelReference::parse_name(id) {
-            self.refuse_in_use(id, |base| base == id).await?;
+            // A base has one name that jobs know it by, and several that a caller may spell it with.
+            let base = models.resolve_name(id, &NoHub).await?;
+            self.refuse_in_use(id, |used| used == base.name).await?;
             return models.delete_base(&name).await;
         }
         let model = models.show(id).await?;

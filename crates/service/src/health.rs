@@ -56,6 +56,15 @@ pub struct HealthSources {
     pub count_every: Duration,
 }
 
+/// That the GPUs are being asked, until it is dropped.
+struct Probing(Arc<AtomicBool>);
+
+impl Drop for Probing {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
+    }
+}
+
 /// Looks at the GPUs of the machine.
 pub trait GpuProbe: Send + Sync {
     /// Returns what each does; `None` where there are none. May block.
@@ -256,11 +265,10 @@ impl Health {
         if self.is_probing.swap(true, Ordering::AcqRel) {
             return None;
         }
-        let is_probing = Arc::clone(&self.is_probing);
+        let probing = Probing(Arc::clone(&self.is_probing));
         let probed = tokio::task::spawn_blocking(move || {
-            let gpus = probe.probe();
-            is_probing.store(false, Ordering::Release);
-            gpus
+            let _probing = probing;
+            probe.probe()
         });
         let probed = tokio::time::timeout(PATIENCE, probed).await;
         probed.ok()?.ok()?
@@ -278,12 +286,19 @@ impl Health {
     }
 
     async fn count_jobs(&self) -> Result<JobCounts, StorageError> {
+        let (queued, running, stopped, succeeded, failed) = tokio::try_join!(
+            self.in_state(JobState::Queued),
+            self.in_state(JobState::Running),
+            self.in_state(JobState::Stopped),
+            self.in_state(JobState::Succeeded),
+            self.in_state(JobState::Failed),
+        )?;
         Ok(JobCounts {
-            queued: self.in_state(JobState::Queued).await?,
-            running: self.in_state(JobState::Running).await?,
-            stopped: self.in_state(JobState::Stopped).await?,
-            succeeded: self.in_state(JobState::Succeeded).await?,
-            failed: self.in_state(JobState::Failed).await?,
+            queued,
+            running,
+            stopped,
+            succeeded,
+            failed,
         })
     }
 

@@ -17,7 +17,7 @@ pub const PROVIDER: &str = "gen_ai.provider.name";
 pub const MODEL: &str = "gen_ai.request.model";
 /// `input` or `output`.
 pub const TOKEN_TYPE: &str = "gen_ai.token.type";
-/// What the limit that refused is of: `address` or `key`; `uncounted` where nobody could count.
+/// What the limit that refused is of: `address`, `key` or `route`; `uncounted` where nobody could count.
 pub const REFUSAL_SCOPE: &str = "llmopt.refusal.scope";
 /// `hit` or `miss`.
 pub const CACHE_RESULT: &str = "llmopt.cache.result";

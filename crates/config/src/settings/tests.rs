@@ -198,7 +198,7 @@ fn every_variable_of_the_table_is_known_once_and_every_default_parses() {
 #[test]
 fn limits_of_routes_name_what_they_are_for() {
     let of = |value: &str| load(&[("LLMOPT_ROUTE_LIMITS", value)], "");
-    let settings = of("generate=60/10, POST /training/jobs=5").expect("loads");
+    let settings = of("generate=60/10, POST /training/jobs=5,GET /models/{id}=7").expect("loads");
     let limits: Vec<(&str, u32, u32)> = settings
         .route_limits
         .iter()
@@ -206,7 +206,11 @@ fn limits_of_routes_name_what_they_are_for() {
         .collect();
     assert_eq!(
         limits,
-        [("generate", 60, 10), ("POST /training/jobs", 5, 5)]
+        [
+            ("generate", 60, 10),
+            ("POST /training/jobs", 5, 5),
+            ("GET /models/{model_id}", 7, 7)
+        ]
     );
     for wrong in [
         "generate",
@@ -214,6 +218,8 @@ fn limits_of_routes_name_what_they_are_for() {
         "generat=5",
         "POST training=5",
         "PATCH /keys=1",
+        "POST /training/job=5",
+        "GET /generate=5",
     ] {
         assert!(of(wrong).is_err(), "{wrong}");
     }

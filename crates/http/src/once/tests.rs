@@ -29,7 +29,7 @@ use super::*;
 use crate::{Access, Guard, platform};
 
 const BEGAN: u64 = 1_800_000_000_000;
-const LEASE_MS: u64 = 30_000;
+const LEASE_MS: u64 = 60_000;
 
 /// What the routes of the tests do.
 struct Work {
