@@ -79,6 +79,7 @@ fn what_was_measured_is_rendered_under_the_names_of_the_table() {
         llmopt_model_cache_lookups_total{gen_ai_request_model="ft:tiny:squares:1",llmopt_cache_result="hit"} 1
         llmopt_refusals_total{llmopt_refusal_scope="address"} 0
         llmopt_refusals_total{llmopt_refusal_scope="key"} 1
+        llmopt_refusals_total{llmopt_refusal_scope="route"} 0
         llmopt_refusals_total{llmopt_refusal_scope="uncounted"} 0
         llmopt_request_cpu_time_seconds_sum{http_request_method="GET",http_route="/api/v1/models"} 0.0002
         llmopt_request_cpu_time_seconds_count{http_request_method="GET",http_route="/api/v1/models"} 1
