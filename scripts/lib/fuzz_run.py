@@ -25,17 +25,18 @@ CORPUS = ROOT / "fuzz/corpus"
 ARTIFACTS = ROOT / "fuzz/artifacts"
 # The longest input in bytes, the longest time for one in seconds, and the most memory in MiB.
 LIMITS = ["-max_len=8192", "-timeout=10", "-rss_limit_mb=2048"]
-# What a committed corpus may grow to, in bytes.
+# What a committed corpus may grow to in bytes, and how many inputs are added to it at once.
 MOST_BYTES = 10_000
+MOST_ADDED = 20
 PROGRESS = re.compile(r"^#(\d+)\s.*?cov: (\d+).*?corp: (\d+)", re.M)
 HERTZ = os.sysconf("SC_CLK_TCK")
 
 
 def real_inputs(target, folder):
-    """Writes the inputs of LLMOPT_TEST_DATA that are for `target` into `folder`."""
+    """Writes the inputs of LLMOPT_TEST_DATA that are for `target` into `folder`; returns whether there are any."""
     data = os.environ.get("LLMOPT_TEST_DATA")
     if not data:
-        return
+        return False
     data = Path(data)
     inputs = []
     if target in ("dataset_json", "dataset_jsonl"):
@@ -52,6 +53,7 @@ def real_inputs(target, folder):
         inputs += [text.encode() for text in json.loads((data / "naughty_strings/blns.json").read_text())]
     for number, content in enumerate(inputs):
         (folder / str(number)).write_bytes(content)
+    return bool(inputs)
 
 
 class Run:
@@ -61,10 +63,11 @@ class Run:
         self.target, self.cpu = target, 0.0
         self.folder = Path(tempfile.mkdtemp(prefix="llmopt-fuzz-", dir=memory()))
         seeds, temporary = self.folder / "seeds", self.folder / "tmp"
-        found = options.found / target
-        for folder in (seeds, temporary, found, ARTIFACTS / target):
+        seeds.mkdir()
+        # What was made of the texts of others is kept apart: it is not ours to publish.
+        found = options.found / (f"{target}.data" if real_inputs(target, seeds) else target)
+        for folder in (temporary, found, ARTIFACTS / target):
             folder.mkdir(parents=True, exist_ok=True)
-        real_inputs(target, seeds)
         self.log = self.folder / "log"
         command = [options.binaries / target, *LIMITS, "-print_final_stats=1", "-reload=0"]
         command += [f"-artifact_prefix={ARTIFACTS / target}/", found, CORPUS / target, seeds]
@@ -153,21 +156,23 @@ def table(rows):
 
 
 def minimise(options):
-    """Adds to each committed corpus the smallest of the found inputs that reach more code."""
+    """Adds to each committed corpus some of the found inputs that reach more code, small and large ones."""
     for target in options.targets:
         with tempfile.TemporaryDirectory(dir=memory()) as folder:
             merged, temporary = Path(folder, "merged"), Path(folder, "tmp")
             shutil.copytree(CORPUS / target, merged)
             temporary.mkdir()
-            command = [options.binaries / target, "-merge=1", "-use_counters=0", *LIMITS, merged, options.found / target]
+            (options.found / target).mkdir(parents=True, exist_ok=True)
+            command = [options.binaries / target, "-set_cover_merge=1", "-use_counters=0", *LIMITS, merged, options.found / target]
             environment = os.environ | {"TMPDIR": str(temporary)}
             subprocess.run(command, check=True, env=environment, stderr=subprocess.DEVNULL)
             known = {path.name for path in (CORPUS / target).iterdir()}
             room = MOST_BYTES - sum(path.stat().st_size for path in (CORPUS / target).iterdir())
+            new = sorted((path for path in merged.iterdir() if path.name not in known), key=lambda path: path.stat().st_size)
             added = 0
-            for path in sorted(merged.iterdir(), key=lambda path: path.stat().st_size):
-                room -= path.stat().st_size if path.name not in known else 0
-                if path.name not in known and room >= 0:
+            for path in new[:: max(1, len(new) // MOST_ADDED)]:
+                if path.stat().st_size <= room:
+                    room -= path.stat().st_size
                     shutil.copy(path, CORPUS / target / path.name[:12])
                     added += 1
             print(f"{target}: {added} inputs more")

@@ -4,9 +4,8 @@ use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use tracing_subscriber::EnvFilter;
-
 use crate::source::{self, Source};
+use crate::telemetry;
 use crate::variables::{self, Variable};
 use crate::{ConfigError, Environment, Origin, Secret};
 
@@ -419,9 +418,7 @@ fn parse_resource(value: &str) -> Option<String> {
 }
 
 fn parse_filter(value: &str) -> Option<String> {
-    // The library counts bytes as characters, and panics where they are not.
-    let filter = value.is_ascii().then(|| EnvFilter::try_new(value).ok());
-    filter.flatten().map(|_| value.to_owned())
+    telemetry::filter(value).map(|_| value.to_owned())
 }
 
 fn parse_log_format(value: &str) -> Option<LogFormat> {

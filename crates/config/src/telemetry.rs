@@ -12,6 +12,14 @@ use tracing_subscriber::{EnvFilter, Registry, fmt};
 
 use crate::{ConfigError, LogFormat, Origin, Settings, source, variables};
 
+/// Parses a filter of logs; `None` where it is none.
+pub(crate) fn filter(text: &str) -> Option<EnvFilter> {
+    // The library counts bytes as characters, and panics where they are not. A pattern in a filter may take for
+    // ever to compile, so a field is compared with plain text.
+    let builder = EnvFilter::builder().with_regex(false);
+    text.is_ascii().then(|| builder.parse(text).ok()).flatten()
+}
+
 /// Sends what `settings` say is logged to standard error, in the format they say. For `main` only.
 ///
 /// # Errors
@@ -37,7 +45,7 @@ where
         LogFormat::Pretty => lines.compact().with_ansi(colours).boxed(),
         LogFormat::Json => lines.json().flatten_event(true).boxed(),
     };
-    let logs = lines.with_filter(filter(settings)?.and(filter_fn(is_log)));
+    let logs = lines.with_filter(checked_filter(settings)?.and(filter_fn(is_log)));
     let traces = traces.with_filter(filter_fn(|metadata| metadata.target() == TRACES));
     let subscriber = tracing_subscriber::registry().with(traces.and_then(logs));
     subscriber
@@ -45,8 +53,8 @@ where
         .map_err(|_| ConfigError::LogsAlreadySetUp)
 }
 
-fn filter(settings: &Settings) -> Result<EnvFilter, ConfigError> {
-    EnvFilter::try_new(&settings.log).map_err(|_| {
+fn checked_filter(settings: &Settings) -> Result<EnvFilter, ConfigError> {
+    filter(&settings.log).ok_or_else(|| {
         let found = format!("`{}`", settings.log);
         source::invalid(&variables::LOG, Origin::Process, found)
     })
@@ -62,7 +70,9 @@ fn subscriber<W>(
 where
     W: for<'writer> MakeWriter<'writer> + Send + Sync + 'static,
 {
-    let builder = fmt().with_env_filter(filter(settings)?).with_writer(writer);
+    let builder = fmt()
+        .with_env_filter(checked_filter(settings)?)
+        .with_writer(writer);
     Ok(match settings.log_format {
         LogFormat::Pretty => {
             let lines = builder.compact().with_ansi(colours).finish();

@@ -242,3 +242,12 @@ fn sites_are_named_as_browsers_name_them() {
         assert!(of(wrong).is_err(), "{wrong}");
     }
 }
+
+#[test]
+fn a_filter_of_logs_is_no_pattern_that_takes_for_ever() {
+    let filter = format!("[span{{field={}x}}]=debug", ".".repeat(64));
+    assert_eq!(
+        load(&[("LLMOPT_LOG", &filter)], "").expect("loads").log,
+        filter
+    );
+}
