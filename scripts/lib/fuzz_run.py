@@ -24,7 +24,8 @@ ROOT = Path(__file__).parents[2]
 CORPUS = ROOT / "fuzz/corpus"
 ARTIFACTS = ROOT / "fuzz/artifacts"
 # The longest input in bytes, the longest time for one in seconds, and the most memory in MiB.
-LIMITS = ["-max_len=8192", "-timeout=10", "-rss_limit_mb=2048"]
+# What libraries print on standard output, for each input, is not kept.
+LIMITS = ["-close_fd_mask=1", "-max_len=8192", "-timeout=10", "-rss_limit_mb=2048"]
 # What a committed corpus may grow to in bytes, and how many inputs are added to it at once.
 MOST_BYTES = 10_000
 MOST_ADDED = 20
@@ -56,6 +57,10 @@ def real_inputs(target, folder):
     return bool(inputs)
 
 
+# Bytes at the end of a log that are looked at.
+TAIL = 1 << 20
+
+
 class Run:
     """A fuzzer at work."""
 
@@ -85,9 +90,15 @@ class Run:
             self.process.send_signal(signal.SIGUSR1)
         return False
 
+    def said(self):
+        """Returns the end of what the fuzzer said: a library may print a line for each input."""
+        with self.log.open("rb") as log:
+            log.seek(max(0, self.log.stat().st_size - TAIL))
+            return log.read().decode(errors="replace")
+
     def progress(self):
         """Returns executions, coverage and inputs worth keeping so far."""
-        text = self.log.read_text(errors="replace")
+        text = self.said()
         last = PROGRESS.findall(text)
         executions, coverage, corpus = map(int, last[-1]) if last else (0, 0, 0)
         total = re.search(r"stat::number_of_executed_units:\s+(\d+)", text)
@@ -97,7 +108,7 @@ class Run:
         """Returns what broke, if anything did."""
         if self.process.returncode == 0:
             return None
-        text = self.log.read_text(errors="replace")
+        text = self.said()
         written = re.search(r"Test unit written to (\S+)", text)
         if not written:
             return f"it ended with {self.process.returncode}:\n{text[-2000:]}"
