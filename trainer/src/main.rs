@@ -3,7 +3,8 @@
 mod stores;
 
 use std::{
-    fs, io,
+    fs::{self, File},
+    io,
     path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
@@ -18,6 +19,7 @@ use llmopt_trainer::{
     Events, JobEnd, JobPlace, Outcome, StopSignal, TrainerError, Worker, open_device, run_claimed,
     run_evaluation, run_job, run_patiently, work, worker_name,
 };
+use rustix::{io::fcntl_dupfd_cloexec, stdio::dup2_stdout};
 use serde::de::DeserializeOwned;
 use tokio::runtime::Runtime;
 
@@ -88,10 +90,17 @@ fn main() -> ExitCode {
     }
 }
 
+/// Takes standard output for events: what libraries print there goes to standard error from now on.
+fn events_alone() -> io::Result<File> {
+    let events = fcntl_dupfd_cloexec(io::stdout(), 0)?;
+    dup2_stdout(io::stderr())?;
+    Ok(File::from(events))
+}
+
 /// Returns whether the job was completed.
 fn run(command: &Command, settings: &Settings) -> Result<bool, TrainerError> {
     let stop = StopSignal::listen().map_err(TrainerError::Event)?;
-    let mut out = io::stdout();
+    let mut out = events_alone().map_err(TrainerError::Event)?;
     let mut events = Events::Lines(&mut out);
     match command {
         Command::Run {

@@ -33,7 +33,9 @@ impl Lines {
             self.form = self.begin();
         }
         match self.form {
-            Form::Array => return self.array(),
+            // It is read when it is whole, which it cannot be before this.
+            Form::Array if part.contains(&b']') => return self.array(),
+            Form::Array => return Vec::new(),
             Form::Head | Form::Over => return Vec::new(),
             Form::Body => {}
         }

@@ -165,3 +165,21 @@ fn a_model_with_an_output_layer_of_its_own_is_refused() {
     place.untie_base();
     place.run(&[]).fails(2, "tie_word_embeddings");
 }
+
+/// The tokenizers' library prints a warning on standard output where ids are nobody's.
+#[test]
+fn what_libraries_print_is_no_event() {
+    let place = Workplace::new(TrainingConfig {
+        max_steps: Some(6),
+        ..config(Method::Lora)
+    });
+    place.leave_a_gap_in_the_vocabulary();
+    let ended = place.run(&[]);
+    assert!(
+        ended.errors.contains("holes for indices"),
+        "{}",
+        ended.errors
+    );
+    ended.succeeds();
+    assert!(place.is_published());
+}

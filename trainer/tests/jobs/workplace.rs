@@ -115,6 +115,20 @@ impl Workplace {
         fs::write(&path, config.to_string()).unwrap();
     }
 
+    /// Takes a token out of the base model's vocabulary, so that its id is nobody's.
+    pub(crate) fn leave_a_gap_in_the_vocabulary(&self) {
+        let path = self.spec.base.path.join("tokenizer.json");
+        let mut tokenizer: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        let model = &mut tokenizer["model"];
+        let vocabulary = model["vocab"].as_object_mut().unwrap();
+        assert!(vocabulary.remove("doo").is_some());
+        // As GPT-2 has it: the ids of tokens that are not in here are counted on from it.
+        vocabulary.insert("<|endoftext|>".to_owned(), 319.into());
+        let merges = model["merges"].as_array_mut().unwrap();
+        merges.retain(|merge| *merge != serde_json::json!(["d", "oo"]));
+        fs::write(&path, tokenizer.to_string()).unwrap();
+    }
+
     /// Gives the base model an output layer of its own.
     pub(crate) fn untie_base(&self) {
         self.edit_base_config("tie_word_embeddings", false.into());
@@ -142,7 +156,7 @@ impl Workplace {
 pub(crate) struct Ended {
     code: Option<i32>,
     events: Vec<String>,
-    errors: String,
+    pub(crate) errors: String,
 }
 
 impl From<Output> for Ended {
