@@ -74,6 +74,13 @@ impl ObjectKey {
         is_segment(name).then(|| Self(format!("{}/{name}", self.0)))
     }
 
+    /// Returns the key without its last segment, if it has several.
+    pub fn parent(&self) -> Option<Self> {
+        self.0
+            .rsplit_once('/')
+            .map(|(parent, _)| Self(parent.to_owned()))
+    }
+
     /// Returns the last segment.
     pub fn name(&self) -> &str {
         self.0.rsplit('/').next().unwrap_or(&self.0)

@@ -78,7 +78,7 @@ enum Need {
 
 /// Lets a request through that may be asked now.
 pub(crate) async fn admit(
-    State(access): State<Access>,
+    State(access): State<Arc<Access>>,
     mut request: Request,
     next: Next,
 ) -> Response {
@@ -104,14 +104,17 @@ pub(crate) async fn admit(
         Ok(caller) => caller,
         Err(problem) => return unauthorized(problem, &standing),
     };
-    let who = match &caller {
-        Some(caller) => Some(who(caller)),
-        None => address(&request).map(at),
-    };
-    if let (Some(who), Some((method, route))) = (who, asked(&request)) {
-        match access.take_route(&who, &method, &route).await {
-            Ok(more) => standing.add(more),
-            Err(refused) => return refused,
+    if !access.limits.routes.is_empty() {
+        let who = match &caller {
+            Some(caller) => Some(who(caller)),
+            None => address(&request).map(at),
+        };
+        let asked = asked(&request).map(|(method, route)| (method.clone(), route.to_owned()));
+        if let (Some(who), Some((method, route))) = (who, asked) {
+            match access.take_route(&who, &method, &route).await {
+                Ok(more) => standing.add(more),
+                Err(refused) => return refused,
+            }
         }
     }
     if let Some(caller) = &caller {
@@ -215,15 +218,15 @@ pub(crate) fn bearer(headers: &HeaderMap) -> Result<&str, Problem> {
 /// Says what a route asks for. A route that nobody thought of here is for administrators.
 fn need(request: &Request) -> Need {
     asked(request).map_or(Need::Key(Scope::Generate), |(method, route)| {
-        need_of(&method, &route)
+        need_of(method, route)
     })
 }
 
 /// Returns the route that a request is for, if there is one.
-fn asked(request: &Request) -> Option<(Method, String)> {
+fn asked(request: &Request) -> Option<(&Method, &str)> {
     let matched = request.extensions().get::<MatchedPath>()?;
     let route = matched.as_str().strip_prefix(API)?;
-    Some((request.method().clone(), route.to_owned()))
+    Some((request.method(), route))
 }
 
 /// Returns the scope that a key needs for a route, such as `/models/{model_id}`; `None` where no key is needed.

@@ -43,7 +43,7 @@ pub fn platform_beside(routes: Router, beside: Router, access: Access) -> Router
         .layer(from_fn(end_in_time))
         .layer(from_fn_with_state(access.answers.clone(), once))
         .layer(RequestBodyTimeoutLayer::new(BODY_PAUSE))
-        .layer(from_fn_with_state(access, admit))
+        .layer(from_fn_with_state(Arc::new(access), admit))
         .layer(option_layer(cors))
         .layer(from_fn_with_state(outermost, with_request_id))
 }

@@ -41,16 +41,16 @@ impl ModelCatalog {
     /// [`ServiceError::Storage`], or [`ServiceError::Artifact`] if a published folder is damaged.
     pub async fn list(&self) -> Result<Vec<CatalogModel>, ServiceError> {
         let models = self.models();
-        let bases = models.bases().await?;
+        let (bases, tuned) = tokio::try_join!(models.bases(), models.list())?;
         let mut newest: Vec<ModelSummary> = Vec::new();
-        for model in models.list().await? {
+        for model in tuned {
             // Versions of a model come one after the other, the newest last.
             if newest.last().is_some_and(|last| last.id == model.id) {
                 newest.pop();
             }
             newest.push(model);
         }
-        let bases = bases.into_iter().map(|base| CatalogModel::Base(base.name));
+        let bases = bases.into_iter().map(CatalogModel::Base);
         let tuned = newest
             .into_iter()
             .map(|model| CatalogModel::FineTuned(Box::new(model)));

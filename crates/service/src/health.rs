@@ -213,7 +213,7 @@ impl Health {
         let records = self.sources.stores.records.list(&one);
         let queue = self.sources.stores.queue.dead_letters(1);
         let bases = ObjectKey::bases();
-        let folders = self.sources.stores.folders.places(&bases);
+        let folders = self.sources.stores.folders.list(&bases);
         let logs = self.sources.stores.logs.last("ready");
         let (records, logs, queue, folders) = tokio::join!(
             check("records", records),

@@ -44,12 +44,8 @@ impl<'a> Models<'a> {
     /// # Errors
     /// [`ServiceError::Storage`], or [`ServiceError::Artifact`] if a published folder is damaged.
     pub async fn list(&self) -> Result<Vec<ModelSummary>, ServiceError> {
-        let parents = self.store.places(&ObjectKey::models()).await?;
-        let mut versions = Vec::new();
-        for parent in &parents {
-            versions.push(self.versions(parent));
-        }
-        let mut models = few_at_once(versions).await?.concat();
+        let keys = self.store.list_below(&ObjectKey::models()).await?;
+        let mut models = self.summaries(&keys).await?;
         models.sort_by(|a, b| (&a.id, a.version).cmp(&(&b.id, b.version)));
         Ok(models)
     }
@@ -100,20 +96,16 @@ impl<'a> Models<'a> {
             .await
     }
 
-    /// Returns the base models that were imported, by name.
+    /// Returns the names of the base models, sorted.
     ///
     /// # Errors
     /// [`ServiceError::Storage`].
-    pub async fn bases(&self) -> Result<Vec<ResolvedModel>, ServiceError> {
-        let parents = self.store.places(&ObjectKey::bases()).await?;
-        let mut newest = Vec::new();
-        for parent in &parents {
-            newest.push(self.newest_base(parent));
-        }
-        let bases = few_at_once(newest).await?.into_iter();
-        let mut bases: Vec<ResolvedModel> = bases.flatten().collect();
-        bases.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(bases)
+    pub async fn bases(&self) -> Result<Vec<String>, ServiceError> {
+        let revisions = self.store.list_below(&ObjectKey::bases()).await?;
+        let parents = revisions.iter().filter_map(ObjectKey::parent);
+        let mut names: Vec<String> = parents.map(|it| format!("base:{}", it.name())).collect();
+        names.dedup();
+        Ok(names)
     }
 
     /// Copies the model in `folder` into the store as `base:NAME`.
@@ -317,14 +309,18 @@ impl<'a> Models<'a> {
     /// Returns the versions below `parent`, oldest first.
     async fn versions(&self, parent: &ObjectKey) -> Result<Vec<ModelSummary>, ServiceError> {
         let keys = self.store.list(parent).await?;
+        let mut models = self.summaries(&keys).await?;
+        models.sort_by_key(|model| model.version);
+        Ok(models)
+    }
+
+    async fn summaries(&self, keys: &[ObjectKey]) -> Result<Vec<ModelSummary>, ServiceError> {
         let mut summaries = Vec::new();
-        for key in &keys {
+        for key in keys {
             summaries.push(self.summary(key));
         }
         let summaries = few_at_once(summaries).await?.into_iter();
-        let mut models: Vec<ModelSummary> = summaries.flatten().collect();
-        models.sort_by_key(|model| model.version);
-        Ok(models)
+        Ok(summaries.flatten().collect())
     }
 
     async fn summary(&self, key: &ObjectKey) -> Result<Option<ModelSummary>, ServiceError> {

@@ -283,10 +283,15 @@ impl FolderStore for S3FolderStore {
         Ok(digests.map(|(name, entry)| (name, entry.digest)).collect())
     }
 
-    async fn places(&self, parent: &ObjectKey) -> Result<Vec<ObjectKey>, StorageError> {
+    async fn list_below(&self, parent: &ObjectKey) -> Result<Vec<ObjectKey>, StorageError> {
         let prefix = format!("{}/", marker_key(parent));
-        let listed = self.bucket.list(&prefix, Some("/"));
-        Ok(children(parent, &listed.await?.prefixes))
+        let listed = self.bucket.list(&prefix, None).await?.keys;
+        let keys = listed.iter().filter_map(|it| it.strip_prefix(PUBLISHED));
+        let mut keys: Vec<ObjectKey> = keys
+            .filter_map(|key| ObjectKey::try_from(key.to_owned()).ok())
+            .collect();
+        keys.sort();
+        Ok(keys)
     }
 
     async fn list(&self, parent: &ObjectKey) -> Result<Vec<ObjectKey>, StorageError> {

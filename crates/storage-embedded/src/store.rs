@@ -95,11 +95,11 @@ impl FolderStore for FileFolderStore {
         .await
     }
 
-    async fn places(&self, parent: &ObjectKey) -> Result<Vec<ObjectKey>, StorageError> {
+    async fn list_below(&self, parent: &ObjectKey) -> Result<Vec<ObjectKey>, StorageError> {
         let owned = parent.clone();
         self.blocking("list", parent.as_str(), move |folders| {
             folders
-                .places(&owned)
+                .list_below(&owned)
                 .map_err(io_error("list", owned.as_str()))
         })
         .await
@@ -207,21 +207,28 @@ impl Folders {
     }
 
     fn list(&self, parent: &ObjectKey) -> io::Result<Vec<ObjectKey>> {
-        self.children(parent, has_record)
+        let mut keys = self.children(parent)?;
+        keys.retain(|(_, is_published)| *is_published);
+        Ok(keys.into_iter().map(|(key, _)| key).collect())
     }
 
-    fn places(&self, parent: &ObjectKey) -> io::Result<Vec<ObjectKey>> {
-        self.children(parent, |path| {
-            Ok(!has_record(path)? && holds_published(path)?)
-        })
+    fn list_below(&self, parent: &ObjectKey) -> io::Result<Vec<ObjectKey>> {
+        let (mut keys, mut places) = (Vec::new(), vec![parent.clone()]);
+        while let Some(place) = places.pop() {
+            for (key, is_published) in self.children(&place)? {
+                if is_published {
+                    keys.push(key)
+                } else {
+                    places.push(key)
+                }
+            }
+        }
+        keys.sort();
+        Ok(keys)
     }
 
-    /// Returns the keys below `parent` whose paths are `counted`, sorted by name.
-    fn children(
-        &self,
-        parent: &ObjectKey,
-        counted: impl Fn(&Path) -> io::Result<bool>,
-    ) -> io::Result<Vec<ObjectKey>> {
+    /// Returns the keys directly below `parent`, sorted by name, and whether they are published.
+    fn children(&self, parent: &ObjectKey) -> io::Result<Vec<(ObjectKey, bool)>> {
         if self.is_within_published(parent)? {
             return Ok(Vec::new());
         }
@@ -233,9 +240,8 @@ impl Folders {
         for entry in entries {
             let entry = entry?;
             let name = entry.file_name();
-            let child = name.to_str().and_then(|name| parent.child(name));
-            if counted(&entry.path())? {
-                keys.extend(child);
+            if let Some(child) = name.to_str().and_then(|name| parent.child(name)) {
+                keys.push((child, has_record(&entry.path())?));
             }
         }
         keys.sort();
@@ -346,21 +352,6 @@ fn is_absent(error: &io::Error) -> bool {
         error.kind(),
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
     )
-}
-
-/// Returns whether a published folder lies anywhere below `path`.
-fn holds_published(path: &Path) -> io::Result<bool> {
-    let entries = match fs::read_dir(path) {
-        Err(error) if is_absent(&error) => return Ok(false),
-        other => other?,
-    };
-    for entry in entries {
-        let path = entry?.path();
-        if has_record(&path)? || holds_published(&path)? {
-            return Ok(true);
-        }
-    }
-    Ok(false)
 }
 
 /// Returns whether `path` is a file, below a file, or a folder with a file anywhere in it.

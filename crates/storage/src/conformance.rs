@@ -93,7 +93,7 @@ macro_rules! folder_store_conformance {
             exactly_one_of_a_hundred_concurrent_publishes_wins
             children_are_listed_by_name_and_nothing_else_is
             a_parent_that_does_not_exist_has_no_children
-            places_are_the_children_that_hold_published_folders
+            a_list_below_a_parent_has_what_is_published_at_any_depth
             a_part_of_a_folder_has_the_files_that_are_wanted
             digests_are_those_of_the_files
             staged_folders_are_invisible_and_removed_when_dropped

@@ -67,12 +67,13 @@ pub trait FolderStore: Send + Sync {
     /// As [`open`](Self::open).
     async fn digests(&self, key: &ObjectKey) -> Result<BTreeMap<String, Digest>, StorageError>;
 
-    /// Returns the direct children of `parent` that hold published folders, at any depth, sorted by
-    /// name. Those that are published themselves are not among them.
+    /// Returns every published folder below `parent`, at any depth, sorted.
+    ///
+    /// A parent that does not exist, or is itself published, has none.
     ///
     /// # Errors
     /// [`StorageError::Unavailable`], [`StorageError::Internal`].
-    async fn places(&self, parent: &ObjectKey) -> Result<Vec<ObjectKey>, StorageError>;
+    async fn list_below(&self, parent: &ObjectKey) -> Result<Vec<ObjectKey>, StorageError>;
 
     /// Returns the published direct children of `parent`, sorted by name.
     ///

@@ -247,22 +247,28 @@ pub async fn a_restart_keeps_what_was_published_and_nothing_else(subject: Subjec
     assert_eq!(listed.expect("the versions can be listed"), [version(1)]);
 }
 
-/// A place is no published folder, but holds some.
-pub async fn places_are_the_children_that_hold_published_folders(subject: Subject) {
+/// What lies deeper is in the list that is for it, and not in that of direct children.
+pub async fn a_list_below_a_parent_has_what_is_published_at_any_depth(subject: Subject) {
     let root = root();
     let store = (subject.open)(root.path());
     let models = ObjectKey::models();
-    let places = async |parent: &ObjectKey| store.places(parent).await.expect("listed");
-    assert_eq!(places(&models).await, []);
+    let below = async |parent: &ObjectKey| store.list_below(parent).await.expect("listed");
+    assert_eq!(below(&models).await, []);
+    publish(&store, "two", &version(2)).await;
     publish(&store, "one", &version(1)).await;
     let alone = models.child("alone").expect("a name");
     publish(&store, "alone", &alone).await;
-    assert_eq!(places(&models).await, [versions()]);
-    assert_eq!(places(&versions()).await, []);
-    assert_eq!(places(&version(1)).await, []);
-    assert_eq!(places(&alone).await, []);
+    assert_eq!(
+        below(&models).await,
+        [alone.clone(), version(1), version(2)]
+    );
+    assert_eq!(below(&versions()).await, [version(1), version(2)]);
+    let children = store.list(&models).await.expect("listed");
+    assert_eq!(children, std::slice::from_ref(&alone));
+    assert_eq!(below(&version(1)).await, []);
+    assert_eq!(below(&alone).await, []);
     store.delete(&version(1)).await.expect("it is there");
-    assert_eq!(places(&models).await, []);
+    assert_eq!(below(&models).await, [alone, version(2)]);
 }
 
 /// Who wants a part gets it, from the start and after another part.
