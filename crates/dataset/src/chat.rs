@@ -56,7 +56,7 @@ impl Chat {
             .enumerate()
             .map(|(i, turn)| self.message(i, turn));
         let messages = messages.collect::<Result<_, _>>()?;
-        let conversation = Conversation { messages };
+        let conversation = Conversation::new(messages);
         self.check_order(&conversation)?;
         Ok(conversation)
     }
@@ -87,7 +87,7 @@ impl Chat {
             )
             .in_field(format!("{place}.{}", self.speaker))
         })?;
-        Ok(Message { role, content })
+        Ok(Message::new(role, content))
     }
 
     fn spelling(&self, role: Role) -> &'static str {
@@ -109,7 +109,8 @@ impl Chat {
             let is_next = match turn.role {
                 Role::System => i == 0,
                 Role::User => before != Some(Role::User),
-                Role::Assistant => before == Some(Role::User),
+                Role::Assistant => matches!(before, Some(Role::User | Role::Tool)),
+                Role::Tool => matches!(before, Some(Role::Assistant | Role::Tool)),
             };
             if !is_next {
                 let after = before.map_or("the beginning".to_owned(), |role| {

@@ -29,8 +29,8 @@ pub(crate) fn instruction(fields: &Fields) -> Result<Conversation, Problem> {
 fn with_system(fields: &Fields, prompt: String, response: &str) -> Result<Conversation, Problem> {
     let mut conversation = Conversation::from_pair(prompt, response);
     if let Some(system) = optional_text(fields, "system")? {
-        let (role, content) = (Role::System, system.to_owned());
-        conversation.messages.insert(0, Message { role, content });
+        let system = Message::new(Role::System, system);
+        conversation.messages.insert(0, system);
     }
     Ok(conversation)
 }

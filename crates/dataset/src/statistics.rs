@@ -56,7 +56,7 @@ impl Measurements {
         for turn in &conversation.messages {
             let length = turn.content.chars().count() as u64;
             match turn.role {
-                Role::System | Role::User => prompt += length,
+                Role::System | Role::User | Role::Tool => prompt += length,
                 Role::Assistant => response += length,
             }
         }

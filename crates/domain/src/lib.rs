@@ -14,12 +14,13 @@ mod identity;
 mod job;
 mod key;
 mod rate;
+mod tool_call;
 mod training;
 mod training_job;
 mod uploaded_dataset;
 
 pub use api_key::{ApiKey, KeyLimits, KeyProblem, KeyText, KeyUse, PreviousSecret, Scope};
-pub use conversation::{Conversation, Message, Role};
+pub use conversation::{Conversation, Message, Role, Weight};
 pub use digest::Digest;
 pub use error_chain::error_chain;
 pub use event::{EvaluationMetrics, TrainingEvent};
@@ -29,6 +30,7 @@ pub use identity::{IdentityError, ModelId, ModelName};
 pub use job::{BaseModel, DatasetFile, EvaluationSpec, JobSpec};
 pub use key::ObjectKey;
 pub use rate::{LONGEST_HOLD_US, NoSlot, Rate, Slots};
+pub use tool_call::ToolCall;
 pub use training::{
     ConfigProblem, LoraConfig, Method, Overlong, Precision, Schedule, TrainingConfig,
 };

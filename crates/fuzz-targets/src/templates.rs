@@ -27,7 +27,7 @@ pub(crate) fn template(bytes: &[u8]) {
     assert_eq!(encoder.chat_template(), template);
     let messages = turns(&texts);
     let prompt = encoder.encode_prompt(&messages[..messages.len().saturating_sub(1)]);
-    let conversation = Conversation { messages };
+    let conversation = Conversation::new(messages);
     match encoder.encode_training(&conversation) {
         Ok(example) => {
             assert_eq!(example.ids.len(), example.loss_mask.len());

@@ -100,8 +100,7 @@ fn encode(encoder: &Encoder, text: &str) -> Option<Vec<u32>> {
 }
 
 pub(crate) fn message(role: Role, content: &str) -> Message {
-    let content = content.to_owned();
-    Message { role, content }
+    Message::new(role, content)
 }
 
 /// A prompt and, after a NUL, its response; both also as ids.

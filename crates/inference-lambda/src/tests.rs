@@ -56,10 +56,7 @@ fn request() -> GenerationRequest {
             adapter: None,
             tokenizer: ModelFiles::Published(key),
         },
-        messages: vec![Message {
-            role: Role::User,
-            content: "Hi".to_owned(),
-        }],
+        messages: vec![Message::new(Role::User, "Hi")],
         sampling: Sampling {
             max_tokens: 8,
             temperature: 0.0,

@@ -99,10 +99,10 @@ fn request(model: &Path, max_tokens: u32) -> GenerationRequest<PathBuf> {
             adapter: None,
             tokenizer: model.to_owned(),
         },
-        messages: vec![Message {
-            role: Role::User,
-            content: "What is seven times the number of days in a week?".to_owned(),
-        }],
+        messages: vec![Message::new(
+            Role::User,
+            "What is seven times the number of days in a week?",
+        )],
         sampling: Sampling {
             max_tokens,
             temperature: 0.0,

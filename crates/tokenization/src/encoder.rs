@@ -1,6 +1,7 @@
-use std::{collections::HashMap, path::Path};
+use std::{borrow::Cow, collections::HashMap, path::Path};
 
-use llmopt_domain::{Conversation, Message};
+use llmopt_domain::{Conversation, Message, ToolCall};
+use serde_json::{Map, Value};
 use tokenizers::{AddedToken, Tokenizer};
 
 use crate::{
@@ -10,7 +11,7 @@ use crate::{
     lock::TemplateLock,
     pieces::{self, Piece},
     save::{self, NamedTokens},
-    template::ChatTemplate,
+    template::{ChatTemplate, Turns},
 };
 
 /// The rows that an embedding has at most, far above any.
@@ -94,8 +95,9 @@ impl Encoder {
     /// If the template refuses the turns or is not prefix-preserving, or a message contains a
     /// special token.
     pub fn encode_prompt(&self, messages: &[Message]) -> Result<Vec<u32>, TokenizationError> {
-        self.check(messages)?;
-        let pieces = pieces::of_prompt(&self.template, &self.names.eos, messages)?;
+        let turns = messages.into();
+        self.check(turns)?;
+        let pieces = pieces::of_prompt(&self.template, &self.names.eos, turns)?;
         Ok(self.encode_pieces(&pieces)?.ids)
     }
 
@@ -110,16 +112,16 @@ impl Encoder {
         &self,
         conversation: &Conversation,
     ) -> Result<EncodedExample, TokenizationError> {
-        let messages = &conversation.messages;
-        self.check(messages)?;
-        if let Some(last) = messages.last()
+        let turns = conversation.into();
+        self.check(turns)?;
+        if let Some(last) = conversation.messages.last()
             && conversation.split_response().is_none()
         {
             return Err(TokenizationError::NoResponse {
                 found: last.role.as_str(),
             });
         }
-        let pieces = pieces::of_conversation(&self.template, &self.names.eos, messages)?;
+        let pieces = pieces::of_conversation(&self.template, &self.names.eos, turns)?;
         self.encode_pieces(&pieces)
     }
 
@@ -196,21 +198,29 @@ impl Encoder {
     }
 
     /// Renders a whole conversation as the template does.
-    pub(crate) fn render(&self, messages: &[Message]) -> Result<String, TokenizationError> {
-        self.template.render_turns(messages)
+    pub(crate) fn render(&self, conversation: &Conversation) -> Result<String, TokenizationError> {
+        self.template.render_turns(conversation.into())
     }
 
-    fn check(&self, messages: &[Message]) -> Result<(), TokenizationError> {
-        if messages.is_empty() {
+    fn check(&self, turns: Turns<'_>) -> Result<(), TokenizationError> {
+        if turns.messages.is_empty() {
             return Err(TokenizationError::NoMessages);
         }
-        for (index, message) in messages.iter().enumerate() {
-            if let Some(token) = self.special_token_in(&message.content)? {
-                return Err(TokenizationError::SpecialToken {
-                    turn: index + 1,
-                    role: message.role.as_str(),
-                    token,
-                });
+        for (index, message) in turns.messages.iter().enumerate() {
+            for text in texts(message) {
+                if let Some(token) = self.special_token_in(&text)? {
+                    return Err(TokenizationError::SpecialToken {
+                        turn: index + 1,
+                        role: message.role.as_str(),
+                        token,
+                    });
+                }
+            }
+        }
+        for (index, tool) in turns.tools.iter().enumerate() {
+            if let Some(token) = self.special_token_in(&json(tool))? {
+                let tool = index + 1;
+                return Err(TokenizationError::SpecialTokenInTool { tool, token });
             }
         }
         Ok(())
@@ -244,6 +254,10 @@ impl Encoder {
                     example.push(&self.encode_text(text)?, true);
                     example.push(&[self.end_token_id], true);
                 }
+                Piece::Past(text) => {
+                    example.push(&self.encode_text(text)?, false);
+                    example.push(&[self.end_token_id], false);
+                }
             }
         }
         Ok(example)
@@ -257,6 +271,26 @@ impl Encoder {
         })?;
         Ok(encoding.get_ids().to_vec())
     }
+}
+
+/// Returns the texts of others that a template renders of a message.
+fn texts(message: &Message) -> impl Iterator<Item = Cow<'_, str>> {
+    let names = [&message.tool_call_id, &message.name].into_iter().flatten();
+    let calls = message.tool_calls.iter().flat_map(call_texts);
+    let content = Cow::Borrowed(message.content.as_str());
+    let names = names.map(|name| Cow::Borrowed(name.as_str()));
+    std::iter::once(content).chain(names).chain(calls)
+}
+
+fn call_texts(call: &ToolCall) -> impl Iterator<Item = Cow<'_, str>> {
+    let names = call.id.iter().chain(std::iter::once(&call.name));
+    let names = names.map(|name| Cow::Borrowed(name.as_str()));
+    names.chain(std::iter::once(Cow::Owned(json(&call.arguments))))
+}
+
+/// Returns JSON as templates write it, which escape nothing but what JSON must.
+fn json(map: &Map<String, Value>) -> String {
+    serde_json::to_string(map).unwrap_or_default()
 }
 
 /// Refuses ids that no embedding has a row for, since for each one before them memory would be taken; and ids that

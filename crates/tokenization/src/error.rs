@@ -133,6 +133,16 @@ pub enum TokenizationError {
         /// The token.
         token: String,
     },
+    /// A tool's description would smuggle in a control token.
+    #[error(
+        "tool {tool} contains `{token}`: expected text without the tokenizer's special tokens, which would become a control token; remove or reword it"
+    )]
+    SpecialTokenInTool {
+        /// The tool, counted from 1.
+        tool: usize,
+        /// The token.
+        token: String,
+    },
     /// There is nothing to encode.
     #[error("the conversation has no messages: expected at least one")]
     NoMessages,

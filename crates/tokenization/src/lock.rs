@@ -1,5 +1,6 @@
 use llmopt_domain::{Conversation, Message};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use crate::{
     EncodedExample, Encoder, TokenizationError,
@@ -21,6 +22,8 @@ pub struct TemplateLock {
 #[serde(deny_unknown_fields)]
 struct Golden {
     messages: Vec<Message>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    tools: Vec<Map<String, Value>>,
     text: String,
     ids: Vec<u32>,
     loss_mask: Vec<bool>,
@@ -55,6 +58,7 @@ impl TemplateLock {
         for (index, golden) in self.golden.iter().enumerate() {
             let conversation = Conversation {
                 messages: golden.messages.clone(),
+                tools: golden.tools.clone(),
             };
             golden.compare(&encode(encoder, &conversation)?, index + 1)?;
         }
@@ -89,8 +93,9 @@ impl Golden {
 fn encode(encoder: &Encoder, conversation: &Conversation) -> Result<Golden, TokenizationError> {
     let EncodedExample { ids, loss_mask } = encoder.encode_training(conversation)?;
     Ok(Golden {
-        text: encoder.render(&conversation.messages)?,
+        text: encoder.render(conversation)?,
         messages: conversation.messages.clone(),
+        tools: conversation.tools.clone(),
         ids,
         loss_mask,
     })

@@ -1,6 +1,9 @@
-use llmopt_domain::{Message, Role};
+use llmopt_domain::{Message, Role, Weight};
 
-use crate::{TokenizationError, template::ChatTemplate};
+use crate::{
+    TokenizationError,
+    template::{ChatTemplate, Turns},
+};
 
 /// A stretch of a rendered conversation that is tokenized by itself.
 ///
@@ -12,17 +15,19 @@ pub(crate) enum Piece {
     Context(String),
     /// What the model shall say, without the end token that follows it; both carry loss.
     Response(String),
+    /// What the model said before; as a response, but without loss.
+    Past(String),
 }
 
 /// Cuts a prompt into pieces: what serving feeds the model.
 pub(crate) fn of_prompt(
     template: &ChatTemplate,
     end_token: &str,
-    messages: &[Message],
+    turns: Turns<'_>,
 ) -> Result<Vec<Piece>, TokenizationError> {
     let mut cutter = Cutter::new(template, end_token);
-    cutter.add_responses(messages)?;
-    cutter.ask(messages, messages.len())?;
+    cutter.add_responses(turns)?;
+    cutter.ask(turns, turns.messages.len())?;
     Ok(cutter.finish())
 }
 
@@ -31,10 +36,10 @@ pub(crate) fn of_prompt(
 pub(crate) fn of_conversation(
     template: &ChatTemplate,
     end_token: &str,
-    messages: &[Message],
+    turns: Turns<'_>,
 ) -> Result<Vec<Piece>, TokenizationError> {
     let mut cutter = Cutter::new(template, end_token);
-    cutter.add_responses(messages)?;
+    cutter.add_responses(turns)?;
     Ok(cutter.finish())
 }
 
@@ -60,43 +65,45 @@ impl<'a> Cutter<'a> {
     }
 
     /// Adds everything up to and including the last response.
-    fn add_responses(&mut self, messages: &[Message]) -> Result<(), TokenizationError> {
-        for (index, message) in messages.iter().enumerate() {
+    fn add_responses(&mut self, turns: Turns<'_>) -> Result<(), TokenizationError> {
+        for (index, message) in turns.messages.iter().enumerate() {
             if message.role == Role::Assistant {
-                self.ask(messages, index)?;
-                self.answer(messages, index)?;
+                self.ask(turns, index)?;
+                self.answer(turns, index, message)?;
             }
         }
         Ok(())
     }
 
     /// Adds the prompt of the response that would stand at `index`.
-    fn ask(&mut self, messages: &[Message], index: usize) -> Result<(), TokenizationError> {
-        let prompt = self
-            .template
-            .render_prompt(messages.get(..index).unwrap_or(messages))?;
+    fn ask(&mut self, turns: Turns<'_>, index: usize) -> Result<(), TokenizationError> {
+        let prompt = self.template.render_prompt(turns.first(index))?;
         let added = continuation(&self.rendered, &prompt, index)?;
         self.pending.push_str(added);
         self.rendered = prompt;
         Ok(())
     }
 
-    /// Adds the response that stands at `index`.
-    fn answer(&mut self, messages: &[Message], index: usize) -> Result<(), TokenizationError> {
-        let whole = self
-            .template
-            .render_turns(messages.get(..=index).unwrap_or(messages))?;
+    /// Adds the response `message` that stands at `index`.
+    fn answer(
+        &mut self,
+        turns: Turns<'_>,
+        index: usize,
+        message: &Message,
+    ) -> Result<(), TokenizationError> {
+        let whole = self.template.render_turns(turns.first(index + 1))?;
         let added = continuation(&self.rendered, &whole, index)?;
         let (response, rest) = added.split_once(self.end_token).unwrap_or((added, ""));
-        let silent = messages
-            .get(index)
-            .is_none_or(|message| message.content.trim().is_empty());
-        if response.trim().is_empty() && !silent {
+        if response.trim().is_empty() && !message.is_silent() {
             return Err(TokenizationError::ResponseNotRendered { turn: index + 1 });
         }
         let context = std::mem::replace(&mut self.pending, rest.to_owned());
         self.pieces.push(Piece::Context(context));
-        self.pieces.push(Piece::Response(response.to_owned()));
+        let response = response.to_owned();
+        self.pieces.push(match message.weight {
+            Weight::One => Piece::Response(response),
+            Weight::Zero => Piece::Past(response),
+        });
         self.rendered = whole;
         Ok(())
     }
@@ -169,7 +176,7 @@ mod tests {
             assistant("Ciao"),
         ];
         assert_eq!(
-            of_conversation(&template(chatml()), "<|im_end|>", &turns).unwrap(),
+            of_conversation(&template(chatml()), "<|im_end|>", turns[..].into()).unwrap(),
             [
                 context("<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n"),
                 response("Hello"),
@@ -191,8 +198,8 @@ mod tests {
         ];
         for end_token in ["<|im_end|>", "<|endoftext|>"] {
             let template = template(chatml());
-            let prompt = of_prompt(&template, end_token, &turns[..4]).unwrap();
-            let whole = of_conversation(&template, end_token, &turns).unwrap();
+            let prompt = of_prompt(&template, end_token, turns[..4].into()).unwrap();
+            let whole = of_conversation(&template, end_token, turns[..].into()).unwrap();
             assert_eq!(whole[..prompt.len()], prompt);
             assert_eq!(prompt.len(), 3);
         }
@@ -203,7 +210,7 @@ mod tests {
         let pieces = of_conversation(
             &template(chatml()),
             "<|endoftext|>",
-            &[user("Hi"), assistant("Hello")],
+            [user("Hi"), assistant("Hello")][..].into(),
         );
         assert_eq!(pieces.unwrap()[1..], [response("Hello<|im_end|>\n")]);
     }
@@ -218,7 +225,7 @@ mod tests {
             user("Bye"),
             assistant("Ciao"),
         ];
-        let error = of_conversation(&template(source), "<|im_end|>", &turns).unwrap_err();
+        let error = of_conversation(&template(source), "<|im_end|>", turns[..].into()).unwrap_err();
         assert_eq!(
             error.to_string(),
             "the chat template is not prefix-preserving at turn 4: expected the rendering to go on after ` Hi<|im_end|>assistant: <think>x</think>Hello<|i`, found ` Hi<|im_end|>assistant: Hello<|im_end|>user: Bye`; training would see another prompt than serving, so use a template that renders earlier turns the same whatever follows"
@@ -229,7 +236,11 @@ mod tests {
     fn a_generation_prompt_that_is_not_what_the_turn_begins_with_is_refused() {
         let source = "{% for m in messages %}{{ m.role }}: {{ m.content }}{% endfor %}{% if add_generation_prompt %}ASSISTANT: {% endif %}";
         assert!(matches!(
-            of_conversation(&template(source), "</s>", &[user("Hi"), assistant("Hello")]),
+            of_conversation(
+                &template(source),
+                "</s>",
+                [user("Hi"), assistant("Hello")][..].into()
+            ),
             Err(TokenizationError::NotPrefixPreserving { turn: 2, .. })
         ));
     }
@@ -238,7 +249,11 @@ mod tests {
     fn a_template_that_ignores_responses_is_refused() {
         let source = "{{ messages[0].content }}";
         assert!(matches!(
-            of_conversation(&template(source), "</s>", &[user("Hi"), assistant("Hello")]),
+            of_conversation(
+                &template(source),
+                "</s>",
+                [user("Hi"), assistant("Hello")][..].into()
+            ),
             Err(TokenizationError::ResponseNotRendered { turn: 2 })
         ));
     }

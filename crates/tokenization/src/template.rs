@@ -1,5 +1,6 @@
-use llmopt_domain::Message;
-use minijinja::{Environment, Value, context, syntax::SyntaxConfig};
+use llmopt_domain::{Conversation, Message};
+use minijinja::{Environment, Value, context, syntax::SyntaxConfig, value::Serde};
+use serde_json::Map;
 
 use crate::{TokenizationError, dialect};
 
@@ -28,6 +29,40 @@ const NAME: &str = "chat_template";
 /// template with loops within loops fails in a second, and one that doubles a text before it has
 /// 128 MiB of it: an instruction costs 1, and so do 64 bytes.
 const FUEL: u64 = 2 << 20;
+
+/// What a chat template renders.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Turns<'a> {
+    pub(crate) messages: &'a [Message],
+    /// The tools that may be called, each as its JSON schema.
+    pub(crate) tools: &'a [Map<String, serde_json::Value>],
+}
+
+impl<'a> Turns<'a> {
+    /// Returns the first `count` turns.
+    pub(crate) fn first(self, count: usize) -> Self {
+        let messages = self.messages.get(..count).unwrap_or(self.messages);
+        Self { messages, ..self }
+    }
+}
+
+impl<'a> From<&'a Conversation> for Turns<'a> {
+    fn from(conversation: &'a Conversation) -> Self {
+        Self {
+            messages: &conversation.messages,
+            tools: &conversation.tools,
+        }
+    }
+}
+
+impl<'a> From<&'a [Message]> for Turns<'a> {
+    fn from(messages: &'a [Message]) -> Self {
+        Self {
+            messages,
+            tools: &[],
+        }
+    }
+}
 
 /// A compiled chat template with the tokens it may name.
 pub(crate) struct ChatTemplate {
@@ -64,22 +99,25 @@ impl ChatTemplate {
         &self.source
     }
 
-    /// Renders `messages` and nothing after them.
-    pub(crate) fn render_turns(&self, messages: &[Message]) -> Result<String, TokenizationError> {
-        self.render(messages, false)
+    /// Renders `turns` and nothing after them.
+    pub(crate) fn render_turns(&self, turns: Turns<'_>) -> Result<String, TokenizationError> {
+        self.render(turns, false)
     }
 
-    /// Renders `messages` and what asks the assistant to speak.
-    pub(crate) fn render_prompt(&self, messages: &[Message]) -> Result<String, TokenizationError> {
-        self.render(messages, true)
+    /// Renders `turns` and what asks the assistant to speak.
+    pub(crate) fn render_prompt(&self, turns: Turns<'_>) -> Result<String, TokenizationError> {
+        self.render(turns, true)
     }
 
     fn render(
         &self,
-        messages: &[Message],
+        turns: Turns<'_>,
         add_generation_prompt: bool,
     ) -> Result<String, TokenizationError> {
-        let messages: Value = messages.iter().map(message_value).collect();
+        let messages: Value = turns.messages.iter().map(message_value).collect();
+        // As `transformers` has it where there are none.
+        let has_tools = !turns.tools.is_empty();
+        let tools = has_tools.then(|| Value::from(Serde(turns.tools)));
         // `bos_token` stays undefined where there is none, as in `transformers`.
         let bos_token = self
             .bos_token
@@ -90,7 +128,7 @@ impl ChatTemplate {
             add_generation_prompt,
             bos_token,
             eos_token => self.eos_token.as_str(),
-            tools => (),
+            tools,
             documents => (),
         };
         self.environment
@@ -100,8 +138,23 @@ impl ChatTemplate {
     }
 }
 
+/// Returns a message as templates know it, which has only the keys that say something.
 fn message_value(message: &Message) -> Value {
-    context! { role => message.role.as_str(), content => message.content.as_str() }
+    let mut keys = vec![
+        ("role", Value::from(message.role.as_str())),
+        ("content", Value::from(message.content.as_str())),
+    ];
+    if !message.tool_calls.is_empty() {
+        let calls = Value::from(Serde(&message.tool_calls));
+        keys.push(("tool_calls", calls));
+    }
+    let names = [
+        ("tool_call_id", &message.tool_call_id),
+        ("name", &message.name),
+    ];
+    let names = names.into_iter();
+    keys.extend(names.filter_map(|(key, name)| Some((key, Value::from(name.as_deref()?)))));
+    Value::from_pairs(keys)
 }
 
 fn syntax() -> Result<SyntaxConfig, minijinja::Error> {
@@ -119,7 +172,7 @@ mod tests {
     use crate::testing::{assistant, chatml, read_fixture, system, user};
 
     fn render(source: &str, messages: &[Message]) -> Result<String, TokenizationError> {
-        compile(source)?.render_prompt(messages)
+        compile(source)?.render_prompt(messages.into())
     }
 
     fn compile(source: &str) -> Result<ChatTemplate, TokenizationError> {
@@ -145,7 +198,7 @@ mod tests {
         let template = compile(DEFAULT_CHAT_TEMPLATE).unwrap();
         assert_eq!(
             template
-                .render_turns(&[user("Hi"), assistant("Hello")])
+                .render_turns([user("Hi"), assistant("Hello")][..].into())
                 .unwrap(),
             "### User:\nHi\n\n### Assistant:\nHello</s>"
         );
@@ -215,7 +268,10 @@ mod tests {
             None,
             "</s>".into(),
         );
-        assert_eq!(without.unwrap().render_prompt(&[]).unwrap(), "none");
+        assert_eq!(
+            without.unwrap().render_prompt([][..].into()).unwrap(),
+            "none"
+        );
     }
 
     #[test]
@@ -243,7 +299,7 @@ mod tests {
         fn render(&self, template: &str) -> Result<String, TokenizationError> {
             let bos = Some(self.bos_token.clone());
             ChatTemplate::compile(template.to_owned(), bos, self.eos_token.clone())?
-                .render(&self.messages, self.add_generation_prompt)
+                .render(self.messages[..].into(), self.add_generation_prompt)
         }
     }
 

@@ -35,19 +35,18 @@ pub(crate) fn assistant(content: &str) -> Message {
 }
 
 fn message(role: Role, content: &str) -> Message {
-    let content = content.to_owned();
-    Message { role, content }
+    Message::new(role, content)
 }
 
 /// Makes a conversation of turns that alternate, beginning with the user's.
 pub(crate) fn conversation(turns: &[&str]) -> Conversation {
     let roles = [Role::User, Role::Assistant].into_iter().cycle();
     let messages = turns.iter().zip(roles);
-    Conversation {
-        messages: messages
+    Conversation::new(
+        messages
             .map(|(content, role)| message(role, content))
             .collect(),
-    }
+    )
 }
 
 /// The template of the Qwen family without tools.

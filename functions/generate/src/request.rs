@@ -83,12 +83,9 @@ impl GenerateRequest {
         validation.require(!both, &at("prompt"), || {
             "expected either `prompt` or `messages`".to_owned()
         });
-        let messages = self.messages.unwrap_or_else(|| {
-            vec![Message {
-                role: Role::User,
-                content: self.prompt.unwrap_or_default(),
-            }]
-        });
+        let messages = self
+            .messages
+            .unwrap_or_else(|| vec![Message::new(Role::User, self.prompt.unwrap_or_default())]);
         let asks = messages.last().is_some_and(|it| it.role != Role::Assistant);
         validation.require(asks, &at("messages"), || {
             "expected at least one message, the last one not the assistant's".to_owned()

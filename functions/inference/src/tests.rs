@@ -63,10 +63,7 @@ fn request(content: &str) -> GenerationRequest {
             adapter: None,
             tokenizer: ModelFiles::Published(key),
         },
-        messages: vec![Message {
-            role: Role::User,
-            content: content.to_owned(),
-        }],
+        messages: vec![Message::new(Role::User, content)],
         sampling: Sampling {
             max_tokens: 8,
             temperature: 0.0,

@@ -16,7 +16,7 @@ impl Rule for EmptyText {
 
     fn check(&mut self, example: &Example<'_>, findings: &mut Vec<Finding>) {
         for (i, turn) in example.conversation.messages.iter().enumerate() {
-            if !turn.content.trim().is_empty() {
+            if !turn.is_silent() {
                 continue;
             }
             let mut place = example.place();
@@ -25,6 +25,8 @@ impl Rule for EmptyText {
                 Role::System => "a system text",
                 Role::User => "a prompt",
                 Role::Assistant => "a response",
+                // A tool may have nothing to say.
+                Role::Tool => continue,
             };
             let found = match turn.content.is_empty() {
                 true => "nothing",

@@ -137,13 +137,9 @@ async fn a_template_that_changed_since_training_is_refused() {
     let workplace = Workplace::new();
     let engine = workplace.engine(1);
     let model = workplace.random_model("a", 1);
-    let message = |role, content: &str| Message {
-        role,
-        content: content.to_owned(),
-    };
-    let messages = vec![message(Role::User, "Hi"), message(Role::Assistant, "Hello")];
+    let conversation = Conversation::from_pair("Hi", "Hello");
     let encoder = Encoder::open(&model.tokenizer, None).unwrap();
-    let lock = encoder.template_lock(&[Conversation { messages }]).unwrap();
+    let lock = encoder.template_lock(&[conversation]).unwrap();
     let json = serde_json::to_string(&lock).unwrap();
     fs::write(model.tokenizer.join("template_lock.json"), json).unwrap();
     ask(&engine, request(&model, "Hello", greedy(1)))

@@ -195,13 +195,9 @@ pub(crate) fn request(
     content: &str,
     sampling: Sampling,
 ) -> GenerationRequest<PathBuf> {
-    let content = content.to_owned();
     GenerationRequest {
         model: model.clone(),
-        messages: vec![Message {
-            role: Role::User,
-            content,
-        }],
+        messages: vec![Message::new(Role::User, content)],
         sampling,
     }
 }

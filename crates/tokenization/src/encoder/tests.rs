@@ -65,9 +65,7 @@ fn every_response_of_several_turns_carries_loss() {
         assistant("Ciao"),
     ];
     let example = SMALL
-        .encode_training(&Conversation {
-            messages: turns.into(),
-        })
+        .encode_training(&Conversation::new(turns.into()))
         .unwrap();
     assert_eq!(
         runs(&SMALL, &example),
