@@ -17,7 +17,7 @@ OTHERS_MB = 6
 GLIBC = (2, 34)
 # What only some need, by what their panics name: every function links the use cases, and the linker is to leave
 # out of a program what it does not use.
-ALONE = {b"/tokenizers-": {"inference", "training"}, b"ggml": {"inference"}}
+ALONE = {b"/tokenizers-": {"datasets", "inference", "training"}, b"ggml": {"inference"}}
 # What it has beside a program.
 LIBRARIES = {
     "ld-linux-aarch64.so.1",

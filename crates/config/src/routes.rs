@@ -1,10 +1,11 @@
 /// Every route that can have limits of its own; a test in `crates/openapi` holds this to the routes there are.
-pub const ROUTES: [&str; 27] = [
+pub const ROUTES: [&str; 28] = [
     "DELETE /datasets/{dataset_id}",
     "DELETE /keys/{key_id}",
     "DELETE /models/{model_id}",
     "GET /datasets",
     "GET /datasets/{dataset_id}",
+    "GET /datasets/{dataset_id}/preview",
     "GET /datasets/{dataset_id}/report",
     "GET /keys",
     "GET /keys/{key_id}",

@@ -1,12 +1,12 @@
 use std::{collections::BTreeSet, fmt};
 
-use llmopt_domain::{Conversation, Role};
+use llmopt_domain::{Conversation, LessonKind, Role, Sample};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use crate::{
-    chat, pair,
+    Row, chat, pair, preference,
     problem::{Problem, quoted, shortened},
 };
 
@@ -27,9 +27,23 @@ pub enum Columns {
     Messages,
     /// Turns under `conversations`, each with `from` and `value` (ShareGPT).
     Conversations,
+    /// A prompt under `input`, and two answers (OpenAI).
+    #[serde(rename = "preferred_output")]
+    PreferredOutput,
+    /// Two answers, `chosen` and `rejected`, and optionally the `prompt` (TRL).
+    Chosen,
+    /// `messages`, and whether the answer is good under `label` (TRL's KTO).
+    #[serde(rename = "labelled_messages")]
+    LabelledMessages,
+    /// `prompt`, `completion`, and whether that is good under `label` (TRL's KTO).
+    #[serde(rename = "labelled_pair")]
+    LabelledPair,
+    /// Plain text under `text`.
+    Text,
 }
 
-const SHAPES: [Columns; 7] = [
+/// What is recognised.
+const SHAPES: [Columns; 12] = [
     Columns::Messages,
     Columns::Conversations,
     Columns::Instruction,
@@ -37,6 +51,11 @@ const SHAPES: [Columns; 7] = [
     Columns::pair("prompt", "completion"),
     Columns::pair("question", "answer"),
     Columns::pair("input", "output"),
+    Columns::PreferredOutput,
+    Columns::Chosen,
+    Columns::LabelledMessages,
+    Columns::LabelledPair,
+    Columns::Text,
 ];
 
 impl Columns {
@@ -51,15 +70,25 @@ impl Columns {
             Self::Instruction => vec!["instruction", "output"],
             Self::Messages => vec!["messages"],
             Self::Conversations => vec!["conversations"],
+            Self::PreferredOutput => vec!["input", "preferred_output", "non_preferred_output"],
+            Self::Chosen => vec!["chosen", "rejected"],
+            Self::LabelledMessages => vec!["messages", "label"],
+            Self::LabelledPair => vec!["prompt", "completion", "label"],
+            Self::Text => vec!["text"],
         }
     }
 
     /// Returns the columns that a row may have besides.
     pub fn optional(&self) -> &'static [&'static str] {
         match self {
-            Self::Pair { .. } => &["system"],
-            Self::Instruction => &["input", "system"],
-            Self::Messages | Self::Conversations => &[],
+            // The last two where prompt and response are lists of turns.
+            Self::Pair { .. } | Self::LabelledPair => &["system", "tools", "functions"],
+            Self::Instruction => &["input", "system", "history"],
+            Self::Messages | Self::Conversations | Self::LabelledMessages => {
+                &["system", "tools", "functions", "parallel_tool_calls"]
+            }
+            Self::Chosen => &["prompt", "system", "tools", "functions"],
+            Self::PreferredOutput | Self::Text => &[],
         }
     }
 
@@ -72,27 +101,47 @@ impl Columns {
     pub fn field_of(&self, conversation: &Conversation, index: usize) -> String {
         let role = conversation.messages.get(index).map(|turn| turn.role);
         match (self, role) {
-            (Self::Messages, _) => format!("messages[{index}].content"),
+            (Self::Messages | Self::LabelledMessages, _) => format!("messages[{index}].content"),
             (Self::Conversations, _) => format!("conversations[{index}].value"),
             (_, Some(Role::System)) => "system".to_owned(),
             (Self::Pair { response, .. }, Some(Role::Assistant)) => (*response).to_owned(),
             (Self::Pair { prompt, .. }, _) => (*prompt).to_owned(),
             (Self::Instruction, Some(Role::Assistant)) => "output".to_owned(),
             (Self::Instruction, _) => "instruction".to_owned(),
+            (Self::PreferredOutput, Some(Role::Assistant)) => "preferred_output".to_owned(),
+            (Self::PreferredOutput, _) => format!("input.messages[{index}].content"),
+            (Self::Chosen, Some(Role::Assistant)) => "chosen".to_owned(),
+            (Self::LabelledPair, Some(Role::Assistant)) => "completion".to_owned(),
+            (Self::Chosen | Self::LabelledPair, _) => "prompt".to_owned(),
+            (Self::Text, _) => "text".to_owned(),
         }
     }
 
-    /// Makes a row's columns a conversation.
-    pub(crate) fn conversation(
-        &self,
-        fields: &Map<String, Value>,
-    ) -> Result<Conversation, Problem> {
+    /// Returns what there is to learn from rows of this shape.
+    pub fn lesson(&self) -> LessonKind {
         match self {
+            Self::Pair { .. } | Self::Instruction | Self::Messages | Self::Conversations => {
+                LessonKind::Responses
+            }
+            Self::PreferredOutput | Self::Chosen => LessonKind::Preference,
+            Self::LabelledMessages | Self::LabelledPair => LessonKind::Label,
+            Self::Text => LessonKind::Text,
+        }
+    }
+
+    /// Makes a row's columns a sample.
+    pub(crate) fn sample(&self, fields: &Map<String, Value>) -> Result<Sample, Problem> {
+        let conversation = match self {
             Self::Pair { prompt, response } => pair::plain(fields, prompt, response),
             Self::Instruction => pair::instruction(fields),
             Self::Messages => chat::OPENAI.conversation(fields),
             Self::Conversations => chat::SHARE_GPT.conversation(fields),
-        }
+            Self::PreferredOutput => return preference::openai(fields),
+            Self::Chosen => return preference::chosen_and_rejected(fields),
+            Self::LabelledMessages | Self::LabelledPair => return preference::labelled(fields),
+            Self::Text => return pair::text(fields),
+        };
+        conversation.map(Sample::of_responses)
     }
 
     fn is_chat(&self) -> bool {
@@ -113,25 +162,65 @@ impl fmt::Display for Columns {
             Self::Instruction => formatter.write_str("`instruction` (with `input`) and `output`"),
             Self::Messages => formatter.write_str("`messages`"),
             Self::Conversations => formatter.write_str("`conversations`"),
+            Self::PreferredOutput => {
+                formatter.write_str("`input`, `preferred_output` and `non_preferred_output`")
+            }
+            Self::Chosen => formatter.write_str("`chosen` and `rejected`"),
+            Self::LabelledMessages => formatter.write_str("`messages` and `label`"),
+            Self::LabelledPair => formatter.write_str("`prompt`, `completion` and `label`"),
+            Self::Text => formatter.write_str("`text`"),
         }
     }
 }
 
-/// Tells which of `found` hold the conversations.
-pub(crate) fn recognise(found: &BTreeSet<&str>) -> Result<Columns, Problem> {
+/// The columns of a file's first rows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct FoundColumns<'a> {
+    pub(crate) names: BTreeSet<&'a str>,
+    /// Whether every `label` is `true` or `false`: many datasets have labels of other kinds beside the texts.
+    pub(crate) has_boolean_labels: bool,
+}
+
+impl<'a> FoundColumns<'a> {
+    /// Returns the columns of `rows`.
+    pub(crate) fn of(rows: impl Iterator<Item = &'a Row> + Clone) -> Self {
+        let names = rows.clone().flat_map(|row| row.fields.keys());
+        let mut labels = rows.filter_map(|row| row.fields.get("label"));
+        Self {
+            names: names.map(String::as_str).collect(),
+            has_boolean_labels: labels.all(Value::is_boolean),
+        }
+    }
+}
+
+/// Tells which of `found` hold what is to be learnt.
+pub(crate) fn recognise(found: &FoundColumns<'_>) -> Result<Columns, Problem> {
+    let FoundColumns {
+        names,
+        has_boolean_labels,
+    } = found;
     let complete = SHAPES
         .iter()
-        .filter(|shape| shape.missing(found).is_empty());
+        .filter(|shape| shape.missing(names).is_empty());
     let mut shapes: Vec<_> = complete.copied().collect();
+    if !has_boolean_labels {
+        shapes.retain(|shape| shape.lesson() != LessonKind::Label);
+    }
     if shapes.contains(&Columns::Instruction) {
         shapes.retain(|shape| *shape != Columns::pair("input", "output"));
     }
-    // Conversations stand above the pairs that datasets often keep beside them.
-    if shapes.iter().any(Columns::is_chat) {
-        shapes.retain(Columns::is_chat);
+    // What says more stands above what datasets often keep beside it.
+    let ranks: [fn(&Columns) -> bool; 4] = [
+        |shape| shape.lesson() == LessonKind::Preference,
+        |shape| shape.lesson() == LessonKind::Label,
+        Columns::is_chat,
+        |shape| shape.lesson() == LessonKind::Responses,
+    ];
+    if let Some(highest) = ranks.into_iter().find(|rank| shapes.iter().any(rank)) {
+        shapes.retain(highest);
     }
     match shapes[..] {
-        [] => Err(unknown(found)),
+        [] => Err(unknown(names)),
         [shape] => Ok(shape),
         _ => Err(ambiguous(&shapes)),
     }
@@ -159,14 +248,6 @@ fn unknown(found: &BTreeSet<&str>) -> Problem {
         0 => "no columns".to_owned(),
         _ => format!("the columns {}", quoted(found.iter().copied())),
     };
-    if found.contains("text") && suggestion(found).is_none() {
-        return Problem::file(
-            "plain_text",
-            joined(&SHAPES, "or"),
-            columns,
-            "plain text is not read yet: split each row into `prompt` and `response`",
-        );
-    }
     let fix = suggestion(found).unwrap_or_else(|| "rename the columns to one of these".to_owned());
     Problem::file("unknown_columns", joined(&SHAPES, "or"), columns, fix)
 }
@@ -233,7 +314,10 @@ mod tests {
     use super::*;
 
     fn recognised(columns: &[&str]) -> Result<Columns, Problem> {
-        recognise(&columns.iter().copied().collect())
+        recognise(&FoundColumns {
+            names: columns.iter().copied().collect(),
+            has_boolean_labels: true,
+        })
     }
 
     #[test]
@@ -283,7 +367,7 @@ mod tests {
         assert_eq!(problem.code, "unknown_columns");
         assert_eq!(problem.found, "the columns `a`, `b`");
         assert!(problem.expected.contains("`question` and `answer`"));
-        assert!(problem.expected.ends_with("or `input` and `output`"));
+        assert!(problem.expected.ends_with("or `text`"));
     }
 
     #[test]
@@ -298,10 +382,31 @@ mod tests {
     }
 
     #[test]
-    fn plain_text_is_refused_with_what_to_do() {
-        let problem = recognised(&["text"]).unwrap_err();
-        assert_eq!(problem.code, "plain_text");
-        assert!(problem.fix.contains("plain text is not read yet"));
+    fn what_says_more_stands_above_what_lies_beside_it() {
+        for (columns, expected) in [
+            (
+                &["text", "prompt", "response"][..],
+                Columns::pair("prompt", "response"),
+            ),
+            (
+                &["prompt", "response", "chosen", "rejected"],
+                Columns::Chosen,
+            ),
+            (&["messages", "label", "text"], Columns::LabelledMessages),
+            (&["prompt", "completion", "label"], Columns::LabelledPair),
+            (&["text", "id"], Columns::Text),
+        ] {
+            assert_eq!(recognised(columns), Ok(expected));
+        }
+    }
+
+    #[test]
+    fn labels_of_other_kinds_are_a_column_that_is_not_read() {
+        let found = FoundColumns {
+            names: ["messages", "label"].into(),
+            has_boolean_labels: false,
+        };
+        assert_eq!(recognise(&found), Ok(Columns::Messages));
     }
 
     #[test]

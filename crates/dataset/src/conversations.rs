@@ -1,9 +1,12 @@
-use std::{collections::BTreeSet, iter::Chain, path::Path, vec};
+use std::{iter::Chain, path::Path, vec};
 
-use llmopt_domain::{Conversation, Place};
+use llmopt_domain::{Conversation, LessonKind, Place, Sample};
 
 use crate::{
-    Columns, DatasetError, Example, Reader, Row, Rule, columns::recognise, open, problem::Problem,
+    Columns, DatasetError, Example, Reader, Row, Rule,
+    columns::{FoundColumns, recognise},
+    open,
+    problem::Problem,
     rules::EmptyText,
 };
 
@@ -22,10 +25,8 @@ pub(crate) struct Rows {
 pub(crate) fn with_columns(mut reader: Reader) -> Rows {
     let ahead: Vec<_> = reader.by_ref().take(LOOK_AHEAD).collect();
     let rows = ahead.iter().flatten();
-    let names: BTreeSet<&str> = rows
-        .flat_map(|row| row.fields.keys().map(String::as_str))
-        .collect();
-    let columns = ahead.iter().any(Result::is_ok).then(|| recognise(&names));
+    let found = FoundColumns::of(rows);
+    let columns = ahead.iter().any(Result::is_ok).then(|| recognise(&found));
     Rows {
         columns,
         rows: ahead.into_iter().chain(reader),
@@ -35,49 +36,85 @@ pub(crate) fn with_columns(mut reader: Reader) -> Rows {
 /// Reads every row of the dataset at `path` as a conversation, with the row's number counted from 1.
 ///
 /// # Errors
-/// The first row that is broken, or of which prompt or response is missing or empty; or
-/// [`DatasetError::Read`] or [`DatasetError::Unsupported`].
+/// As [`read_samples`]; and if there is something else to learn from the rows than the assistant's turns.
 pub fn read_conversations(path: &Path) -> Result<Vec<(u64, Conversation)>, DatasetError> {
-    let file = path.display().to_string();
-    let Rows { columns, rows } = with_columns(open(path)?);
     let mut conversations = Vec::new();
-    for row in rows {
-        let row = row?;
-        // Where a row was read, there are columns or a problem with them.
-        let Some(columns) = &columns else { continue };
-        let columns = columns.as_ref().map_err(|problem| {
-            let file = file.clone();
-            content(
-                problem.clone(),
-                Place {
-                    file,
-                    ..Place::default()
-                },
-            )
-        })?;
-        conversations.push((row.number, read_row(&file, columns, &row)?));
+    for sample in read_samples(path)? {
+        let (row, sample) = sample?;
+        let kind = sample.lesson.kind();
+        if kind != LessonKind::Responses {
+            let path = path.to_owned();
+            return Err(DatasetError::OtherLesson { path, kind });
+        }
+        conversations.push((row, sample.conversation));
     }
     Ok(conversations)
 }
 
-fn read_row(file: &str, columns: &Columns, row: &Row) -> Result<Conversation, DatasetError> {
-    let place = row.place(file);
-    let conversation = columns.conversation(&row.fields);
-    let conversation = conversation.map_err(|problem| content(problem, place))?;
+/// Reads the rows of the dataset at `path` one after the other, each with its number counted from 1.
+///
+/// The first error is the last item: a row that is broken, or of which prompt or response is missing or empty.
+///
+/// # Errors
+/// [`DatasetError::Read`] or [`DatasetError::Unsupported`].
+pub fn read_samples(
+    path: &Path,
+) -> Result<impl Iterator<Item = Result<(u64, Sample), DatasetError>> + use<>, DatasetError> {
+    let file = path.display().to_string();
+    let Rows { columns, rows } = with_columns(open(path)?);
+    let mut has_failed = false;
+    Ok(rows.map_while(move |row| {
+        if has_failed {
+            return None;
+        }
+        let sample = row.and_then(|row| read_row(&file, columns.as_ref(), &row));
+        has_failed = sample.is_err();
+        Some(sample)
+    }))
+}
+
+fn read_row(
+    file: &str,
+    columns: Option<&Result<Columns, Problem>>,
+    row: &Row,
+) -> Result<(u64, Sample), DatasetError> {
+    // Absent only where every row that was looked at first is broken.
+    let columns = columns.cloned();
+    let columns = columns.unwrap_or_else(|| recognise(&FoundColumns::of([row].into_iter())));
+    let columns = columns.map_err(|problem| of_file(file, problem))?;
+    Ok((row.number, checked(file, &columns, row)?))
+}
+
+/// Reads a row of which nothing may be missing.
+pub(crate) fn checked(file: &str, columns: &Columns, row: &Row) -> Result<Sample, DatasetError> {
+    let sample = columns.sample(&row.fields);
+    let sample = sample.map_err(|problem| content(problem, row.place(file)))?;
     let mut findings = Vec::new();
     EmptyText.check(
         &Example {
             file,
             columns,
             row,
-            conversation: &conversation,
+            conversation: &sample.conversation,
         },
         &mut findings,
     );
     match findings.into_iter().next() {
         Some(finding) => Err(DatasetError::Content(Box::new(finding))),
-        None => Ok(conversation),
+        None => Ok(sample),
     }
+}
+
+/// Makes a problem of the file as a whole an error.
+pub(crate) fn of_file(file: &str, problem: Problem) -> DatasetError {
+    let file = file.to_owned();
+    content(
+        problem,
+        Place {
+            file,
+            ..Place::default()
+        },
+    )
 }
 
 fn content(problem: Problem, place: Place) -> DatasetError {

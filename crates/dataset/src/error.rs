@@ -1,6 +1,6 @@
 use std::{io, path::PathBuf};
 
-use llmopt_domain::Finding;
+use llmopt_domain::{Finding, LessonKind};
 use thiserror::Error;
 
 /// Why a dataset could not be read.
@@ -23,6 +23,21 @@ pub enum DatasetError {
         found: String,
         /// What the user can do about it.
         fix: &'static str,
+    },
+    /// What a dataset is made into cannot be written.
+    #[error("failed to write what was made of the dataset")]
+    Write(#[source] io::Error),
+    /// There is something else to learn from the rows than responses.
+    #[error(
+        "`{}` holds {}: expected conversations, which is all that is trained on; write prompt and response of each row",
+        path.display(),
+        kind.as_str()
+    )]
+    OtherLesson {
+        /// The file.
+        path: PathBuf,
+        /// What its rows are.
+        kind: LessonKind,
     },
     /// Something in the file is wrong.
     #[error("{0}")]

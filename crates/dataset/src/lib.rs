@@ -13,23 +13,27 @@ mod format;
 mod json;
 mod jsonl;
 mod pair;
+mod preference;
 mod problem;
 mod reader;
+mod repair;
 mod report;
 mod rules;
 mod source;
 mod statistics;
 mod strict;
+mod tools;
 mod validate;
 
 #[cfg(test)]
 mod testing;
 
 pub use columns::Columns;
-pub use conversations::read_conversations;
+pub use conversations::{read_conversations, read_samples};
 pub use error::DatasetError;
 pub use format::Format;
 pub use reader::{Reader, Row, digest, open};
+pub use repair::{Change, Repair, RepairSummary, repair};
 pub use report::ValidationReport;
 pub use rules::{Example, Rule, Totals, rules};
 pub use statistics::{Lengths, Statistics};

@@ -1,19 +1,31 @@
 //! Rows that hold one prompt and one response in columns of their own.
 
-use llmopt_domain::{Conversation, Message, Role};
+use llmopt_domain::{Conversation, Lesson, Message, Role, Sample};
 use serde_json::{Map, Value};
 
-use crate::problem::{Problem, describe, quoted};
+use crate::{
+    preference,
+    problem::{Problem, describe, quoted},
+};
 
 type Fields = Map<String, Value>;
 
+/// Reads a prompt and its response, with a `system` text where there is one.
 pub(crate) fn plain(
     fields: &Fields,
     prompt: &str,
     response: &str,
 ) -> Result<Conversation, Problem> {
+    let (asked, said) = (fields.get(prompt), fields.get(response));
+    if matches!(asked, Some(Value::Array(_))) || matches!(said, Some(Value::Array(_))) {
+        // As trl has them; of others it is an error that names the field.
+        if prompt == "prompt" {
+            return preference::prompt_and_completion(fields, response);
+        }
+    }
     let prompt = required_text(fields, prompt)?.to_owned();
-    with_system(fields, prompt, required_text(fields, response)?)
+    let response = required_text(fields, response)?;
+    finished(fields, Vec::new(), prompt, response)
 }
 
 /// Joins instruction and input as Alpaca does: a blank line between them, where there is an input.
@@ -23,16 +35,57 @@ pub(crate) fn instruction(fields: &Fields) -> Result<Conversation, Problem> {
         Some(input) => format!("{instruction}\n\n{input}"),
         None => instruction.to_owned(),
     };
-    with_system(fields, prompt, required_text(fields, "output")?)
+    let response = required_text(fields, "output")?;
+    finished(fields, history(fields)?, prompt, response)
 }
 
-fn with_system(fields: &Fields, prompt: String, response: &str) -> Result<Conversation, Problem> {
-    let mut conversation = Conversation::from_pair(prompt, response);
+/// Reads plain text.
+pub(crate) fn text(fields: &Fields) -> Result<Sample, Problem> {
+    let text = Message::new(Role::Assistant, required_text(fields, "text")?);
+    Ok(Sample {
+        conversation: Conversation::new(vec![text]),
+        lesson: Lesson::Text,
+    })
+}
+
+fn finished(
+    fields: &Fields,
+    mut messages: Vec<Message>,
+    prompt: String,
+    response: &str,
+) -> Result<Conversation, Problem> {
+    messages.push(Message::new(Role::User, prompt));
+    messages.push(Message::new(Role::Assistant, response));
     if let Some(system) = optional_text(fields, "system")? {
-        let system = Message::new(Role::System, system);
-        conversation.messages.insert(0, system);
+        with_system(&mut messages, system);
     }
-    Ok(conversation)
+    Ok(Conversation::new(messages))
+}
+
+/// Reads the turns before an instruction: a list of prompts with their responses.
+fn history(fields: &Fields) -> Result<Vec<Message>, Problem> {
+    let expected = "a list of pairs of a prompt and its response";
+    let pairs = match fields.get("history") {
+        None | Some(Value::Null) => return Ok(Vec::new()),
+        Some(Value::Array(pairs)) => pairs,
+        Some(value) => return Err(wrong_type("history", expected, value)),
+    };
+    let mut messages = Vec::new();
+    for (index, pair) in pairs.iter().enumerate() {
+        let Some([Value::String(prompt), Value::String(response)]) =
+            pair.as_array().map(Vec::as_slice)
+        else {
+            return Err(wrong_type(&format!("history[{index}]"), expected, pair));
+        };
+        messages.push(Message::new(Role::User, prompt.as_str()));
+        messages.push(Message::new(Role::Assistant, response.as_str()));
+    }
+    Ok(messages)
+}
+
+/// Puts a system text before everything.
+pub(crate) fn with_system(messages: &mut Vec<Message>, system: &str) {
+    messages.insert(0, Message::new(Role::System, system));
 }
 
 fn required_text<'a>(fields: &'a Fields, name: &str) -> Result<&'a str, Problem> {
@@ -44,7 +97,11 @@ fn required_text<'a>(fields: &'a Fields, name: &str) -> Result<&'a str, Problem>
     }
 }
 
-fn optional_text<'a>(fields: &'a Fields, name: &str) -> Result<Option<&'a str>, Problem> {
+/// Returns a text that may be missing, `null` or blank, which are the same.
+pub(crate) fn optional_text<'a>(
+    fields: &'a Fields,
+    name: &str,
+) -> Result<Option<&'a str>, Problem> {
     match fields.get(name) {
         Some(Value::String(text)) => Ok((!text.trim().is_empty()).then_some(text)),
         Some(Value::Null) | None => Ok(None),
@@ -140,5 +197,21 @@ mod tests {
         );
         assert_eq!(problem.found, "the number `42`");
         assert_eq!(problem.fix, "put it in quotes");
+    }
+
+    #[test]
+    fn a_history_comes_before_the_instruction() {
+        let row = fields(
+            json!({"instruction": "c", "output": "d", "system": "S", "history": [["a", "b"]]}),
+        );
+        let conversation = instruction(&row).unwrap();
+        let texts: Vec<_> = turns(&conversation)
+            .into_iter()
+            .map(|turn| turn.1)
+            .collect();
+        assert_eq!(texts, ["S", "a", "b", "c", "d"]);
+        let row = fields(json!({"instruction": "c", "output": "d", "history": [["a"]]}));
+        let problem = instruction(&row).unwrap_err();
+        assert_eq!(problem.field.as_deref(), Some("history[0]"));
     }
 }

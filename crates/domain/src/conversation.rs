@@ -112,12 +112,13 @@ impl Message {
 }
 
 /// One training or evaluation example: turns that end with the assistant's.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 pub struct Conversation {
     /// The turns, in order.
     pub messages: Vec<Message>,
     /// The tools that the assistant may call, each as its JSON schema.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<Object>)]
     pub tools: Vec<Map<String, Value>>,
 }
 

@@ -14,6 +14,7 @@ mod identity;
 mod job;
 mod key;
 mod rate;
+mod sample;
 mod tool_call;
 mod training;
 mod training_job;
@@ -30,6 +31,7 @@ pub use identity::{IdentityError, ModelId, ModelName};
 pub use job::{BaseModel, DatasetFile, EvaluationSpec, JobSpec};
 pub use key::ObjectKey;
 pub use rate::{LONGEST_HOLD_US, NoSlot, Rate, Slots};
+pub use sample::{Lesson, LessonKind, Sample};
 pub use tool_call::ToolCall;
 pub use training::{
     ConfigProblem, LoraConfig, Method, Overlong, Precision, Schedule, TrainingConfig,

@@ -103,8 +103,10 @@ fn generation(error: &GenerationError) -> Code {
 
 fn dataset(error: &DatasetError) -> Code {
     match error {
-        DatasetError::Read { .. } => Code::Internal,
-        DatasetError::Unsupported { .. } | DatasetError::Content(_) => Code::DatasetInvalid,
+        DatasetError::Read { .. } | DatasetError::Write(_) => Code::Internal,
+        DatasetError::Unsupported { .. }
+        | DatasetError::OtherLesson { .. }
+        | DatasetError::Content(_) => Code::DatasetInvalid,
     }
 }
 

@@ -147,6 +147,11 @@ impl Datasets {
         Ok(uploaded)
     }
 
+    /// Returns where files are kept, models among them.
+    pub(crate) fn folders(&self) -> &dyn FolderStore {
+        &*self.folders
+    }
+
     fn uploads(&self) -> Result<&dyn UploadStore, ServiceError> {
         self.uploads.as_deref().ok_or(ServiceError::NoUploads)
     }

@@ -3,6 +3,7 @@ use std::{error::Error, io, path::PathBuf};
 use llmopt_artifact::ArtifactError;
 use llmopt_dataset::{DatasetError, ValidationReport};
 use llmopt_domain::{ConfigProblem, IdentityError, JobState, ModelId};
+use llmopt_preparation::PreparationError;
 use llmopt_storage::StorageError;
 use llmopt_tokenization::TokenizationError;
 
@@ -241,7 +242,29 @@ pub enum ServiceError {
     },
 }
 
+impl From<PreparationError> for ServiceError {
+    fn from(error: PreparationError) -> Self {
+        match error {
+            PreparationError::Dataset(error) => error.into(),
+            PreparationError::Row { path, row, source } => Self::Row { path, row, source },
+        }
+    }
+}
+
 impl ServiceError {
+    /// Names a dataset as its owner does, who knows nothing of where it lies.
+    #[must_use]
+    pub(crate) fn in_file(mut self, name: &str) -> Self {
+        match &mut self {
+            Self::Row { path, .. } | Self::NoRow { path, .. } => *path = name.into(),
+            Self::Dataset(DatasetError::Content(finding)) => {
+                name.clone_into(&mut finding.place.file);
+            }
+            _ => {}
+        }
+        self
+    }
+
     /// Returns whether only other input mends this.
     pub fn is_input(&self) -> bool {
         match self {

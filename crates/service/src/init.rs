@@ -4,11 +4,10 @@ use std::{
 };
 
 use llmopt_artifact::{Gpt2Config, init_gpt2};
-use llmopt_dataset::read_conversations;
 use llmopt_tokenization::{Encoder, train_bpe};
 use serde::Deserialize;
 
-use crate::{ServiceError, tokens::encode};
+use crate::{ServiceError, tokens::each_row};
 
 /// The sizes of a model to make, as `config.json` spells them, and what fixes its weights.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -108,10 +107,10 @@ fn rendered_texts(datasets: &[PathBuf], folder: &Path) -> Result<Vec<String>, Se
     fs::remove_dir_all(folder).map_err(ServiceError::file("remove", folder))?;
     let mut texts = Vec::new();
     for path in datasets {
-        for (row, conversation) in read_conversations(path)? {
-            let encoded = encode(path, row, &conversation, &encoder)?;
-            texts.push(encoder.decode(&encoded.ids)?);
-        }
+        each_row(path, &encoder, |row| {
+            texts.push(encoder.decode(&row.encoded.ids)?);
+            Ok(())
+        })?;
     }
     Ok(texts)
 }

@@ -63,7 +63,7 @@ pub use limiter::{Granted, Limiter};
 pub use machine::{Cpu, Disk, Machine, Memory};
 pub use model::{ModelSummary, ResolvedModel};
 pub use models::{Models, is_description};
-pub use preview::{Preview, PreviewToken, model_context, open_encoder, preview};
+pub use preview::{Preview, PreviewRequest, PreviewToken, model_context, open_encoder, preview};
 pub use reference::{HubRepository, ModelReference};
 pub use stored_generator::StoredGenerator;
 pub use tokens::{HistogramBar, TokenStatistics, token_statistics};

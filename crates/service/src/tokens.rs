@@ -1,7 +1,8 @@
-use std::path::Path;
+use std::{num::NonZeroUsize, path::Path, thread::available_parallelism};
 
-use llmopt_dataset::read_conversations;
-use llmopt_domain::{Conversation, Overlong};
+use llmopt_dataset::DatasetError;
+use llmopt_domain::{LessonKind, Overlong};
+use llmopt_preparation::{EncodedRow, encode_rows};
 use llmopt_tokenization::{EncodedExample, Encoder};
 use serde::Serialize;
 
@@ -65,11 +66,11 @@ pub fn token_statistics(
 ) -> Result<TokenStatistics, ServiceError> {
     let mut lengths = Vec::new();
     let mut trainable_tokens = 0;
-    for (row, conversation) in read_conversations(path)? {
-        let encoded = encode(path, row, &conversation, encoder)?;
+    each_row(path, encoder, |EncodedRow { encoded, .. }| {
         lengths.push(encoded.ids.len());
         trainable_tokens += encoded.trainable_tokens() as u64;
-    }
+        Ok(())
+    })?;
     Ok(TokenStatistics::of_lengths(
         lengths,
         trainable_tokens,
@@ -85,19 +86,32 @@ pub(crate) fn check_tokens(
 ) -> Result<TokenStatistics, ServiceError> {
     let (mut lengths, mut trainable_tokens) = (Vec::new(), 0);
     let (mut overlong, mut unlabelled) = (Vec::new(), Vec::new());
-    for (row, conversation) in read_conversations(path)? {
-        let encoded = encode(path, row, &conversation, encoder)?;
-        check_vocabulary(path, row, &encoded, limits.vocabulary)?;
-        lengths.push(encoded.ids.len());
-        if encoded.trainable_tokens() == 0 {
-            unlabelled.push(row);
-        }
-        if encoded.ids.len() > limits.max_length {
-            overlong.push(row);
-        } else {
-            trainable_tokens += encoded.trainable_tokens() as u64;
-        }
-    }
+    each_row(
+        path,
+        encoder,
+        |EncodedRow {
+             number,
+             sample,
+             encoded,
+         }| {
+            let kind = sample.lesson.kind();
+            if kind != LessonKind::Responses {
+                let path = path.to_owned();
+                return Err(DatasetError::OtherLesson { path, kind }.into());
+            }
+            check_vocabulary(path, number, &encoded, limits.vocabulary)?;
+            lengths.push(encoded.ids.len());
+            if encoded.trainable_tokens() == 0 {
+                unlabelled.push(number);
+            }
+            if encoded.ids.len() > limits.max_length {
+                overlong.push(number);
+            } else {
+                trainable_tokens += encoded.trainable_tokens() as u64;
+            }
+            Ok(())
+        },
+    )?;
     let path = path.to_owned();
     if !unlabelled.is_empty() {
         return Err(ServiceError::NothingToLearn {
@@ -123,20 +137,14 @@ pub(crate) fn check_tokens(
     ))
 }
 
-/// Tokenizes one row; an error names it.
-pub(crate) fn encode(
+/// Tokenizes every row of the dataset at `path` on all cores.
+pub(crate) fn each_row(
     path: &Path,
-    row: u64,
-    conversation: &Conversation,
     encoder: &Encoder,
-) -> Result<EncodedExample, ServiceError> {
-    encoder
-        .encode_training(conversation)
-        .map_err(|source| ServiceError::Row {
-            path: path.to_owned(),
-            row,
-            source,
-        })
+    each: impl FnMut(EncodedRow) -> Result<(), ServiceError>,
+) -> Result<(), ServiceError> {
+    let threads = available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    encode_rows(path, encoder, threads, each)
 }
 
 fn check_vocabulary(

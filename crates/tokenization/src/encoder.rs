@@ -1,6 +1,6 @@
 use std::{borrow::Cow, collections::HashMap, path::Path};
 
-use llmopt_domain::{Conversation, Message, ToolCall};
+use llmopt_domain::{Conversation, Lesson, Message, Sample, ToolCall};
 use serde_json::{Map, Value};
 use tokenizers::{AddedToken, Tokenizer};
 
@@ -123,6 +123,31 @@ impl Encoder {
         }
         let pieces = pieces::of_conversation(&self.template, &self.names.eos, turns)?;
         self.encode_pieces(&pieces)
+    }
+
+    /// Encodes a row with the mask of what is trained: of plain text all of it and an end token; of a preference the
+    /// answer that was chosen.
+    ///
+    /// # Errors
+    /// As [`Self::encode_training`].
+    pub fn encode_sample(&self, sample: &Sample) -> Result<EncodedExample, TokenizationError> {
+        match sample.lesson {
+            Lesson::Text => self.encode_plain(&sample.conversation),
+            Lesson::Responses | Lesson::Preference { .. } | Lesson::Label { .. } => {
+                self.encode_training(&sample.conversation)
+            }
+        }
+    }
+
+    /// Encodes the texts of turns without a template around them.
+    fn encode_plain(&self, text: &Conversation) -> Result<EncodedExample, TokenizationError> {
+        self.check(text.into())?;
+        let mut example = EncodedExample::default();
+        for turn in &text.messages {
+            example.push(&self.encode_text(&turn.content)?, true);
+        }
+        example.push(&[self.end_token_id], true);
+        Ok(example)
     }
 
     /// Returns the text of `ids` without special tokens.

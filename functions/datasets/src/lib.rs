@@ -3,6 +3,7 @@
 //! Knows how a file arrives over HTTP and how a dataset is shown. Does not know how rows are read or
 //! checked, nor where they are kept.
 
+mod preview;
 mod upload;
 mod view;
 
@@ -37,6 +38,7 @@ fn routes() -> OpenApiRouter<Datasets> {
         .layer(DefaultBodyLimit::disable())
         .routes(routes!(get_dataset, delete_dataset))
         .routes(routes!(get_report))
+        .routes(routes!(preview::preview_dataset))
         .routes(routes!(upload::create_upload))
         .routes(routes!(upload::complete_upload))
 }

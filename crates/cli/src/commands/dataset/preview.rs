@@ -1,8 +1,8 @@
-use std::path::PathBuf;
+use std::{num::NonZeroUsize, path::PathBuf};
 
-use anstyle::Style;
+use anstyle::{AnsiColor, Style};
 use clap::Args;
-use llmopt_service::{Preview, open_encoder, preview};
+use llmopt_service::{Preview, PreviewToken, model_context, open_encoder, preview};
 
 use crate::{config_file::read, context::Context, failure::Failure};
 
@@ -21,6 +21,9 @@ pub(crate) struct PreviewArguments {
     /// The row, counted from 1
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     row: u64,
+    /// The longest row that is to be trained on, in tokens [default: what the model takes]
+    #[arg(long, value_name = "TOKENS")]
+    max_length: Option<NonZeroUsize>,
     /// A file with the chat template's Jinja source [default: the model's own]
     #[arg(long, value_name = "FILE")]
     chat_template: Option<PathBuf>,
@@ -34,7 +37,11 @@ pub(super) async fn run(
     let store = context.store()?;
     let model = context.resolve(&store, &arguments.base_model).await?;
     let encoder = open_encoder(&model, template.as_deref())?;
-    let shown = preview(&arguments.file, arguments.row, &encoder)?;
+    let longest = match arguments.max_length {
+        Some(longest) => longest.get(),
+        None => model_context(&model)?,
+    };
+    let shown = preview(&arguments.file, arguments.row, &encoder, Some(longest))?;
     if context.output.is_json() {
         return context.output.json(&shown);
     }
@@ -46,10 +53,27 @@ fn show(context: &mut Context, shown: &Preview) -> Result<(), Failure> {
     for turn in &shown.conversation.messages {
         let role = output.paint(Style::new().bold(), turn.role.as_str());
         output.line(format!("{role}: {}", turn.content))?;
+        for call in &turn.tool_calls {
+            let arguments = serde_json::to_string(&call.arguments).unwrap_or_default();
+            output.line(format!("  calls {}: {arguments}", call.name))?;
+        }
     }
     output.line("")?;
-    let rows = shown.tokens.iter().map(|token| {
-        let trained = if token.loss { "yes" } else { "" };
+    // What is learnt, and what is too much, where it stands in the text.
+    let text: String = shown
+        .tokens
+        .iter()
+        .enumerate()
+        .map(|(index, token)| output.paint(style(shown, index, token), &token.text))
+        .collect();
+    output.line(text)?;
+    output.line("")?;
+    let rows = shown.tokens.iter().enumerate().map(|(index, token)| {
+        let trained = match (token.loss, is_beyond(shown, index)) {
+            (_, true) => "too long",
+            (true, false) => "yes",
+            (false, false) => "",
+        };
         vec![
             token.id.to_string(),
             format!("{:?}", token.text),
@@ -63,5 +87,25 @@ fn show(context: &mut Context, shown: &Preview) -> Result<(), Failure> {
         shown.row,
         shown.tokens.len(),
         shown.trainable_tokens
-    ))
+    ))?;
+    match shown.max_length {
+        Some(longest) if !shown.fits => output.line(format!(
+            "the row is longer than {longest} tokens: it is not trained on; shorten it, or allow more with `--max-length`"
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn style(shown: &Preview, index: usize, token: &PreviewToken) -> Style {
+    let style = Style::new();
+    match (token.loss, is_beyond(shown, index)) {
+        (_, true) => style.fg_color(Some(AnsiColor::Red.into())).strikethrough(),
+        (true, false) => style.fg_color(Some(AnsiColor::Green.into())),
+        (false, false) => style.dimmed(),
+    }
+}
+
+/// Tells whether the token at `index` is one too many.
+fn is_beyond(shown: &Preview, index: usize) -> bool {
+    shown.max_length.is_some_and(|longest| index >= longest)
 }
