@@ -20,6 +20,7 @@ mod rules;
 mod source;
 mod statistics;
 mod strict;
+mod text;
 mod validate;
 
 #[cfg(test)]
@@ -30,7 +31,7 @@ pub use conversations::read_conversations;
 pub use error::DatasetError;
 pub use format::Format;
 pub use reader::{Reader, Row, digest, open};
-pub use report::ValidationReport;
-pub use rules::{Example, Rule, Totals, rules};
+pub use report::{Quality, Recommendation, ValidationReport};
+pub use rules::{Example, Reference, Rule, Totals, references, rules};
 pub use statistics::{Lengths, Statistics};
 pub use validate::{ValidationOptions, validate};

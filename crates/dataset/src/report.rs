@@ -1,3 +1,6 @@
+mod quality;
+mod recommendations;
+
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, BTreeSet},
@@ -8,6 +11,9 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{Columns, Format, Statistics};
+pub use quality::Quality;
+pub use recommendations::Recommendation;
+use recommendations::recommendations;
 
 /// What validation came to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -29,6 +35,10 @@ pub struct ValidationReport {
     pub totals: BTreeMap<String, u64>,
     /// How long the rows without an error are.
     pub statistics: Statistics,
+    /// How good it is, in a few numbers.
+    pub quality: Quality,
+    /// What to do next, the most urgent first.
+    pub recommendations: Vec<Recommendation>,
     /// The digest of the file's bytes.
     pub digest: Digest,
 }
@@ -50,17 +60,19 @@ impl ValidationReport {
 
     /// Returns how many errors and how many warnings there are, those left out included.
     pub fn counts(&self) -> (u64, u64) {
-        let of = |severity| {
-            let codes: BTreeSet<&str> = self
-                .findings
-                .iter()
-                .filter(|finding| finding.severity == severity)
-                .map(|finding| finding.code.as_str())
-                .collect();
-            codes.iter().filter_map(|&code| self.totals.get(code)).sum()
-        };
+        let of = |severity| count(&self.findings, &self.totals, severity);
         (of(Severity::Error), of(Severity::Warning))
     }
+}
+
+/// Counts the findings of one severity, those left out included: a code has one severity.
+fn count(findings: &[Finding], totals: &BTreeMap<String, u64>, severity: Severity) -> u64 {
+    let codes: BTreeSet<&str> = findings
+        .iter()
+        .filter(|finding| finding.severity == severity)
+        .map(|finding| finding.code.as_str())
+        .collect();
+    codes.iter().filter_map(|&code| totals.get(code)).sum()
 }
 
 /// Keeps the first findings of each code, and counts all.
@@ -92,5 +104,20 @@ impl Findings {
     /// Puts errors before warnings, and else keeps the order.
     pub(crate) fn sort(&mut self) {
         self.kept.sort_by_key(|finding| Reverse(finding.severity));
+    }
+
+    /// Returns how many there are with `code`.
+    pub(crate) fn total(&self, code: &str) -> u64 {
+        self.totals.get(code).copied().unwrap_or(0)
+    }
+
+    fn count(&self, severity: Severity) -> u64 {
+        count(&self.kept, &self.totals, severity)
+    }
+
+    /// Judges a file of `rows` rows, `clean_rows` of which have no finding.
+    pub(crate) fn judge(&self, rows: u64, clean_rows: u64) -> (Quality, Vec<Recommendation>) {
+        let quality = Quality::new(rows, clean_rows, self);
+        (quality, recommendations(rows, &quality, self))
     }
 }

@@ -57,18 +57,26 @@ pub fn validate(
         validation.add(row, columns.as_ref())?;
     }
     validation.finish();
-    let duplicates = validation.findings.totals.get("duplicate_row");
+    let Validation {
+        findings,
+        measurements,
+        rows,
+        valid_rows,
+        clean_rows,
+        ..
+    } = validation;
+    let (quality, recommendations) = findings.judge(rows, clean_rows);
     Ok(ValidationReport {
         file,
         format,
         columns,
-        rows: validation.rows,
-        valid_rows: validation.valid_rows,
-        statistics: validation
-            .measurements
-            .finish(duplicates.copied().unwrap_or(0)),
-        findings: validation.findings.kept,
-        totals: validation.findings.totals,
+        rows,
+        valid_rows,
+        statistics: measurements.finish(quality.duplicates),
+        findings: findings.kept,
+        totals: findings.totals,
+        quality,
+        recommendations,
         digest: digest(path)?,
     })
 }
@@ -80,6 +88,7 @@ struct Validation {
     measurements: Measurements,
     rows: u64,
     valid_rows: u64,
+    clean_rows: u64,
 }
 
 impl Validation {
@@ -91,6 +100,7 @@ impl Validation {
             measurements: Measurements::default(),
             rows: 0,
             valid_rows: 0,
+            clean_rows: 0,
         }
     }
 
@@ -130,6 +140,7 @@ impl Validation {
         for rule in &mut self.rules {
             rule.check(&example, &mut findings);
         }
+        self.clean_rows += u64::from(findings.is_empty());
         if !findings.iter().any(is_error) {
             self.valid_rows += 1;
             self.measurements.add(&conversation);
@@ -300,6 +311,7 @@ mod tests {
             return;
         };
         assert!(!report.has_errors(), "{:?}", report.findings);
+        println!("{:?} {:?}", report.totals, report.recommendations);
         assert_eq!((report.rows, report.valid_rows), (7_473, 7_473));
         assert_eq!(
             report.columns.unwrap().to_string(),
@@ -317,6 +329,10 @@ mod tests {
             (500, Some(Columns::Conversations))
         );
         assert!(!report.has_errors(), "{:?}", report.findings);
+        println!("{:?} {:?}", report.totals, report.recommendations);
+        for f in &report.findings {
+            println!("{f}");
+        }
     }
 
     #[test]

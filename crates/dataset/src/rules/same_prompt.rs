@@ -24,6 +24,14 @@ impl Rule for SamePrompt {
         Severity::Warning
     }
 
+    fn description(&self) -> &'static str {
+        "the prompt of an earlier row with another response"
+    }
+
+    fn fix(&self) -> &'static str {
+        "keep the better one, unless both are meant"
+    }
+
     fn check(&mut self, example: &Example<'_>, findings: &mut Vec<Finding>) {
         let (prompt, response) = example.prompt_and_response();
         let response = fingerprint(response);
@@ -33,10 +41,8 @@ impl Rule for SamePrompt {
                 entry.insert(Answered { row, response });
             }
             Entry::Occupied(entry) if entry.get().response != response => {
-                let expected = "one response to each prompt".to_owned();
                 let found = format!("another response than in row {}", entry.get().row);
-                let fix = "keep the better one, unless both are meant".to_owned();
-                findings.push(self.finding(example.place(), [expected, found, fix]));
+                findings.push(self.finding(example.place(), "one response to each prompt", found));
             }
             Entry::Occupied(_) => {}
         }
