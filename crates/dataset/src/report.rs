@@ -3,7 +3,7 @@ mod recommendations;
 
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
 };
 
 use llmopt_domain::{Digest, Finding, Severity};
@@ -75,12 +75,22 @@ fn count(findings: &[Finding], totals: &BTreeMap<String, u64>, severity: Severit
     codes.iter().filter_map(|&code| totals.get(code)).sum()
 }
 
-/// Keeps the first findings of each code, and counts all.
+/// How many rows a file has.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct RowCounts {
+    /// Broken ones included.
+    pub(crate) all: u64,
+    /// Those without an error.
+    pub(crate) valid: u64,
+}
+
+/// Keeps the first findings of each code, counts all, and knows their rows.
 #[derive(Debug)]
 pub(crate) struct Findings {
     per_code: u64,
     pub(crate) kept: Vec<Finding>,
     pub(crate) totals: BTreeMap<String, u64>,
+    rows: HashSet<u64>,
 }
 
 impl Findings {
@@ -90,10 +100,12 @@ impl Findings {
             per_code: per_code.max(1),
             kept: Vec::new(),
             totals: BTreeMap::new(),
+            rows: HashSet::new(),
         }
     }
 
     pub(crate) fn push(&mut self, finding: Finding) {
+        self.rows.extend(finding.place.row);
         let total = self.totals.entry(finding.code.clone()).or_default();
         *total += 1;
         if *total <= self.per_code {
@@ -115,9 +127,9 @@ impl Findings {
         count(&self.kept, &self.totals, severity)
     }
 
-    /// Judges a file of `rows` rows, `clean_rows` of which have no finding.
-    pub(crate) fn judge(&self, rows: u64, clean_rows: u64) -> (Quality, Vec<Recommendation>) {
-        let quality = Quality::new(rows, clean_rows, self);
-        (quality, recommendations(rows, &quality, self))
+    /// Judges the file that these were found in.
+    pub(crate) fn judge(&self, rows: RowCounts) -> (Quality, Vec<Recommendation>) {
+        let quality = Quality::new(rows, self);
+        (quality, recommendations(rows.valid, &quality, self))
     }
 }

@@ -2,7 +2,7 @@ use llmopt_domain::Severity;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::Findings;
+use super::{Findings, RowCounts};
 
 /// How good a dataset is, in a few numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
@@ -22,8 +22,9 @@ pub struct Quality {
 }
 
 impl Quality {
-    pub(super) fn new(rows: u64, clean_rows: u64, findings: &Findings) -> Self {
-        let percent = (clean_rows * 100).checked_div(rows).unwrap_or(0);
+    pub(super) fn new(rows: RowCounts, findings: &Findings) -> Self {
+        let clean_rows = rows.all.saturating_sub(findings.rows.len() as u64);
+        let percent = (clean_rows * 100).checked_div(rows.all).unwrap_or(0);
         Self {
             clean_rows,
             clean_percent: u8::try_from(percent).unwrap_or(100),

@@ -27,7 +27,7 @@ const REPAIRS: [(&str, &[&str], &str); 8] = [
     (
         "resolve_contradictions",
         &["same_prompt"],
-        "choose one response for the prompts of {} that an earlier row answers otherwise",
+        "choose one response where an earlier row answers the same prompt otherwise: {}",
     ),
     (
         "mend_encoding",
@@ -73,7 +73,7 @@ const REPAIRS: [(&str, &[&str], &str); 8] = [
     ),
 ];
 
-/// Says what to do about a dataset with `rows` rows, the most urgent first.
+/// Says what to do about a dataset with `rows` rows to train on, the most urgent first.
 pub(super) fn recommendations(
     rows: u64,
     quality: &Quality,
@@ -85,7 +85,7 @@ pub(super) fn recommendations(
         let errors = counted(quality.errors, "error");
         add(
             "mend_errors",
-            format!("mend the {errors} first: no training starts with them"),
+            format!("mend {errors} first: no training starts before that"),
         );
     }
     if quality.duplicates > 0 {
@@ -190,12 +190,12 @@ mod tests {
         assert_eq!(
             said(&File::with_rows(16, more)),
             [
-                "mend_errors: mend the 1 error first: no training starts with them",
+                "mend_errors: mend 1 error first: no training starts before that",
                 "remove_duplicates: remove 1 duplicate with `llmopt dataset fix --rule duplicate_row`",
                 "remove_personal_data: replace the personal data in 1 place by some that is made up: what is learnt may be told",
-                "resolve_contradictions: choose one response for the prompts of 1 place that an earlier row answers otherwise",
-                "add_rows: add rows: 19 rows teach little; 50 to 100 good ones are a beginning",
-                "epochs: train for 10 epochs: so that few rows are seen often enough (19 rows)",
+                "resolve_contradictions: choose one response where an earlier row answers the same prompt otherwise: 1 place",
+                "add_rows: add rows: 18 rows teach little; 50 to 100 good ones are a beginning",
+                "epochs: train for 10 epochs: so that few rows are seen often enough (18 rows)",
             ]
         );
     }

@@ -79,11 +79,8 @@ mod tests {
         let codes: BTreeSet<_> = all.iter().map(|it| it.code).collect();
         assert_eq!(codes.len(), all.len());
         for it in all {
-            let is_code = it
-                .code
-                .bytes()
-                .all(|byte| byte.is_ascii_lowercase() || byte == b'_');
-            assert!(is_code, "{}", it.code);
+            let is_code = |byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_');
+            assert!(it.code.bytes().all(is_code), "{}", it.code);
             assert!(
                 !it.description.ends_with('.') && !it.fix.ends_with('.'),
                 "{}",

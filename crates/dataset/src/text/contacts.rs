@@ -61,14 +61,18 @@ fn international(text: &str) -> Option<String> {
     found.next()
 }
 
-/// A group of one digit makes it a sum; only the country's code may be that short.
+/// A group of one digit makes it a sum, unless it is the country's code or the `(0)` behind it.
 fn is_grouped(written: &str) -> bool {
     let groups = written.split(|it: char| !it.is_ascii_digit());
     let mut groups = groups.filter(|group| !group.is_empty()).skip(1);
-    groups.all(|group| group.len() >= 2)
+    groups.all(|group| group.len() >= 2 || group == "0")
 }
 
 fn north_american(text: &str) -> Option<String> {
+    const DIGITS: usize = 10;
+    if text.bytes().filter(u8::is_ascii_digit).count() < DIGITS {
+        return None;
+    }
     // `(212) 736-5000` is a number for the scan from its second group on.
     let plain = text.replace(['(', ')', '.'], "-").replace("- ", "-");
     let found = numbers(&plain).find(|number| {

@@ -48,10 +48,15 @@ const MADE_UP: [&str; 9] = [
 
 /// Finds a key, a token or a password, and says of which kind.
 pub(crate) fn secret(text: &str) -> Option<String> {
-    prefixed(text)
+    const SHORTEST: usize = 15;
+    // Few texts have a word as long as a key, and few have a value with a name: most are done after one look.
+    let mut words = text.split(|it| !is_key(it));
+    let keys = words.any(|word| word.len() >= SHORTEST).then_some(text);
+    let values = text.contains(['=', ':']).then_some(text);
+    keys.and_then(prefixed)
         .or_else(|| private_key(text))
-        .or_else(|| web_token(text))
-        .or_else(|| named(text))
+        .or_else(|| keys.and_then(web_token))
+        .or_else(|| values.and_then(named))
 }
 
 fn shown(kind: &str, value: &str) -> String {
