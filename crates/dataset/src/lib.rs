@@ -22,6 +22,7 @@ mod rules;
 mod source;
 mod statistics;
 mod strict;
+mod text;
 mod tools;
 mod validate;
 
@@ -34,7 +35,7 @@ pub use error::DatasetError;
 pub use format::Format;
 pub use reader::{Reader, Row, digest, open};
 pub use repair::{Change, Repair, RepairSummary, repair};
-pub use report::ValidationReport;
-pub use rules::{Example, Rule, Totals, rules};
+pub use report::{Quality, Recommendation, ValidationReport};
+pub use rules::{Example, Reference, Rule, Totals, references, rules};
 pub use statistics::{Lengths, Statistics};
 pub use validate::{ValidationOptions, validate};

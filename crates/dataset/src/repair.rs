@@ -23,7 +23,9 @@ use crate::{
 };
 
 /// Something that can be put right without asking anybody, called by the code of what it mends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Repair {
     /// Leaves out rows that cannot be read, or of which something is missing.
@@ -183,7 +185,9 @@ impl<W: Write> Repairing<'_, W> {
         };
         self.summary.rows_before += 1;
         // Where a row could be read, there are columns.
-        let Some(columns) = columns else { return Ok(()) };
+        let Some(columns) = columns else {
+            return Ok(());
+        };
         self.edit(&mut row, columns)?;
         if let Err(error) = checked(&self.file, columns, &row) {
             return self.broken(row.number, error);
@@ -241,12 +245,7 @@ impl<W: Write> Repairing<'_, W> {
         Ok(())
     }
 
-    fn edit_value(
-        &mut self,
-        row: u64,
-        place: &str,
-        value: &mut Value,
-    ) -> Result<(), DatasetError> {
+    fn edit_value(&mut self, row: u64, place: &str, value: &mut Value) -> Result<(), DatasetError> {
         match value {
             Value::String(text) => self.edit_text(row, place, text),
             Value::Array(values) => {
@@ -265,13 +264,11 @@ impl<W: Write> Repairing<'_, W> {
         }
     }
 
-    fn edit_text(
-        &mut self,
-        row: u64,
-        place: &str,
-        text: &mut String,
-    ) -> Result<(), DatasetError> {
-        for repair in Repair::ALL.into_iter().filter(|it| self.repairs.contains(it)) {
+    fn edit_text(&mut self, row: u64, place: &str, text: &mut String) -> Result<(), DatasetError> {
+        for repair in Repair::ALL
+            .into_iter()
+            .filter(|it| self.repairs.contains(it))
+        {
             let Some(edited) = repair.edit(text) else {
                 continue;
             };
@@ -301,7 +298,11 @@ fn is_text(key: &str) -> bool {
 /// Stands for what a row says in the columns that are read.
 fn fingerprint(row: &Row, columns: &Columns) -> u64 {
     let mut hasher = DefaultHasher::new();
-    for (column, value) in row.fields.iter().filter(|(column, _)| columns.reads(column)) {
+    for (column, value) in row
+        .fields
+        .iter()
+        .filter(|(column, _)| columns.reads(column))
+    {
         (column, value).hash(&mut hasher);
     }
     hasher.finish()
@@ -327,7 +328,13 @@ mod tests {
         (rows.collect(), changes, summary.unwrap())
     }
 
-    fn change(repair: Repair, row: u64, field: Option<&str>, before: &str, after: Option<&str>) -> Change {
+    fn change(
+        repair: Repair,
+        row: u64,
+        field: Option<&str>,
+        before: &str,
+        after: Option<&str>,
+    ) -> Change {
         Change {
             repair,
             row,
@@ -339,7 +346,8 @@ mod tests {
 
     #[test]
     fn a_sound_row_is_written_as_it_was() {
-        let row = json!({"id": 7, "prompt": "a\tb\n", "response": "ä", "extra": {"z": [1.0], "a": null}});
+        let row =
+            json!({"id": 7, "prompt": "a\tb\n", "response": "ä", "extra": {"z": [1.0], "a": null}});
         let (rows, changes, summary) = repaired(&format!("{row}\n"), &Repair::ALL[..4]);
         assert_eq!(rows, [row]);
         assert_eq!(changes, []);
@@ -352,9 +360,27 @@ mod tests {
         let (rows, changes, summary) = repaired(&lines, &Repair::ALL);
         assert_eq!(rows, [json!({"prompt": "café", "response": "Größe"})]);
         let expected = [
-            change(Repair::ControlCharacter, 1, Some("prompt"), "café\u{0}", Some("café")),
-            change(Repair::Mojibake, 1, Some("response"), "GrÃ¶ÃŸe  ", Some("Größe  ")),
-            change(Repair::TrailingSpace, 1, Some("response"), "Größe  ", Some("Größe")),
+            change(
+                Repair::ControlCharacter,
+                1,
+                Some("prompt"),
+                "café\u{0}",
+                Some("café"),
+            ),
+            change(
+                Repair::Mojibake,
+                1,
+                Some("response"),
+                "GrÃ¶ÃŸe  ",
+                Some("Größe  "),
+            ),
+            change(
+                Repair::TrailingSpace,
+                1,
+                Some("response"),
+                "Größe  ",
+                Some("Größe"),
+            ),
         ];
         assert_eq!(changes, expected);
         assert_eq!(summary.totals.values().sum::<u64>(), 3);
@@ -374,7 +400,10 @@ mod tests {
         let (rows, changes, summary) =
             repaired(lines, &[Repair::DuplicateRow, Repair::TrailingSpace]);
         assert_eq!(rows.len(), 2);
-        assert_eq!((changes[1].repair, changes[1].row), (Repair::DuplicateRow, 3));
+        assert_eq!(
+            (changes[1].repair, changes[1].row),
+            (Repair::DuplicateRow, 3)
+        );
         assert_eq!((summary.rows_before, summary.rows_after), (3, 2));
     }
 
@@ -398,15 +427,26 @@ mod tests {
             {"role": "tool", "content": [{"type": "text", "text": "c "}], "tool_call_id": "1 "},
             {"role": "assistant", "content": "d"}]});
         let (rows, changes, _) = repaired(&row.to_string(), &[Repair::TrailingSpace]);
-        let fields: Vec<_> = changes.iter().filter_map(|it| it.field.as_deref()).collect();
-        assert_eq!(fields, ["messages[0].content", "messages[2].content[0].text"]);
+        let fields: Vec<_> = changes
+            .iter()
+            .filter_map(|it| it.field.as_deref())
+            .collect();
+        assert_eq!(
+            fields,
+            ["messages[0].content", "messages[2].content[0].text"]
+        );
         assert_eq!(rows[0]["messages"][1], row["messages"][1]);
     }
 
     #[test]
     fn unknown_repairs_are_refused_with_those_there_are() {
         assert_eq!("mojibake".parse(), Ok(Repair::Mojibake));
-        assert!("typos".parse::<Repair>().unwrap_err().contains("`duplicate_row`"));
+        assert!(
+            "typos"
+                .parse::<Repair>()
+                .unwrap_err()
+                .contains("`duplicate_row`")
+        );
         for repair in Repair::ALL {
             assert_eq!(repair.code().parse(), Ok(repair));
             assert_eq!(serde_json::to_value(repair).unwrap(), repair.code());

@@ -1,6 +1,9 @@
+mod quality;
+mod recommendations;
+
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
 };
 
 use llmopt_domain::{Digest, Finding, Severity};
@@ -8,6 +11,9 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{Columns, Format, Statistics};
+pub use quality::Quality;
+pub use recommendations::Recommendation;
+use recommendations::recommendations;
 
 /// What validation came to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -29,6 +35,10 @@ pub struct ValidationReport {
     pub totals: BTreeMap<String, u64>,
     /// How long the rows without an error are.
     pub statistics: Statistics,
+    /// How good it is, in a few numbers.
+    pub quality: Quality,
+    /// What to do next, the most urgent first.
+    pub recommendations: Vec<Recommendation>,
     /// The digest of the file's bytes.
     pub digest: Digest,
 }
@@ -50,25 +60,37 @@ impl ValidationReport {
 
     /// Returns how many errors and how many warnings there are, those left out included.
     pub fn counts(&self) -> (u64, u64) {
-        let of = |severity| {
-            let codes: BTreeSet<&str> = self
-                .findings
-                .iter()
-                .filter(|finding| finding.severity == severity)
-                .map(|finding| finding.code.as_str())
-                .collect();
-            codes.iter().filter_map(|&code| self.totals.get(code)).sum()
-        };
+        let of = |severity| count(&self.findings, &self.totals, severity);
         (of(Severity::Error), of(Severity::Warning))
     }
 }
 
-/// Keeps the first findings of each code, and counts all.
+/// Counts the findings of one severity, those left out included: a code has one severity.
+fn count(findings: &[Finding], totals: &BTreeMap<String, u64>, severity: Severity) -> u64 {
+    let codes: BTreeSet<&str> = findings
+        .iter()
+        .filter(|finding| finding.severity == severity)
+        .map(|finding| finding.code.as_str())
+        .collect();
+    codes.iter().filter_map(|&code| totals.get(code)).sum()
+}
+
+/// How many rows a file has.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct RowCounts {
+    /// Broken ones included.
+    pub(crate) all: u64,
+    /// Those without an error.
+    pub(crate) valid: u64,
+}
+
+/// Keeps the first findings of each code, counts all, and knows their rows.
 #[derive(Debug)]
 pub(crate) struct Findings {
     per_code: u64,
     pub(crate) kept: Vec<Finding>,
     pub(crate) totals: BTreeMap<String, u64>,
+    rows: HashSet<u64>,
 }
 
 impl Findings {
@@ -78,10 +100,12 @@ impl Findings {
             per_code: per_code.max(1),
             kept: Vec::new(),
             totals: BTreeMap::new(),
+            rows: HashSet::new(),
         }
     }
 
     pub(crate) fn push(&mut self, finding: Finding) {
+        self.rows.extend(finding.place.row);
         let total = self.totals.entry(finding.code.clone()).or_default();
         *total += 1;
         if *total <= self.per_code {
@@ -92,5 +116,20 @@ impl Findings {
     /// Puts errors before warnings, and else keeps the order.
     pub(crate) fn sort(&mut self) {
         self.kept.sort_by_key(|finding| Reverse(finding.severity));
+    }
+
+    /// Returns how many there are with `code`.
+    pub(crate) fn total(&self, code: &str) -> u64 {
+        self.totals.get(code).copied().unwrap_or(0)
+    }
+
+    fn count(&self, severity: Severity) -> u64 {
+        count(&self.kept, &self.totals, severity)
+    }
+
+    /// Judges the file that these were found in.
+    pub(crate) fn judge(&self, rows: RowCounts) -> (Quality, Vec<Recommendation>) {
+        let quality = Quality::new(rows, self);
+        (quality, recommendations(rows.valid, &quality, self))
     }
 }

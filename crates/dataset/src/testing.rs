@@ -2,9 +2,9 @@
 
 use std::{fs, path::PathBuf};
 
-use llmopt_domain::Finding;
+use llmopt_domain::{Conversation, Finding};
 
-use crate::{DatasetError, Row, ValidationReport, open};
+use crate::{Columns, DatasetError, Example, Row, Rule, Totals, ValidationReport, open};
 
 /// A file in a folder of its own, gone with the value.
 pub(crate) struct File {
@@ -59,6 +59,42 @@ pub(crate) fn numbers_and_lines(file: &File) -> Vec<(u64, u64)> {
 pub(crate) fn with_code<'a>(report: &'a ValidationReport, code: &str) -> Vec<&'a Finding> {
     let findings = report.findings.iter();
     findings.filter(|finding| finding.code == code).collect()
+}
+
+/// The findings of `rule` in a file of `conversations`: pairs where they have two turns of text, else chats.
+pub(crate) fn findings_of(rule: &mut dyn Rule, conversations: &[Conversation]) -> Vec<Finding> {
+    let pair = Columns::Pair {
+        prompt: "prompt",
+        response: "response",
+    };
+    let mut findings = Vec::new();
+    for (number, conversation) in (1..).zip(conversations) {
+        let turns = &conversation.messages;
+        let is_pair = turns.len() == 2 && turns.iter().all(|turn| turn.tool_calls.is_empty());
+        let row = Row {
+            number,
+            line: number,
+            fields: serde_json::Map::new(),
+        };
+        let example = Example {
+            file: "rows.jsonl",
+            columns: if is_pair { &pair } else { &Columns::Messages },
+            row: &row,
+            conversation,
+        };
+        rule.check(&example, &mut findings);
+    }
+    let totals = Totals {
+        file: "rows.jsonl",
+        rows: conversations.len() as u64,
+    };
+    rule.finish(&totals, &mut findings);
+    findings
+}
+
+/// A conversation of JSON.
+pub(crate) fn conversation(value: serde_json::Value) -> Conversation {
+    serde_json::from_value(value).unwrap()
 }
 
 /// Returns the folder of outside data, or says that the test is skipped.

@@ -6,7 +6,7 @@ use crate::{
     Columns, DatasetError, Example, Row, Rule, Totals, ValidationReport,
     conversations::{Rows, with_columns},
     digest, open,
-    report::Findings,
+    report::{Findings, RowCounts},
     rules::rules,
     statistics::Measurements,
 };
@@ -57,18 +57,24 @@ pub fn validate(
         validation.add(row, columns.as_ref())?;
     }
     validation.finish();
-    let duplicates = validation.findings.totals.get("duplicate_row");
+    let Validation {
+        findings,
+        measurements,
+        rows,
+        ..
+    } = validation;
+    let (quality, recommendations) = findings.judge(rows);
     Ok(ValidationReport {
         file,
         format,
         columns,
-        rows: validation.rows,
-        valid_rows: validation.valid_rows,
-        statistics: validation
-            .measurements
-            .finish(duplicates.copied().unwrap_or(0)),
-        findings: validation.findings.kept,
-        totals: validation.findings.totals,
+        rows: rows.all,
+        valid_rows: rows.valid,
+        statistics: measurements.finish(quality.duplicates),
+        findings: findings.kept,
+        totals: findings.totals,
+        quality,
+        recommendations,
         digest: digest(path)?,
     })
 }
@@ -78,8 +84,7 @@ struct Validation {
     rules: Vec<Box<dyn Rule>>,
     findings: Findings,
     measurements: Measurements,
-    rows: u64,
-    valid_rows: u64,
+    rows: RowCounts,
 }
 
 impl Validation {
@@ -89,8 +94,7 @@ impl Validation {
             rules: rules(options),
             findings: Findings::new(options.findings_per_code),
             measurements: Measurements::default(),
-            rows: 0,
-            valid_rows: 0,
+            rows: RowCounts::default(),
         }
     }
 
@@ -101,13 +105,13 @@ impl Validation {
     ) -> Result<(), DatasetError> {
         match row {
             Ok(row) => {
-                self.rows += 1;
+                self.rows.all += 1;
                 if let Some(columns) = columns {
                     self.check(&row, columns);
                 }
             }
             Err(DatasetError::Content(finding)) => {
-                self.rows += u64::from(finding.place.row.is_some());
+                self.rows.all += u64::from(finding.place.row.is_some());
                 self.findings.push(*finding);
             }
             Err(error) => return Err(error),
@@ -131,7 +135,7 @@ impl Validation {
             rule.check(&example, &mut findings);
         }
         if !findings.iter().any(is_error) {
-            self.valid_rows += 1;
+            self.rows.valid += 1;
             self.measurements.add(&conversation);
         }
         findings.into_iter().for_each(|it| self.findings.push(it));
@@ -141,7 +145,7 @@ impl Validation {
         let mut findings = Vec::new();
         let totals = Totals {
             file: &self.file,
-            rows: self.rows,
+            rows: self.rows.all,
         };
         for rule in &mut self.rules {
             rule.finish(&totals, &mut findings);
@@ -294,12 +298,21 @@ mod tests {
         Some(validate(&path, &ValidationOptions::default()).unwrap())
     }
 
+    fn totals(report: &ValidationReport) -> Vec<(&str, u64)> {
+        let totals = report.totals.iter();
+        totals
+            .map(|(code, total)| (code.as_str(), *total))
+            .collect()
+    }
+
     #[test]
     fn gsm8k_is_fit_to_train_on() {
         let Some(report) = validate_data("gsm8k/train.jsonl") else {
             return;
         };
         assert!(!report.has_errors(), "{:?}", report.findings);
+        // A space of no width is really there, in row 7,389.
+        assert_eq!(totals(&report), [("invisible_character", 1)]);
         assert_eq!((report.rows, report.valid_rows), (7_473, 7_473));
         assert_eq!(
             report.columns.unwrap().to_string(),
@@ -317,6 +330,7 @@ mod tests {
             (500, Some(Columns::Conversations))
         );
         assert!(!report.has_errors(), "{:?}", report.findings);
+        assert_eq!(totals(&report), [("extra_column", 1), ("same_prompt", 1)]);
     }
 
     #[test]
@@ -329,6 +343,9 @@ mod tests {
             (report.valid_rows, report.columns),
             (1_000, Some(Columns::Text))
         );
-        assert_eq!(report.totals.keys().collect::<Vec<_>>(), ["duplicate_row"]);
+        assert_eq!(
+            report.totals.keys().collect::<Vec<_>>(),
+            ["duplicate_row", "other_lesson"]
+        );
     }
 }

@@ -1,6 +1,6 @@
 use unicode_normalization::{UnicodeNormalization as _, is_nfc};
 
-use crate::text::mojibake::meant;
+use crate::text::meant;
 
 /// Takes out control characters other than tabs and ends of lines.
 pub(super) fn without_control_characters(text: &str) -> String {

@@ -19,16 +19,22 @@ impl Rule for DuplicateRows {
         Severity::Warning
     }
 
+    fn description(&self) -> &'static str {
+        "the same conversation as an earlier row"
+    }
+
+    fn fix(&self) -> &'static str {
+        "delete one of them"
+    }
+
     fn check(&mut self, example: &Example<'_>, findings: &mut Vec<Finding>) {
         match self.first.entry(fingerprint(example.conversation)) {
             Entry::Vacant(entry) => {
                 entry.insert(example.row.number);
             }
             Entry::Occupied(entry) => {
-                let expected = "every row once".to_owned();
                 let found = format!("the same conversation as row {}", entry.get());
-                let fix = "delete one of them".to_owned();
-                findings.push(self.finding(example.place(), [expected, found, fix]));
+                findings.push(self.finding(example.place(), "every row once", found));
             }
         }
     }

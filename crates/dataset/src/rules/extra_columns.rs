@@ -20,6 +20,14 @@ impl Rule for ExtraColumns {
         Severity::Info
     }
 
+    fn description(&self) -> &'static str {
+        "a column that is not read"
+    }
+
+    fn fix(&self) -> &'static str {
+        "nothing to do, unless it is meant to be learnt"
+    }
+
     fn check(&mut self, example: &Example<'_>, findings: &mut Vec<Finding>) {
         for column in example.row.fields.keys() {
             if example.columns.reads(column) || !self.said.insert(fingerprint(column)) {
@@ -29,8 +37,7 @@ impl Rule for ExtraColumns {
             place.field = Some(shortened(column));
             let expected = format!("only {}", example.columns);
             let found = "a column that is not read".to_owned();
-            let fix = "nothing to do, unless it is meant to be learnt".to_owned();
-            findings.push(self.finding(place, [expected, found, fix]));
+            findings.push(self.finding(place, &expected, found));
         }
     }
 }

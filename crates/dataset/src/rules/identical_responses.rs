@@ -19,6 +19,14 @@ impl Rule for IdenticalResponses {
         Severity::Error
     }
 
+    fn description(&self) -> &'static str {
+        "every row has the same response"
+    }
+
+    fn fix(&self) -> &'static str {
+        "check that the right column holds the responses"
+    }
+
     fn check(&mut self, example: &Example<'_>, _findings: &mut Vec<Finding>) {
         let (_, response) = example.prompt_and_response();
         let response = fingerprint(response);
@@ -28,10 +36,8 @@ impl Rule for IdenticalResponses {
 
     fn finish(&mut self, totals: &Totals<'_>, findings: &mut Vec<Finding>) {
         if self.rows > 1 && !self.differs {
-            let expected = "responses that differ".to_owned();
             let found = format!("the same response in all {} rows", self.rows);
-            let fix = "check that the right column holds the responses".to_owned();
-            findings.push(self.finding(totals.place(), [expected, found, fix]));
+            findings.push(self.finding(totals.place(), "responses that differ", found));
         }
     }
 }

@@ -14,12 +14,19 @@ impl Rule for MinimumRows {
         Severity::Error
     }
 
+    fn description(&self) -> &'static str {
+        "too few rows to learn from"
+    }
+
+    fn fix(&self) -> &'static str {
+        "add examples; 50 to 100 good ones are a beginning"
+    }
+
     fn finish(&mut self, totals: &Totals<'_>, findings: &mut Vec<Finding>) {
         let Self(minimum) = self;
         if totals.rows < *minimum {
-            let [expected, found] = [format!("at least {minimum} rows"), totals.rows.to_string()];
-            let fix = "add examples; 50 to 100 good ones are a beginning".to_owned();
-            findings.push(self.finding(totals.place(), [expected, found, fix]));
+            let expected = format!("at least {minimum} rows");
+            findings.push(self.finding(totals.place(), &expected, totals.rows.to_string()));
         }
     }
 }

@@ -1,11 +1,33 @@
 //! The rules that rows must keep which could be read: one type each.
 
+mod common_text;
 mod duplicate_rows;
+mod echoed_prompt;
 mod empty_text;
 mod extra_columns;
+mod first_rows;
+mod html;
 mod identical_responses;
 mod minimum_rows;
+mod mixed_normal_forms;
+mod no_weight;
+mod other_lesson;
+mod other_script;
+mod prompt_variants;
+mod reading;
+mod reference;
+mod response_format;
 mod same_prompt;
+mod short_responses;
+mod texts;
+mod tool_answers;
+mod tool_calls;
+mod tool_schema;
+mod truncated_responses;
+mod upper_case;
+
+#[cfg(test)]
+mod terrible;
 
 use std::hash::{DefaultHasher, Hash, Hasher as _};
 
@@ -13,6 +35,7 @@ use llmopt_domain::{Conversation, Finding, Message, Place, Severity};
 
 use crate::{Columns, Row, ValidationOptions};
 pub(crate) use empty_text::EmptyText;
+pub use reference::{Reference, references};
 
 /// A row that could be read as a conversation.
 #[derive(Clone, Copy, Debug)]
@@ -31,6 +54,18 @@ impl Example<'_> {
     /// Returns the row's place.
     pub fn place(&self) -> Place {
         self.row.place(self.file)
+    }
+
+    /// Returns the place of the turn at `index`.
+    pub fn place_of_turn(&self, index: usize) -> Place {
+        let mut place = self.place();
+        place.field = Some(self.columns.field_of(self.conversation, index));
+        place
+    }
+
+    /// Returns the place of the response.
+    pub fn place_of_response(&self) -> Place {
+        self.place_of_turn(self.conversation.messages.len().saturating_sub(1))
     }
 
     /// Returns the turns before the final response, and that response.
@@ -68,35 +103,60 @@ pub trait Rule {
     /// Returns how bad its findings are.
     fn severity(&self) -> Severity;
 
+    /// Says what it finds.
+    fn description(&self) -> &'static str;
+
+    /// Says what the user can do about its findings.
+    fn fix(&self) -> &'static str;
+
     /// Looks at one row.
     fn check(&mut self, _example: &Example<'_>, _findings: &mut Vec<Finding>) {}
 
     /// Says what only shows at the end.
     fn finish(&mut self, _totals: &Totals<'_>, _findings: &mut Vec<Finding>) {}
 
-    /// Makes a finding of `[expected, found, fix]` with the rule's code and severity.
-    fn finding(&self, place: Place, [expected, found, fix]: [String; 3]) -> Finding {
+    /// Makes a finding with the rule's code, severity and fix.
+    fn finding(&self, place: Place, expected: &str, found: String) -> Finding {
         Finding {
             code: self.code().to_owned(),
             severity: self.severity(),
             place,
-            expected,
+            expected: expected.to_owned(),
             found,
-            fix,
+            fix: self.fix().to_owned(),
         }
     }
 }
 
 /// Returns every rule, ready for the first row.
 pub fn rules(options: &ValidationOptions) -> Vec<Box<dyn Rule>> {
-    vec![
+    let mut rules: Vec<Box<dyn Rule>> = vec![
         Box::new(minimum_rows::MinimumRows(options.minimum_rows)),
         Box::new(EmptyText),
         Box::new(identical_responses::IdenticalResponses::default()),
         Box::new(duplicate_rows::DuplicateRows::default()),
         Box::new(same_prompt::SamePrompt::default()),
+        Box::new(prompt_variants::PromptVariants::default()),
+        Box::new(echoed_prompt::EchoedPrompt),
+        Box::new(no_weight::NoWeight),
+        Box::new(other_lesson::OtherLesson::default()),
+        Box::new(html::LeftoverHtml),
+        Box::new(mixed_normal_forms::MixedNormalForms::default()),
+        Box::new(other_script::OtherScript::default()),
+        Box::new(upper_case::UpperCase::default()),
+        Box::new(response_format::UnparsableJson::default()),
+        Box::new(truncated_responses::TruncatedResponses::default()),
+        Box::new(short_responses::ShortResponses::default()),
+        Box::new(tool_answers::UnknownCall),
         Box::new(extra_columns::ExtraColumns::default()),
-    ]
+    ];
+    let texts = texts::ALL.iter().copied();
+    rules.extend(texts.map(|rule| Box::new(rule) as Box<dyn Rule>));
+    let calls = tool_calls::Mistake::ALL.map(tool_calls::ToolCalls);
+    rules.extend(calls.map(|rule| Box::new(rule) as Box<dyn Rule>));
+    let edges = common_text::Edge::ALL.map(common_text::CommonText::new);
+    rules.extend(edges.map(|rule| Box::new(rule) as Box<dyn Rule>));
+    rules
 }
 
 /// Stands for a text in a rule's memory. Two texts in a million million million share one, and rules that
@@ -107,16 +167,7 @@ fn fingerprint(value: &(impl Hash + ?Sized)) -> u64 {
     hasher.finish()
 }
 
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use super::*;
-
-    #[test]
-    fn every_rule_has_a_code_of_its_own() {
-        let rules = rules(&ValidationOptions::default());
-        let codes: BTreeSet<_> = rules.iter().map(|rule| rule.code()).collect();
-        assert_eq!(codes.len(), rules.len());
-    }
+/// Tells whether `part` is at least so many of a hundred of `all`.
+fn is_share(part: u64, all: u64, percent: u64) -> bool {
+    part * 100 >= all * percent
 }
