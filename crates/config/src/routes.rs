@@ -1,12 +1,14 @@
 /// Every route that can have limits of its own; a test in `crates/openapi` holds this to the routes there are.
-pub const ROUTES: [&str; 28] = [
+pub const ROUTES: [&str; 31] = [
     "DELETE /datasets/{dataset_id}",
     "DELETE /keys/{key_id}",
     "DELETE /models/{model_id}",
     "GET /datasets",
     "GET /datasets/{dataset_id}",
+    "GET /datasets/{dataset_id}/changes",
     "GET /datasets/{dataset_id}/preview",
     "GET /datasets/{dataset_id}/report",
+    "GET /datasets/{dataset_id}/versions",
     "GET /keys",
     "GET /keys/{key_id}",
     "GET /models",
@@ -21,6 +23,7 @@ pub const ROUTES: [&str; 28] = [
     "POST /datasets",
     "POST /datasets/uploads",
     "POST /datasets/uploads/{upload_id}/complete",
+    "POST /datasets/{dataset_id}/fix",
     "POST /generate",
     "POST /generate/batch",
     "POST /keys",

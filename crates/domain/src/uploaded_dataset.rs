@@ -26,9 +26,20 @@ pub struct UploadedDataset {
     pub errors: u64,
     /// Findings that training would get by with, but probably not as meant.
     pub warnings: u64,
+    /// The dataset that it is a mended version of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<String>,
+    /// The first dataset that it is a version of, where that is another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<String>,
 }
 
 impl UploadedDataset {
+    /// Returns the first dataset that it is a version of: its versions have the same.
+    pub fn origin(&self) -> &str {
+        self.origin.as_deref().unwrap_or(&self.id)
+    }
+
     /// Returns whether it can be trained on.
     pub fn is_valid(&self) -> bool {
         self.errors == 0

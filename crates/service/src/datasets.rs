@@ -113,7 +113,7 @@ impl Datasets {
         let flushed = file.flush().await;
         flushed.map_err(ServiceError::file("write", name.as_str()))?;
         drop(file);
-        self.keep(name, &staged, size_bytes).await
+        self.keep(name, &staged, size_bytes, None).await
     }
 
     /// Opens a place to send a file to past this process, for what is too large for a request's body.
@@ -139,7 +139,9 @@ impl Datasets {
                 StorageError::NoRecord { .. } => ServiceError::UnknownUpload(id.to_owned()),
                 error => error.into(),
             })?;
-        let uploaded = self.keep(name.to_owned(), &staged, size_bytes).await?;
+        let uploaded = self
+            .keep(name.to_owned(), &staged, size_bytes, None)
+            .await?;
         // The dataset is there: what is left of the upload is deleted in some days in any case.
         if let Err(error) = uploads.discard(id).await {
             tracing::warn!(%error, "an upload that is a dataset now could not be deleted");
@@ -156,17 +158,25 @@ impl Datasets {
         self.uploads.as_deref().ok_or(ServiceError::NoUploads)
     }
 
-    /// Validates the file in `staged` and publishes it.
-    async fn keep(
+    /// Begins a folder for a dataset.
+    pub(crate) async fn stage(&self) -> Result<StagedFolder, ServiceError> {
+        Ok(self.folders.stage().await?)
+    }
+
+    /// Validates the file in `staged` and publishes it; as a version of `parent`, if there is one.
+    pub(crate) async fn keep(
         &self,
         name: String,
         staged: &StagedFolder,
         size_bytes: u64,
+        parent: Option<&UploadedDataset>,
     ) -> Result<Uploaded, ServiceError> {
         let path = staged.path().join(file_name(&name));
         let shown = name.clone();
         let report = blocking("validate", move || inspect(&path, &shown)).await?;
-        let record = record(name, size_bytes, &report)?;
+        let mut record = record(name, size_bytes, &report)?;
+        record.parent = parent.map(|it| it.id.clone());
+        record.origin = parent.map(|it| it.origin().to_owned());
         let _changing = self.changing.lock().await;
         if let Some(dataset) = self.existing(&record.id).await? {
             return Ok(Uploaded {
@@ -310,7 +320,7 @@ impl DatasetUpload {
 }
 
 /// Returns what the file is called in its folder: what the user calls it may be no file's name.
-fn file_name(name: &str) -> String {
+pub(crate) fn file_name(name: &str) -> String {
     let extension = Path::new(name).extension().unwrap_or_default();
     let extension = extension.to_string_lossy().to_ascii_lowercase();
     match extension.as_str() {
@@ -377,6 +387,8 @@ fn record(
         rows: report.rows,
         errors,
         warnings,
+        parent: None,
+        origin: None,
     })
 }
 

@@ -29,6 +29,7 @@ mod model;
 mod models;
 mod preview;
 mod reference;
+mod repairs;
 mod stored_generator;
 #[cfg(test)]
 mod testing;
@@ -65,6 +66,7 @@ pub use model::{ModelSummary, ResolvedModel};
 pub use models::{Models, is_description};
 pub use preview::{Preview, PreviewRequest, PreviewToken, model_context, open_encoder, preview};
 pub use reference::{HubRepository, ModelReference};
+pub use repairs::Mended;
 pub use stored_generator::StoredGenerator;
 pub use tokens::{HistogramBar, TokenStatistics, token_statistics};
 pub use training::{PreparedJob, TrainingRequest, check_unchanged, prepare_training};

@@ -32,7 +32,7 @@ impl Record for UploadedDataset {
     }
 
     fn group(&self) -> &str {
-        if self.is_valid() { "valid" } else { "invalid" }
+        self.origin()
     }
 }
 

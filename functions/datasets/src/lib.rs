@@ -5,6 +5,7 @@
 
 mod preview;
 mod upload;
+mod versions;
 mod view;
 
 use axum::{
@@ -39,6 +40,9 @@ fn routes() -> OpenApiRouter<Datasets> {
         .routes(routes!(get_dataset, delete_dataset))
         .routes(routes!(get_report))
         .routes(routes!(preview::preview_dataset))
+        .routes(routes!(versions::fix_dataset))
+        .routes(routes!(versions::list_versions))
+        .routes(routes!(versions::list_changes))
         .routes(routes!(upload::create_upload))
         .routes(routes!(upload::complete_upload))
 }

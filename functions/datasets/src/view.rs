@@ -19,6 +19,9 @@ pub(crate) struct DatasetView {
     valid: bool,
     errors: u64,
     warnings: u64,
+    /// The dataset that it is a mended version of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parent_id: Option<String>,
     created_at: String,
 }
 
@@ -34,6 +37,7 @@ impl From<UploadedDataset> for DatasetView {
             digest: dataset.digest.to_string(),
             errors: dataset.errors,
             warnings: dataset.warnings,
+            parent_id: dataset.parent,
             created_at: timestamp(dataset.created_ms),
         }
     }

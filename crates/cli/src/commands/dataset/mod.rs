@@ -1,5 +1,6 @@
 //! `llmopt dataset`: what is in a dataset, and what is wrong with it.
 
+mod fix;
 mod preview;
 mod stats;
 mod validate;
@@ -12,6 +13,7 @@ use crate::{context::Context, failure::Failure};
 #[derive(Subcommand, Debug)]
 pub(crate) enum DatasetCommand {
     Validate(validate::ValidateArguments),
+    Fix(fix::FixArguments),
     Preview(preview::PreviewArguments),
     Stats(stats::StatsArguments),
 }
@@ -19,6 +21,7 @@ pub(crate) enum DatasetCommand {
 pub(super) async fn run(context: &mut Context, command: DatasetCommand) -> Result<(), Failure> {
     match command {
         DatasetCommand::Validate(arguments) => validate::run(context, &arguments),
+        DatasetCommand::Fix(arguments) => fix::run(context, &arguments),
         DatasetCommand::Preview(arguments) => preview::run(context, &arguments).await,
         DatasetCommand::Stats(arguments) => stats::run(context, &arguments).await,
     }

@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use anstyle::{AnsiColor, Style};
 use clap::Args;
 use llmopt_dataset::{ValidationOptions, ValidationReport, validate};
-use llmopt_domain::{Finding, Severity};
+use llmopt_domain::{Finding, LessonKind, Severity};
 
 use crate::{
     context::Context,
@@ -41,10 +41,11 @@ pub(super) fn run(context: &mut Context, arguments: &ValidateArguments) -> Resul
 
 fn verdict(report: &ValidationReport) -> String {
     let rows = count_text(report.rows);
-    let fit = if report.has_errors() {
-        "not fit"
-    } else {
-        "fit"
+    let lesson = report.columns.map(|columns| columns.lesson());
+    let fit = match lesson {
+        _ if report.has_errors() => "not fit to train on".to_owned(),
+        None | Some(LessonKind::Responses) => "fit to train on".to_owned(),
+        Some(other) => format!("sound, but no job trains on {} so far", other.as_str()),
     };
     let columns = report.columns.map_or_else(String::new, |columns| {
         let names = columns
@@ -53,7 +54,7 @@ fn verdict(report: &ValidationReport) -> String {
             .map(|name| format!("`{name}`"));
         format!(" of {}", names.collect::<Vec<_>>().join(" and "))
     });
-    format!("`{}`: {rows} rows{columns}, {fit} to train on", report.file)
+    format!("`{}`: {rows} rows{columns}, {fit}", report.file)
 }
 
 /// Writes one line for each finding, and how many there are of a kind where not all are shown.

@@ -1,0 +1,196 @@
+use std::{
+    fs::File,
+    io::{BufWriter, Write as _},
+    path::Path,
+};
+
+use llmopt_dataset::{Change, DatasetError, Repair, RepairSummary, repair};
+use llmopt_domain::{ObjectKey, UploadedDataset};
+use llmopt_storage::{Listing, Page, StorageError};
+
+use crate::{
+    Datasets, ServiceError,
+    blocking::blocking,
+    datasets::{Uploaded, file_name},
+};
+
+/// Every change that made a dataset of another, one on each line.
+const CHANGES: &str = "changes.jsonl";
+/// Changes that are told at once at most.
+const FIRST: usize = 100;
+
+/// What came of mending a dataset.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Mended {
+    /// The new version.
+    pub uploaded: Uploaded,
+    /// What was done.
+    pub summary: RepairSummary,
+    /// The first changes; [`Datasets::changes`] has all.
+    pub changes: Vec<Change>,
+}
+
+impl Datasets {
+    /// Makes a version of the dataset with this id in which what `repairs` mend is put right. The dataset stays as it
+    /// is.
+    ///
+    /// # Errors
+    /// [`ServiceError::UnknownDataset`]; else as [`repair`] and [`Datasets::finish`].
+    pub async fn mend(&self, id: &str, repairs: Vec<Repair>) -> Result<Mended, ServiceError> {
+        let parent = self.get(id).await?;
+        let path = self.path(id).await?;
+        let staged = self.stage().await?;
+        let name = mended_name(&parent.name);
+        let (folder, file) = (staged.path().to_owned(), file_name(&name));
+        let mended = blocking("mend", move || {
+            mend(&path, &folder.join(file), &folder.join(CHANGES), &repairs)
+        });
+        let mended = mended.await.map_err(|error| error.in_file(&parent.name));
+        let Written {
+            size_bytes,
+            summary,
+            changes,
+        } = mended?;
+        let uploaded = self.keep(name, &staged, size_bytes, Some(&parent)).await?;
+        Ok(Mended {
+            uploaded,
+            summary,
+            changes,
+        })
+    }
+
+    /// Returns every change that made the dataset of its parent, one on each line as JSON; nothing where it has no
+    /// parent.
+    ///
+    /// # Errors
+    /// [`ServiceError::UnknownDataset`], [`ServiceError::Storage`] or [`ServiceError::File`].
+    pub async fn changes(&self, id: &str) -> Result<Vec<u8>, ServiceError> {
+        if self.get(id).await?.parent.is_none() {
+            return Ok(Vec::new());
+        }
+        let key = ObjectKey::dataset(id);
+        let folder = self.folders().open_part(&key, |name| name == CHANGES);
+        match folder.await {
+            Ok(folder) => {
+                let path = folder.join(CHANGES);
+                let read = tokio::fs::read(&path).await;
+                read.map_err(ServiceError::file("read", path))
+            }
+            Err(StorageError::NotFound { .. }) => Err(ServiceError::UnknownDataset(id.to_owned())),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Returns the versions of the dataset with this id, itself among them, the last made first.
+    ///
+    /// # Errors
+    /// [`ServiceError::UnknownDataset`], or [`ServiceError::Storage`].
+    pub async fn versions(
+        &self,
+        id: &str,
+        listing: Listing,
+    ) -> Result<Page<UploadedDataset>, ServiceError> {
+        let group = Some(self.get(id).await?.origin().to_owned());
+        self.list(&Listing { group, ..listing }).await
+    }
+}
+
+struct Written {
+    size_bytes: u64,
+    summary: RepairSummary,
+    changes: Vec<Change>,
+}
+
+/// Writes the mended dataset to `out` and its changes to `log`.
+fn mend(path: &Path, out: &Path, log: &Path, repairs: &[Repair]) -> Result<Written, ServiceError> {
+    let create = |path: &Path| File::create(path).map(BufWriter::new);
+    let (mut rows, mut lines) = (
+        create(out).map_err(ServiceError::file("write", out))?,
+        create(log).map_err(ServiceError::file("write", log))?,
+    );
+    let mut first = Vec::new();
+    let summary = repair(path, repairs, &mut rows, &mut |change| {
+        if first.len() < FIRST {
+            first.push(change.clone());
+        }
+        serde_json::to_writer(&mut lines, change)?;
+        lines.write_all(b"\n")
+    })?;
+    lines.flush().map_err(ServiceError::file("write", log))?;
+    let written = rows.into_inner().map_err(|error| error.into_error());
+    let written = written.and_then(|file| file.metadata());
+    let size_bytes = written.map_err(DatasetError::Write)?.len();
+    Ok(Written {
+        size_bytes,
+        summary,
+        changes: first,
+    })
+}
+
+/// Returns what a mended dataset is called, which is written as JSONL.
+fn mended_name(name: &str) -> String {
+    let stem = name.split('.').next().filter(|stem| !stem.is_empty());
+    format!("{}.jsonl", stem.unwrap_or("rows"))
+}
+
+#[cfg(test)]
+mod tests {
+    use llmopt_storage::Listing;
+
+    use super::*;
+    use crate::testing::Stores;
+
+    async fn upload(datasets: &Datasets, name: &str, bytes: &[u8]) -> UploadedDataset {
+        let mut upload = datasets.upload(name).await.unwrap();
+        upload.write(bytes).await.unwrap();
+        datasets.finish(upload).await.unwrap().dataset
+    }
+
+    #[tokio::test]
+    async fn a_mended_dataset_is_a_version_and_the_first_stays() {
+        let platform = Stores::new();
+        let datasets = &platform.datasets;
+        let rows = "prompt,response\na,b \na,b\nc,d\n";
+        let first = upload(datasets, "orders.csv", rows.as_bytes()).await;
+        let mended = datasets
+            .mend(&first.id, Repair::ALL.to_vec())
+            .await
+            .unwrap();
+        let second = &mended.uploaded.dataset;
+        assert_eq!((second.name.as_str(), second.rows), ("orders.jsonl", 2));
+        assert_eq!(second.parent.as_deref(), Some(first.id.as_str()));
+        assert_eq!((mended.summary.rows_before, mended.changes.len()), (3, 2));
+        assert_eq!(datasets.get(&first.id).await.unwrap(), first);
+        let log = datasets.changes(&second.id).await.unwrap();
+        assert_eq!(String::from_utf8(log).unwrap().lines().count(), 2);
+        assert!(datasets.changes(&first.id).await.unwrap().is_empty());
+        for id in [&first.id, &second.id] {
+            let listing = Listing {
+                limit: 10,
+                ..Listing::default()
+            };
+            let versions = datasets.versions(id, listing).await.unwrap().records;
+            let mut ids: Vec<_> = versions.iter().map(|it| it.id.as_str()).collect();
+            ids.sort_unstable();
+            let mut expected = [first.id.as_str(), second.id.as_str()];
+            expected.sort_unstable();
+            assert_eq!(ids, expected);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_sound_is_the_same_dataset_again() {
+        let platform = Stores::new();
+        let datasets = &platform.datasets;
+        let rows = "{\"prompt\":\"a\",\"response\":\"b\"}\n";
+        let first = upload(datasets, "orders.jsonl", rows.as_bytes()).await;
+        let mended = datasets
+            .mend(&first.id, Repair::ALL.to_vec())
+            .await
+            .unwrap();
+        assert_eq!(
+            (mended.uploaded.dataset, mended.uploaded.created),
+            (first, false)
+        );
+    }
+}
