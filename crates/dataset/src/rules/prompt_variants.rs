@@ -51,10 +51,12 @@ impl Rule for PromptVariants {
     }
 }
 
+/// Stands for the words of a prompt in small letters.
 fn normalised(prompt: &[Message]) -> u64 {
     let turns = prompt.iter().map(|turn| {
-        let words: Vec<&str> = turn.content.split_whitespace().collect();
-        (turn.role, words.join(" ").to_lowercase(), &turn.tool_calls)
+        let text = turn.content.to_lowercase();
+        let words: Vec<u64> = text.split_whitespace().map(fingerprint).collect();
+        (turn.role, words, &turn.tool_calls)
     });
     fingerprint(&turns.collect::<Vec<_>>())
 }

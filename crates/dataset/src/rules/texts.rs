@@ -62,14 +62,14 @@ impl Rule for TextRule {
 fn edge_space(response: &str) -> Option<String> {
     let starts = response.starts_with(char::is_whitespace);
     let ends = response.ends_with(char::is_whitespace);
-    let where_ = match (starts, ends) {
+    let side = match (starts, ends) {
         _ if response.trim().is_empty() => return None,
         (false, false) => return None,
         (true, false) => "before it",
         (false, true) => "after it",
         (true, true) => "on both sides",
     };
-    Some(format!("white space {where_}"))
+    Some(format!("white space {side}"))
 }
 
 /// All of them.

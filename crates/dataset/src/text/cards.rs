@@ -17,9 +17,13 @@ pub(crate) fn card_number(text: &str) -> Option<String> {
 }
 
 fn is_card(number: &Number<'_>) -> bool {
+    const SHORTEST: usize = 13;
+    if number.written.len() < SHORTEST {
+        return false;
+    }
     let digits = number.digits();
     let grouped = number.groups().all(|group| group.len() >= 3);
-    (13..=19).contains(&digits.len())
+    (SHORTEST..=19).contains(&digits.len())
         && grouped
         && number.stands_alone()
         && is_issued(&digits)

@@ -24,17 +24,14 @@ pub(crate) fn invisible_character(text: &str) -> Option<String> {
         return None;
     }
     let mut before = None;
-    let mut letters = text.chars().peekable();
-    while let Some(letter) = letters.next() {
-        let after = letters.peek().copied();
-        if let Some(name) = invisible_name(letter)
-            && !is_needed(letter, before, after)
-        {
-            return Some(format!("`U+{:04X}` ({name})", u32::from(letter)));
-        }
-        // A tag belongs to the flag at the head of its sequence.
-        if !is_tag(letter) {
+    for (start, letter) in text.char_indices() {
+        let Some(name) = invisible_name(letter) else {
             before = Some(letter);
+            continue;
+        };
+        let after = &text[start + letter.len_utf8()..];
+        if !is_needed(letter, before, after) && !is_needed_in(letter, text) {
+            return Some(format!("`U+{:04X}` ({name})", u32::from(letter)));
         }
     }
     None
@@ -57,7 +54,7 @@ fn invisible_name(letter: char) -> Option<&'static str> {
         '\u{200b}' => "a space of no width",
         '\u{200c}' | '\u{200d}' => "a joiner of no width",
         '\u{200e}' | '\u{200f}' | '\u{61c}' => "a mark of direction",
-        '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => "an override of direction",
+        '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => "a turn of direction",
         '\u{2060}'..='\u{2064}' => "an invisible operator",
         '\u{feff}' => "a byte order mark",
         letter if is_tag(letter) => "an invisible tag",
@@ -65,19 +62,22 @@ fn invisible_name(letter: char) -> Option<&'static str> {
     })
 }
 
-/// Joiners shape Persian, Indic scripts and emoji, marks of direction belong to right-to-left text, spaces of no
-/// width end words where a script has no spaces, and tags make flags.
-fn is_needed(letter: char, before: Option<char>, after: Option<char>) -> bool {
-    let near = |is: fn(char) -> bool| before.is_some_and(is) || after.is_some_and(is);
+/// Joiners shape Persian, Indic scripts and emoji, spaces of no width end words where a script has no spaces, and
+/// tags make flags.
+fn is_needed(letter: char, before: Option<char>, after: &str) -> bool {
     match letter {
-        '\u{200c}' | '\u{200d}' => {
-            before.is_some_and(|it| !it.is_ascii()) && after.is_some_and(|it| !it.is_ascii())
-        }
-        '\u{200e}' | '\u{200f}' | '\u{61c}' | '\u{2066}'..='\u{2069}' => near(is_right_to_left),
-        '\u{200b}' => near(is_without_spaces),
+        '\u{200c}' | '\u{200d}' => before.is_some_and(|it| !it.is_ascii()),
+        '\u{200b}' => before.is_some_and(is_without_spaces) || after.starts_with(is_without_spaces),
         letter if is_tag(letter) => before == Some('\u{1f3f4}'),
         _ => false,
     }
+}
+
+/// Text from right to left has marks and turns of direction around what is not; what overrides the direction of the
+/// characters themselves it has no need of.
+fn is_needed_in(letter: char, text: &str) -> bool {
+    let turns = matches!(letter, '\u{200e}' | '\u{200f}' | '\u{61c}' | '\u{202a}'..='\u{202c}' | '\u{2066}'..='\u{2069}');
+    turns && text.contains(is_right_to_left)
 }
 
 fn is_right_to_left(letter: char) -> bool {
@@ -114,7 +114,8 @@ mod tests {
         for (text, name) in [
             ("pass\u{200b}word", "no width"),
             ("\u{feff}Hello", "byte order mark"),
-            ("user\u{202e}gnp.exe", "override"),
+            ("user\u{202e}gnp.exe", "turn of direction"),
+            ("שלום\u{202e}abc", "turn of direction"),
             ("Hi\u{e0041}\u{e0042}", "tag"),
             ("co\u{ad}operate", "soft hyphen"),
             ("a\u{200d}b", "joiner"),
@@ -134,7 +135,9 @@ mod tests {
             "👩\u{200d}💻 and 👨\u{200d}👩\u{200d}👧",
             "क्\u{200d}ष",
             "שלום\u{200f}!",
-            "ភាសា\u{200b}ខ្មែរ",
+            "ភាសា\u{200b}\u{200b}ខ្មែរ\u{200b} a",
+            "له\u{200c} لایه\u{200c}ن",
+            "דער צײכן '\u{202a}>\u{202c}' איז",
             "🏴\u{e0067}\u{e0062}\u{e0073}\u{e0063}\u{e0074}\u{e007f}",
             "«Déjà vu», señor Müller — Việt Nam",
         ] {

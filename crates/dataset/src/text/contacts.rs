@@ -1,4 +1,6 @@
-use super::scan::{ends_in_word, leading, masked, numbers, trailing};
+use std::ops::Range;
+
+use super::scan::{ends_in_word, leading, masked, trailing};
 
 /// Finds an e-mail address that may be somebody's: none of those that are kept for examples.
 pub(crate) fn email_address(text: &str) -> Option<String> {
@@ -68,20 +70,52 @@ fn is_grouped(written: &str) -> bool {
     groups.all(|group| group.len() >= 2 || group == "0")
 }
 
+/// Finds `212-736-5000`, `(212) 736-5000` and the like, with or without `1` before it.
 fn north_american(text: &str) -> Option<String> {
-    const DIGITS: usize = 10;
-    if text.bytes().filter(u8::is_ascii_digit).count() < DIGITS {
-        return None;
-    }
-    // `(212) 736-5000` is a number for the scan from its second group on.
-    let plain = text.replace(['(', ')', '.'], "-").replace("- ", "-");
-    let found = numbers(&plain).find(|number| {
-        let lengths: Vec<usize> = number.groups().map(str::len).collect();
-        let dashes = number.written.matches('-').count();
-        let is_number = matches!(lengths[..], [3, 3, 4] | [1, 3, 3, 4]) && dashes >= 2;
-        is_number && number.stands_alone() && !is_fictional(number.written)
+    let runs = digit_runs(text);
+    let mut found = runs.windows(3).enumerate().filter_map(|(index, window)| {
+        let [area, exchange, line] = window else {
+            return None;
+        };
+        let lengths = [area, exchange, line].map(Range::len);
+        let first_gap = [area.end, exchange.start];
+        let is_number = lengths == [3, 3, 4]
+            && matches!(
+                &text[first_gap[0]..first_gap[1]],
+                "-" | "." | ")" | ") " | ")-"
+            )
+            && matches!(&text[exchange.end..line.start], "-" | ".");
+        let start = is_number.then(|| start_of(text, &runs[..index], area.start))??;
+        let number = &text[start..line.end];
+        let goes_on = text[line.end..].starts_with(|it: char| it.is_alphanumeric() || it == '-');
+        (!goes_on && !is_fictional(number)).then(|| masked(number))
     });
-    found.map(|number| masked(number.written))
+    found.next()
+}
+
+fn digit_runs(text: &str) -> Vec<Range<usize>> {
+    let mut runs: Vec<Range<usize>> = Vec::new();
+    for at in (0..text.len()).filter(|at| text.as_bytes()[*at].is_ascii_digit()) {
+        match runs.last_mut() {
+            Some(run) if run.end == at => run.end += 1,
+            _ => runs.push(at..at + 1),
+        }
+    }
+    runs
+}
+
+/// Returns where the number begins whose area is at `area`; nothing, where it is the end of something longer.
+fn start_of(text: &str, runs_before: &[Range<usize>], area: usize) -> Option<usize> {
+    let mut start = area - usize::from(text[..area].ends_with('('));
+    if let Some(country) = runs_before.last()
+        && &text[country.clone()] == "1"
+        && matches!(&text[country.end..start], "-" | "." | " ")
+    {
+        start = country.start;
+    }
+    let before = text[..start].chars().next_back();
+    let goes_on = before.is_some_and(|it| it.is_alphanumeric() || "-.,_+$/".contains(it));
+    (!goes_on).then_some(start)
 }
 
 /// Films and examples have 555 for the exchange, and so do numbers that count up.
@@ -151,6 +185,10 @@ mod tests {
             "12-34-56",
             "ISBN 978-3-16-148410-0",
             "+1 2 3 4 5 6 7 8 9 1",
+            "2-212-736-5000",
+            "212-736-5000-1",
+            "$212-736-5000",
+            "212 736 5000",
             "100-200-300-4000",
         ] {
             assert_eq!(phone_number(text), None, "{text}");

@@ -1,4 +1,7 @@
-use super::{code::without_code, scan::leading};
+use super::{
+    code::without_code,
+    scan::{ends_in_word, leading},
+};
 
 const ENTITIES: [&str; 24] = [
     "amp", "lt", "gt", "quot", "apos", "nbsp", "hellip", "mdash", "ndash", "lsquo", "rsquo",
@@ -48,6 +51,7 @@ pub(crate) fn leftover_html(text: &str) -> Option<String> {
     let text = without_code(text);
     let places = text.match_indices(['<', '&']);
     let found = places.filter_map(|(start, mark)| match mark {
+        "<" if is_type(&text[..start], &text[start..]) => None,
         "<" => tag(&text[start..]),
         _ => entity(&text[start..]).map(str::to_owned),
     });
@@ -64,6 +68,12 @@ fn entity(text: &str) -> Option<&str> {
     let end = name.len() + 2;
     let is_entity = is_number || ENTITIES.contains(&name);
     (is_entity && text[1 + name.len()..].starts_with(';')).then(|| &text[..end])
+}
+
+/// Tells whether it is the parameter of a type, as in `Name<T>`.
+fn is_type(before: &str, text: &str) -> bool {
+    let name = leading(&text[1..], |it| it.is_ascii_alphanumeric());
+    name.len() == 1 && ends_in_word(before)
 }
 
 /// Returns the tag that `text` begins with, without its attributes.
@@ -108,7 +118,7 @@ mod tests {
             "Use `<br>` for a line end and `&amp;` for an ampersand",
             "```html\n<p>Hello</p>\n```",
             "<<48/2=24>>24 clips",
-            "Vec<T>, List<String>, <think>",
+            "Vec<T>, List<String>, Name<A>, <think>",
             "mail <anna@example.com>",
         ] {
             let is_comparison = text.contains("<b>");

@@ -54,6 +54,10 @@ impl Script {
 /// Returns the script of more than half of the letters, where there are enough letters to tell.
 pub(crate) fn main_script(text: &str) -> Option<Script> {
     const FEWEST: usize = 5;
+    if text.is_ascii() {
+        let letters = text.bytes().filter(u8::is_ascii_alphabetic);
+        return (letters.take(FEWEST).count() == FEWEST).then_some(Script::Latin);
+    }
     let mut counts: Vec<(Script, usize)> = Vec::new();
     let mut letters = 0;
     for script in text.chars().filter_map(Script::of) {

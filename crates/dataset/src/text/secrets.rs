@@ -119,18 +119,25 @@ fn web_token(text: &str) -> Option<String> {
 
 /// Finds a value beside a name such as `password`.
 fn named(text: &str) -> Option<String> {
-    let lower = text.to_ascii_lowercase();
-    let mut found = NAMES.iter().flat_map(|name| {
-        let places = lower.match_indices(name);
-        places.filter_map(|(at, _)| value_of(&text[at + name.len()..]))
+    let signs = text.match_indices(['=', ':']);
+    let mut found = signs.filter_map(|(at, _)| {
+        let value = is_name(&text[..at]).then(|| value_of(&text[at + 1..]))?;
+        value.map(|value| shown("a password or key", value))
     });
-    found.next().map(|value| shown("a password or key", value))
+    found.next()
 }
 
-/// Returns what `=` or `:` at the beginning of `text` gives, where it looks drawn by lot.
+/// Tells whether `before` ends with a name of something secret.
+fn is_name(before: &str) -> bool {
+    let before = before.trim_end_matches(['"', '\'', ' ']).as_bytes();
+    NAMES.iter().any(|name| {
+        let start = before.len().saturating_sub(name.len());
+        before[start..].eq_ignore_ascii_case(name.as_bytes())
+    })
+}
+
+/// Returns the value that `text` begins with, where it looks drawn by lot.
 fn value_of(text: &str) -> Option<&str> {
-    let text = text.trim_start_matches(['"', '\'', ' ']);
-    let text = text.strip_prefix(['=', ':'])?;
     let text = text.trim_start_matches(['"', '\'', ' ']);
     let is_value = |it: char| !it.is_whitespace() && !"\"'`,;()<>{}[]".contains(it);
     let value = leading(text, is_value).trim_end_matches('.');
