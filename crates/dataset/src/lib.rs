@@ -1,18 +1,27 @@
-//! Datasets: reads JSONL, JSON and CSV files as streams of rows, recognises their columns, makes each
-//! row a conversation, and finds what would make training on them wrong.
+//! Datasets: reads JSONL, JSON, CSV and text files, packed or not, as streams of rows, recognises their columns,
+//! makes each row a conversation, and finds what would make training on them wrong.
 //!
-//! Reading takes constant memory whatever the file's size; validation adds some bytes for each row. The
+//! Reading takes constant memory whatever the file's size and whatever it unpacks to; validation adds some bytes for each row. The
 //! crate knows nothing of tokens, models or where files are kept.
 
 mod chat;
 mod columns;
+mod compression;
 mod conversations;
 mod csv;
+mod damage;
+mod decoded;
+mod encoding;
 mod error;
+mod foreign;
 mod format;
+mod guard;
+mod gzip;
 mod json;
 mod jsonl;
+mod layers;
 mod pair;
+mod plain_text;
 mod problem;
 mod reader;
 mod report;
@@ -20,16 +29,22 @@ mod rules;
 mod source;
 mod statistics;
 mod strict;
+mod utf16;
 mod validate;
+mod windows1252;
+mod zstd;
 
 #[cfg(test)]
 mod testing;
 
 pub use columns::Columns;
+pub use compression::Compression;
 pub use conversations::read_conversations;
+pub use encoding::Encoding;
 pub use error::DatasetError;
 pub use format::Format;
-pub use reader::{Reader, Row, digest, open};
+pub use plain_text::TextRows;
+pub use reader::{ReadOptions, Reader, Row, digest, open, open_with};
 pub use report::ValidationReport;
 pub use rules::{Example, Rule, Totals, rules};
 pub use statistics::{Lengths, Statistics};
