@@ -106,20 +106,20 @@ impl<R: BufRead> Zstd<R> {
         let (decoder, packed) = (&mut self.decoder, &mut self.packed);
         match guarded(|| decoder.decode_blocks(packed, UptoBlocks(1))) {
             Ok(Ok(_)) => Ok(0),
-            Ok(Err(_)) if self.packed.ended => self.close(),
+            Ok(Err(error)) if self.packed.ended => self.close(&error),
             Ok(Err(error)) => Err(self.failure(error)),
             Err(Broke) => Err(damaged(KIND, "a broken block")),
         }
     }
 
     /// Ends a frame that is cut off, so that the decoder gives the data that its window holds back.
-    fn close(&mut self) -> io::Result<usize> {
-        if self.decoder.is_finished() {
-            // Only the checksum is not there.
-            self.next = Next::Rest(Scope::File);
-            return Ok(0);
-        }
-        self.next = Next::Rest(Scope::Row);
+    fn close(&mut self, error: &FrameDecoderError) -> io::Result<usize> {
+        let lost = match error {
+            // All rows are there.
+            FrameDecoderError::FailedToReadChecksum(_) => Scope::File,
+            _ => Scope::Row,
+        };
+        self.next = Next::Rest(lost);
         let decoder = &mut self.decoder;
         match guarded(|| decoder.decode_blocks(&LAST_BLOCK[..], UptoBlocks(1))) {
             Ok(Ok(_)) => Ok(0),
