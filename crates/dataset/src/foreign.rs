@@ -8,6 +8,16 @@ pub(crate) fn foreign(head: &[u8]) -> Option<(&'static str, &'static str)> {
     known.map(|&(_, found, fix)| (found, fix)).or(tar)
 }
 
+/// Tells whether a file begins as a Parquet file does: no text has the byte that follows.
+pub(crate) fn is_parquet(head: &[u8]) -> bool {
+    let rest = head.strip_prefix(b"PAR1");
+    rest.is_some_and(|rest| {
+        !rest
+            .first()
+            .is_some_and(|byte| *byte >= b' ' || byte.is_ascii_whitespace())
+    })
+}
+
 const CONVERT: &str = "convert it to JSONL";
 const SAVE_AS_CSV: &str = "save the sheet as CSV";
 const UNPACK: &str = "unpack it, or pack it with `gzip` or `zstd`";
@@ -32,7 +42,6 @@ const SIGNATURES: &[(&[u8], &str, &str)] = &[
     (b"\xfd7zXZ\0", "compressed with xz", UNPACK),
     (b"7z\xbc\xaf\x27\x1c", "a 7z archive", UNPACK),
     (b"Rar!\x1a\x07", "a RAR archive", UNPACK),
-    (b"PAR1", "a Parquet file", CONVERT),
     (b"ARROW1\0\0", "an Arrow file", CONVERT),
     (b"Obj\x01", "an Avro file", CONVERT),
     (b"SQLite format 3\0", "an SQLite database", CONVERT),

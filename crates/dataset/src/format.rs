@@ -3,7 +3,11 @@ use std::{fmt, path::Path};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::{DatasetError, TextRows, csv::Separators, foreign::foreign};
+use crate::{
+    DatasetError, TextRows,
+    csv::Separators,
+    foreign::{foreign, is_parquet},
+};
 
 /// How a file lays out its rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -15,6 +19,8 @@ pub enum Format {
     Json,
     /// A header and records, separated by `,`, `;` or tabs.
     Csv,
+    /// Columns in row groups.
+    Parquet,
     /// Text without any structure: each line or each paragraph is a row of the column `text`.
     Text,
 }
@@ -25,6 +31,7 @@ impl fmt::Display for Format {
             Self::Jsonl => "JSONL",
             Self::Json => "JSON",
             Self::Csv => "CSV",
+            Self::Parquet => "Parquet",
             Self::Text => "text",
         })
     }
@@ -41,6 +48,9 @@ impl Format {
         };
         if let Some((found, fix)) = foreign(head) {
             return Err(unsupported(found, fix));
+        }
+        if is_parquet(head) {
+            return Ok(Self::Parquet);
         }
         let first = head.iter().find(|byte| !byte.is_ascii_whitespace());
         match (extension(path).as_str(), first) {

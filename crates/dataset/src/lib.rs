@@ -1,4 +1,4 @@
-//! Datasets: reads JSONL, JSON, CSV and text files, packed or not, as streams of rows, recognises their columns,
+//! Datasets: reads JSONL, JSON, CSV, Parquet and text files, packed or not, as streams of rows, recognises their columns,
 //! makes each row a conversation, and finds what would make training on them wrong.
 //!
 //! Reading takes constant memory whatever the file's size and whatever it unpacks to; validation adds some bytes for each row. The
@@ -21,6 +21,10 @@ mod json;
 mod jsonl;
 mod layers;
 mod pair;
+#[cfg_attr(not(feature = "parquet"), path = "parquet_absent.rs")]
+mod parquet;
+#[cfg(feature = "parquet")]
+mod parquet_value;
 mod plain_text;
 mod problem;
 mod reader;

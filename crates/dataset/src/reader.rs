@@ -14,6 +14,7 @@ use crate::{
     json::Elements,
     jsonl::Lines,
     layers::Layers,
+    parquet::Records,
     plain_text::PlainText,
     problem::{Problem, Scope},
     source::Source,
@@ -24,7 +25,7 @@ use crate::{
 pub struct Row {
     /// The row, counted from 1; blank lines and a CSV header do not count.
     pub number: u64,
-    /// The line of the file on which it begins, counted from 1.
+    /// The line of the file on which it begins, counted from 1; 0 where the file has no lines.
     pub line: u64,
     /// Its columns, in the order of the file.
     pub fields: Map<String, Value>,
@@ -35,7 +36,7 @@ impl Row {
         Place {
             file: file.to_owned(),
             row: Some(self.number),
-            line: Some(self.line),
+            line: (self.line > 0).then_some(self.line),
             field: None,
         }
     }
@@ -69,6 +70,7 @@ enum Rows {
     Elements(Elements),
     Table(Table),
     Text(PlainText),
+    Records(Records),
 }
 
 /// A row or a problem, with the line on which it begins.
@@ -98,45 +100,60 @@ pub fn open_with(path: &Path, options: &ReadOptions) -> Result<Reader, DatasetEr
         Err(_) if head.is_empty() && source.is_damaged() => Format::Jsonl,
         format => format?,
     };
-    let encoding = match marked {
-        None => unmarked(path, format).map_err(failed)?,
-        Some(encoding) => encoding,
-    };
-    if encoding == Encoding::Windows1252 {
-        let layers = Layers::open(path).map_err(failed)?;
-        source = layers.text(encoding).map_err(failed)?;
+    if let (Format::Parquet, Some(compression)) = (format, compression) {
+        return Err(packed_parquet(path, compression));
     }
+    let (encoding, source) = match (marked, format) {
+        (None, Format::Csv | Format::Text) => unmarked(path, source).map_err(failed)?,
+        _ => (encoding, source),
+    };
     Ok(Reader {
         path: path.to_owned(),
         format,
         encoding,
         compression,
-        rows: Rows::new(format, source, path, options),
+        rows: Rows::new(format, source, path, options)?,
         number: 0,
         failed: false,
     })
 }
 
-/// Tells the encoding of a file that has no byte order mark: JSON is UTF-8 (RFC 8259, section 8.1), and
-/// what a spreadsheet or an editor wrote may not be.
-fn unmarked(path: &Path, format: Format) -> io::Result<Encoding> {
-    match format {
-        Format::Jsonl | Format::Json => Ok(Encoding::Utf8),
-        Format::Csv | Format::Text => Ok(Encoding::of_text(Layers::open(path)?.bytes)),
+/// Tells the encoding of a file that has no byte order mark and that a spreadsheet or an editor may have written,
+/// and reads it so. JSON is UTF-8 (RFC 8259, section 8.1).
+fn unmarked(path: &Path, source: Source) -> io::Result<(Encoding, Source)> {
+    let encoding = Encoding::of_text(Layers::open(path)?.bytes);
+    Ok(match encoding {
+        Encoding::Windows1252 => (encoding, Layers::open(path)?.text(encoding)?),
+        _ => (encoding, source),
+    })
+}
+
+/// A Parquet file is read from its end, which a stream that is unpacked does not have.
+fn packed_parquet(path: &Path, compression: Compression) -> DatasetError {
+    DatasetError::Unsupported {
+        path: path.to_owned(),
+        found: format!("a Parquet file, compressed with {compression}"),
+        fix: "unpack it: it is compressed in itself",
     }
 }
 
 impl Rows {
-    fn new(format: Format, source: Source, path: &Path, options: &ReadOptions) -> Self {
-        match format {
+    fn new(
+        format: Format,
+        source: Source,
+        path: &Path,
+        options: &ReadOptions,
+    ) -> Result<Self, DatasetError> {
+        Ok(match format {
             Format::Jsonl => Self::Lines(Lines::new(source)),
             Format::Json => Self::Elements(Elements::new(source)),
             Format::Csv => Self::Table(Table::new(source, Format::separators(path))),
+            Format::Parquet => Self::Records(Records::open(path)?),
             Format::Text => {
                 let rows = options.text_rows.unwrap_or(Format::text_rows(path));
                 Self::Text(PlainText::new(source, rows))
             }
-        }
+        })
     }
 
     fn next(&mut self) -> io::Result<Option<Found>> {
@@ -145,15 +162,18 @@ impl Rows {
             Self::Elements(elements) => elements.next(),
             Self::Table(table) => table.next(),
             Self::Text(text) => text.next(),
+            Self::Records(records) => Ok(records.next()),
         }
     }
 
-    fn source(&mut self) -> &mut Source {
+    /// Returns the text that rows are read from, where it is one.
+    fn source(&mut self) -> Option<&mut Source> {
         match self {
-            Self::Lines(lines) => &mut lines.source,
-            Self::Elements(elements) => &mut elements.source,
-            Self::Table(table) => &mut table.source,
-            Self::Text(text) => &mut text.source,
+            Self::Lines(lines) => Some(&mut lines.source),
+            Self::Elements(elements) => Some(&mut elements.source),
+            Self::Table(table) => Some(&mut table.source),
+            Self::Text(text) => Some(&mut text.source),
+            Self::Records(_) => None,
         }
     }
 }
@@ -167,7 +187,7 @@ pub fn digest(path: &Path) -> Result<Digest, DatasetError> {
     digest.map_err(|source| read_error(path, source))
 }
 
-fn read_error(path: &Path, source: io::Error) -> DatasetError {
+pub(crate) fn read_error(path: &Path, source: io::Error) -> DatasetError {
     let path = path.to_owned();
     DatasetError::Read { path, source }
 }
@@ -203,7 +223,7 @@ impl Reader {
         DatasetError::Content(Box::new(problem.at(Place {
             file: self.path.display().to_string(),
             row: Some(self.number),
-            line: Some(line),
+            line: (line > 0).then_some(line),
             field: None,
         })))
     }
@@ -222,7 +242,7 @@ impl Reader {
             0 => " before the first row".to_owned(),
             last => format!(" after row {last}"),
         };
-        let line = self.rows.source().line();
+        let line = self.rows.source().map_or(0, |source| source.line());
         self.problem(line, problem)
     }
 }
@@ -237,7 +257,7 @@ impl Iterator for Reader {
         match self.rows.next() {
             Ok(Some(found)) => Some(self.found(found)),
             Ok(None) => {
-                let damage = self.rows.source().take_damage()?;
+                let damage = self.rows.source()?.take_damage()?;
                 Some(Err(self.damage(damage)))
             }
             Err(error) => Some(Err(self.failure(error))),

@@ -12,4 +12,6 @@ mod broken_text;
 mod cases;
 mod encodings;
 mod packed;
+#[cfg(feature = "parquet")]
+mod parquet_files;
 mod suites;
