@@ -7,19 +7,30 @@ use crate::{
     problem::{Problem, quoted, shortened},
     reader::Found,
     source::{MAX_ROW_BYTES, Source},
-    strict::invalid_utf8,
+    strict::{line_ends, text},
 };
 
-/// The records of a CSV file (RFC 4180, and `;` or tabs as separators) under the names of its header.
+/// The records of a CSV file (RFC 4180, and `;` or tabs as separators, and lines that end with a carriage return
+/// alone) under the names of its header.
 ///
 /// Stricter than is usual: a quote that is never closed, or text after a closing quote, is an error and
 /// not a longer field.
 #[derive(Debug)]
 pub(crate) struct Table {
-    source: Source,
+    pub(crate) source: Source,
+    separators: Separators,
     separator: u8,
     header: Option<Vec<String>>,
     ended: bool,
+}
+
+/// What a table's columns may be separated by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Separators {
+    /// Commas, semicolons or tabs.
+    Any,
+    /// Tabs wherever there is one, because the file's name says so.
+    TabsFirst,
 }
 
 type Record = Vec<Vec<u8>>;
@@ -32,9 +43,10 @@ enum After {
 }
 
 impl Table {
-    pub(crate) fn new(source: Source) -> Self {
+    pub(crate) fn new(source: Source, separators: Separators) -> Self {
         Self {
             source,
+            separators,
             separator: b',',
             header: None,
             ended: false,
@@ -44,7 +56,7 @@ impl Table {
     /// Reads the next record.
     pub(crate) fn next(&mut self) -> io::Result<Option<Found>> {
         if self.header.is_none() && !self.ended {
-            self.separator = separator(&self.source.table_line()?);
+            self.separator = separator(&self.source.table_line()?, self.separators);
             if let Some(problem) = self.read_header()? {
                 self.ended = true;
                 return Ok(Some(problem));
@@ -111,11 +123,9 @@ impl Table {
         }
         loop {
             match self.source.bump()? {
-                None | Some(b'\n') => return Ok(Ok(After::Record)),
-                Some(b'\r') => {
-                    if self.source.peek()? == Some(b'\n') {
-                        self.source.bump()?;
-                    }
+                None => return Ok(Ok(After::Record)),
+                Some(byte @ (b'\n' | b'\r')) => {
+                    self.source.end_line(byte)?;
                     return Ok(Ok(After::Record));
                 }
                 Some(byte) if byte == self.separator => return Ok(Ok(After::Field)),
@@ -139,7 +149,10 @@ impl Table {
                 }
                 Some(b'"') => return Ok(Ok(())),
                 Some(_) if field.len() >= room => return Ok(Err(self.end_too_long())),
-                Some(byte) => field.push(byte),
+                Some(byte) => {
+                    field.push(byte);
+                    self.source.count_line(byte)?;
+                }
             }
         }
     }
@@ -147,7 +160,12 @@ impl Table {
     /// Goes to the next line, where the next record probably begins.
     fn text_after_quote(&mut self) -> io::Result<Problem> {
         let line = self.source.line();
-        while !matches!(self.source.bump()?, None | Some(b'\n')) {}
+        while let Some(byte) = self.source.bump()? {
+            if matches!(byte, b'\n' | b'\r') {
+                self.source.end_line(byte)?;
+                break;
+            }
+        }
         Ok(Problem::row(
             "unparsable_row",
             "a separator or the end of the line after a closing quote",
@@ -172,7 +190,7 @@ fn unclosed_quote(line: u64) -> Problem {
 }
 
 /// Tells what separates the columns: what the header has most of, outside quotes.
-fn separator(header: &[u8]) -> u8 {
+fn separator(header: &[u8], separators: Separators) -> u8 {
     let mut counts = [(b',', 0), (b';', 0), (b'\t', 0)];
     let mut is_quoted = false;
     for &byte in header {
@@ -185,9 +203,12 @@ fn separator(header: &[u8]) -> u8 {
             _ => {}
         }
     }
-    let [comma, others @ ..] = counts;
+    let [comma, semicolon, tab] = counts;
+    if separators == Separators::TabsFirst && tab.1 > 0 {
+        return b'\t';
+    }
     let most = |best: (u8, u32), it: (u8, u32)| if it.1 > best.1 { it } else { best };
-    others.into_iter().fold(comma, most).0
+    [semicolon, tab].into_iter().fold(comma, most).0
 }
 
 fn check_header(names: Vec<String>) -> Result<Vec<String>, Problem> {
@@ -205,13 +226,6 @@ fn check_header(names: Vec<String>) -> Result<Vec<String>, Problem> {
     Ok(names)
 }
 
-fn text(field: Vec<u8>, line: u64) -> Result<String, Problem> {
-    String::from_utf8(field).map_err(|error| {
-        let utf8 = error.utf8_error();
-        invalid_utf8(error.as_bytes(), utf8, line)
-    })
-}
-
 fn fields(header: &[String], record: Record, line: u64) -> Result<Map<String, Value>, Problem> {
     if record.len() != header.len() {
         return Err(Problem::row(
@@ -224,7 +238,7 @@ fn fields(header: &[String], record: Record, line: u64) -> Result<Map<String, Va
     let mut line = line;
     let mut fields = Map::new();
     for (name, field) in header.iter().zip(record) {
-        let breaks = field.iter().filter(|&&byte| byte == b'\n').count() as u64;
+        let breaks = line_ends(&field);
         let value = text(field, line).map_err(|it| it.in_field(shortened(name)))?;
         fields.insert(name.clone(), value.into());
         line += breaks;
@@ -274,6 +288,28 @@ mod tests {
     }
 
     #[test]
+    fn tabs_separate_where_the_name_says_so_and_the_header_has_one() {
+        let values = |bytes| {
+            let (rows, _) = rows_and_errors(&File::new("a.tsv", bytes));
+            Value::Object(rows[0].fields.clone())
+        };
+        let expected = json!({"a,b,c": "1", "d": "2"});
+        assert_eq!(values(b"a,b,c\td\n1\t2\n"), expected);
+        assert_eq!(values(b"a,b\n1,2\n"), json!({"a": "1", "b": "2"}));
+    }
+
+    #[test]
+    fn lines_may_end_with_a_carriage_return_alone() {
+        let file = b"a,b\r1,\"x\ry\r\nz\"\r\r2,3\r\n4,5";
+        assert_eq!(
+            values(file),
+            json!([{"a": "1", "b": "x\ry\r\nz"}, {"a": "2", "b": "3"}, {"a": "4", "b": "5"}])
+        );
+        let file = File::new("a.csv", file);
+        assert_eq!(numbers_and_lines(&file), [(1, 2), (2, 6), (3, 7)]);
+    }
+
+    #[test]
     fn blank_lines_before_the_header_change_nothing() {
         assert_eq!(values(b"\n\r\na;b\n1;2\n"), json!([{"a": "1", "b": "2"}]));
         let mut file = vec![b'\n'; (1 << 16) - 1];
@@ -320,9 +356,9 @@ mod tests {
 
     #[test]
     fn bytes_that_are_not_utf8_are_refused_with_their_line_and_column() {
-        let said = error(b"a,b\n\"1\n2\",caf\xe9\n");
+        let said = error(b"a,\xc3\xa9\n\"1\n2\",caf\xe9\n");
         assert!(
-            said.contains("row 1 (line 2), field `b`") && said.contains("line 3"),
+            said.contains("row 1 (line 2), field `é`") && said.contains("line 3"),
             "{said}"
         );
     }

@@ -15,7 +15,7 @@ pub enum DatasetError {
         source: io::Error,
     },
     /// The file is of a kind that is not read.
-    #[error("`{}` is {found}: expected JSONL, JSON or CSV in UTF-8; {fix}", path.display())]
+    #[error("`{}` is {found}: expected JSONL, JSON, CSV, Parquet or text; {fix}", path.display())]
     Unsupported {
         /// The file.
         path: PathBuf,

@@ -14,7 +14,7 @@ use crate::{
 /// checked when the element is parsed.
 #[derive(Debug)]
 pub(crate) struct Elements {
-    source: Source,
+    pub(crate) source: Source,
     element: Vec<u8>,
     expects: Expects,
 }

@@ -10,7 +10,7 @@ use crate::{
 /// The rows of a file that has one JSON object on each line.
 #[derive(Debug)]
 pub(crate) struct Lines {
-    source: Source,
+    pub(crate) source: Source,
     buffer: Vec<u8>,
     ended: bool,
 }

@@ -1,18 +1,31 @@
-//! Datasets: reads JSONL, JSON and CSV files as streams of rows, recognises their columns, makes each
-//! row a conversation, and finds what would make training on them wrong.
+//! Datasets: reads JSONL, JSON, CSV, Parquet and text files, packed or not, as streams of rows, recognises their columns,
+//! makes each row a conversation, and finds what would make training on them wrong.
 //!
-//! Reading takes constant memory whatever the file's size; validation adds some bytes for each row. The
+//! Reading takes constant memory whatever the file's size and whatever it unpacks to; validation adds some bytes for each row. The
 //! crate knows nothing of tokens, models or where files are kept.
 
 mod chat;
 mod columns;
+mod compression;
 mod conversations;
 mod csv;
+mod damage;
+mod decoded;
+mod encoding;
 mod error;
+mod foreign;
 mod format;
+mod guard;
+mod gzip;
 mod json;
 mod jsonl;
+mod layers;
 mod pair;
+#[cfg_attr(not(feature = "parquet"), path = "parquet_absent.rs")]
+mod parquet;
+#[cfg(feature = "parquet")]
+mod parquet_value;
+mod plain_text;
 mod preference;
 mod problem;
 mod reader;
@@ -24,16 +37,22 @@ mod statistics;
 mod strict;
 mod text;
 mod tools;
+mod utf16;
 mod validate;
+mod windows1252;
+mod zstd;
 
 #[cfg(test)]
 mod testing;
 
 pub use columns::Columns;
+pub use compression::Compression;
 pub use conversations::{read_conversations, read_samples};
+pub use encoding::Encoding;
 pub use error::DatasetError;
 pub use format::Format;
-pub use reader::{Reader, Row, digest, open};
+pub use plain_text::TextRows;
+pub use reader::{ReadOptions, Reader, Row, digest, open, open_with};
 pub use repair::{Change, Repair, RepairSummary, repair};
 pub use report::{Quality, Recommendation, ValidationReport};
 pub use rules::{Example, Reference, Rule, Totals, references, rules};

@@ -8,10 +8,14 @@ use llmopt_domain::{Digest, Place};
 use serde_json::{Map, Value};
 
 use crate::{
-    DatasetError, Format,
+    Compression, DatasetError, Encoding, Format, TextRows,
     csv::Table,
+    damage::Damage,
     json::Elements,
     jsonl::Lines,
+    layers::Layers,
+    parquet::Records,
+    plain_text::PlainText,
     problem::{Problem, Scope},
     source::Source,
 };
@@ -21,7 +25,7 @@ use crate::{
 pub struct Row {
     /// The row, counted from 1; blank lines and a CSV header do not count.
     pub number: u64,
-    /// The line of the file on which it begins, counted from 1.
+    /// The line of the file on which it begins, counted from 1; 0 where the file has no lines.
     pub line: u64,
     /// Its columns, in the order of the file.
     pub fields: Map<String, Value>,
@@ -32,10 +36,17 @@ impl Row {
         Place {
             file: file.to_owned(),
             row: Some(self.number),
-            line: Some(self.line),
+            line: (self.line > 0).then_some(self.line),
             field: None,
         }
     }
+}
+
+/// How a file is read, where it does not tell itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ReadOptions {
+    /// What is a row of plain text; by default a line, and in Markdown, whose lines say nothing, a paragraph.
+    pub text_rows: Option<TextRows>,
 }
 
 /// The rows of a file, one after the other, in constant memory.
@@ -46,6 +57,8 @@ impl Row {
 pub struct Reader {
     path: PathBuf,
     format: Format,
+    encoding: Encoding,
+    compression: Option<Compression>,
     rows: Rows,
     number: u64,
     failed: bool,
@@ -56,6 +69,8 @@ enum Rows {
     Lines(Lines),
     Elements(Elements),
     Table(Table),
+    Text(PlainText),
+    Records(Records),
 }
 
 /// A row or a problem, with the line on which it begins.
@@ -66,21 +81,101 @@ pub(crate) type Found = (u64, Result<Map<String, Value>, Problem>);
 /// # Errors
 /// [`DatasetError::Read`] or [`DatasetError::Unsupported`].
 pub fn open(path: &Path) -> Result<Reader, DatasetError> {
-    let mut source = Source::open(path).map_err(|source| read_error(path, source))?;
-    let head = source.head().map_err(|source| read_error(path, source))?;
-    let format = Format::detect(path, &head)?;
-    let rows = match format {
-        Format::Jsonl => Rows::Lines(Lines::new(source)),
-        Format::Json => Rows::Elements(Elements::new(source)),
-        Format::Csv => Rows::Table(Table::new(source)),
+    open_with(path, &ReadOptions::default())
+}
+
+/// Opens the dataset at `path`, which is read as `options` say.
+///
+/// # Errors
+/// [`DatasetError::Read`] or [`DatasetError::Unsupported`].
+pub fn open_with(path: &Path, options: &ReadOptions) -> Result<Reader, DatasetError> {
+    let failed = |source| read_error(path, source);
+    let layers = Layers::open(path).map_err(failed)?;
+    let (compression, marked) = (layers.compression, layers.encoding);
+    let encoding = marked.unwrap_or(Encoding::Utf8);
+    let mut source = layers.text(encoding).map_err(failed)?;
+    let head = source.head().map_err(failed)?;
+    let format = match Format::detect(path, &head) {
+        // The damage says more than that nothing can be told.
+        Err(_) if head.is_empty() && source.is_damaged() => Format::Jsonl,
+        format => format?,
+    };
+    if let (Format::Parquet, Some(compression)) = (format, compression) {
+        return Err(packed_parquet(path, compression));
+    }
+    let (encoding, source) = match (marked, format) {
+        (None, Format::Csv | Format::Text) => unmarked(path, source).map_err(failed)?,
+        _ => (encoding, source),
     };
     Ok(Reader {
         path: path.to_owned(),
         format,
-        rows,
+        encoding,
+        compression,
+        rows: Rows::new(format, source, path, options)?,
         number: 0,
         failed: false,
     })
+}
+
+/// Tells the encoding of a file that has no byte order mark and that a spreadsheet or an editor may have written,
+/// and reads it so. JSON is UTF-8 (RFC 8259, section 8.1).
+fn unmarked(path: &Path, source: Source) -> io::Result<(Encoding, Source)> {
+    let encoding = Encoding::of_text(Layers::open(path)?.bytes);
+    Ok(match encoding {
+        Encoding::Windows1252 => (encoding, Layers::open(path)?.text(encoding)?),
+        _ => (encoding, source),
+    })
+}
+
+/// A Parquet file is read from its end, which a stream that is unpacked does not have.
+fn packed_parquet(path: &Path, compression: Compression) -> DatasetError {
+    DatasetError::Unsupported {
+        path: path.to_owned(),
+        found: format!("a Parquet file, compressed with {compression}"),
+        fix: "unpack it: it is compressed in itself",
+    }
+}
+
+impl Rows {
+    fn new(
+        format: Format,
+        source: Source,
+        path: &Path,
+        options: &ReadOptions,
+    ) -> Result<Self, DatasetError> {
+        Ok(match format {
+            Format::Jsonl => Self::Lines(Lines::new(source)),
+            Format::Json => Self::Elements(Elements::new(source)),
+            Format::Csv => Self::Table(Table::new(source, Format::separators(path))),
+            Format::Parquet => Self::Records(Records::open(path)?),
+            Format::Text => {
+                let rows = options.text_rows.unwrap_or(Format::text_rows(path));
+                Self::Text(PlainText::new(source, rows))
+            }
+        })
+    }
+
+    fn next(&mut self) -> io::Result<Option<Found>> {
+        match self {
+            Self::Lines(lines) => lines.next(),
+            Self::Elements(elements) => elements.next(),
+            Self::Table(table) => table.next(),
+            Self::Text(text) => text.next(),
+            Self::Records(records) => Ok(records.next()),
+        }
+    }
+
+    /// Returns the text that rows are read from, where it is one.
+    fn source(&mut self) -> Option<&mut Source> {
+        match self {
+            Self::Lines(lines) => Some(&mut lines.source),
+            Self::Elements(elements) => Some(&mut elements.source),
+            Self::Table(table) => Some(&mut table.source),
+            Self::Text(text) => Some(&mut text.source),
+            Self::Records(_) => None,
+        }
+    }
 }
 
 /// Computes the digest of the file's bytes.
@@ -92,7 +187,7 @@ pub fn digest(path: &Path) -> Result<Digest, DatasetError> {
     digest.map_err(|source| read_error(path, source))
 }
 
-fn read_error(path: &Path, source: io::Error) -> DatasetError {
+pub(crate) fn read_error(path: &Path, source: io::Error) -> DatasetError {
     let path = path.to_owned();
     DatasetError::Read { path, source }
 }
@@ -103,23 +198,52 @@ impl Reader {
         self.format
     }
 
+    /// Returns how its bytes stand for characters.
+    pub fn encoding(&self) -> Encoding {
+        self.encoding
+    }
+
+    /// Returns what its bytes are packed with.
+    pub fn compression(&self) -> Option<Compression> {
+        self.compression
+    }
+
     fn found(&mut self, (line, found): Found) -> Result<Row, DatasetError> {
-        let of_file = matches!(&found, Err(problem) if problem.scope == Scope::File);
-        self.number += u64::from(!of_file);
-        let number = self.number;
-        match found {
-            Ok(fields) => Ok(Row {
-                number,
-                line,
-                fields,
-            }),
-            Err(problem) => Err(DatasetError::Content(Box::new(problem.at(Place {
-                file: self.path.display().to_string(),
-                row: Some(number),
-                line: Some(line),
-                field: None,
-            })))),
+        let fields = found.map_err(|problem| self.problem(line, problem))?;
+        self.number += 1;
+        Ok(Row {
+            number: self.number,
+            line,
+            fields,
+        })
+    }
+
+    fn problem(&mut self, line: u64, problem: Problem) -> DatasetError {
+        self.number += u64::from(problem.scope == Scope::Row);
+        DatasetError::Content(Box::new(problem.at(Place {
+            file: self.path.display().to_string(),
+            row: Some(self.number),
+            line: (line > 0).then_some(line),
+            field: None,
+        })))
+    }
+
+    fn failure(&mut self, error: io::Error) -> DatasetError {
+        self.failed = true;
+        match error.downcast::<Damage>() {
+            Ok(Damage(problem)) => self.damage(problem),
+            Err(error) => read_error(&self.path, error),
         }
+    }
+
+    /// Says after which row the file is damaged.
+    fn damage(&mut self, mut problem: Problem) -> DatasetError {
+        problem.found += &match self.number {
+            0 => " before the first row".to_owned(),
+            last => format!(" after row {last}"),
+        };
+        let line = self.rows.source().map_or(0, |source| source.line());
+        self.problem(line, problem)
     }
 }
 
@@ -130,17 +254,13 @@ impl Iterator for Reader {
         if self.failed {
             return None;
         }
-        let found = match &mut self.rows {
-            Rows::Lines(lines) => lines.next(),
-            Rows::Elements(elements) => elements.next(),
-            Rows::Table(table) => table.next(),
-        };
-        match found {
-            Ok(found) => found.map(|found| self.found(found)),
-            Err(source) => {
-                self.failed = true;
-                Some(Err(read_error(&self.path, source)))
+        match self.rows.next() {
+            Ok(Some(found)) => Some(self.found(found)),
+            Ok(None) => {
+                let damage = self.rows.source()?.take_damage()?;
+                Some(Err(self.damage(damage)))
             }
+            Err(error) => Some(Err(self.failure(error))),
         }
     }
 }

@@ -23,22 +23,53 @@ pub(crate) fn parse_row(bytes: &[u8], line: u64) -> Result<Map<String, Value>, P
     }
 }
 
+/// Makes a field a text; its bytes begin on `line`.
+pub(crate) fn text(bytes: Vec<u8>, line: u64) -> Result<String, Problem> {
+    String::from_utf8(bytes).map_err(|error| {
+        let utf8 = error.utf8_error();
+        invalid_utf8(error.as_bytes(), utf8, line)
+    })
+}
+
 /// The problem of bytes that are not UTF-8, the first of which begin at `line`.
-pub(crate) fn invalid_utf8(bytes: &[u8], error: std::str::Utf8Error, line: u64) -> Problem {
+fn invalid_utf8(bytes: &[u8], error: std::str::Utf8Error, line: u64) -> Problem {
     let (before, rest) = bytes.split_at(error.valid_up_to());
-    let line = line + before.iter().filter(|&&byte| byte == b'\n').count() as u64;
-    let column = before
-        .iter()
-        .rev()
-        .take_while(|&&byte| byte != b'\n')
-        .count()
-        + 1;
+    let line = line + line_ends(before);
+    let is_end = |&byte: &u8| matches!(byte, b'\n' | b'\r');
+    let begin = before.iter().rposition(is_end).map_or(0, |end| end + 1);
+    let column = before.len() - begin + 1;
+    if let [0xed, 0xa0..=0xbf, 0x80..=0xbf, ..] = rest {
+        return lone_surrogate(line);
+    }
     let byte = rest.first().copied().unwrap_or_default();
     Problem::row(
         "invalid_utf8",
         "text in UTF-8",
         format!("the byte `0x{byte:02x}` at line {line}, byte {column}"),
         "save the file as UTF-8",
+    )
+}
+
+/// Counts the lines that end in `bytes`: with a line feed, a carriage return, or both.
+pub(crate) fn line_ends(bytes: &[u8]) -> u64 {
+    let ends = bytes
+        .iter()
+        .enumerate()
+        .filter(|&(place, &byte)| match byte {
+            b'\n' => true,
+            b'\r' => bytes.get(place + 1) != Some(&b'\n'),
+            _ => false,
+        });
+    ends.count() as u64
+}
+
+/// The problem of a half of what is one character in UTF-16.
+fn lone_surrogate(line: u64) -> Problem {
+    Problem::row(
+        "lone_surrogate",
+        "whole characters",
+        format!("half of a surrogate pair at line {line}"),
+        "write the whole character, or delete it",
     )
 }
 

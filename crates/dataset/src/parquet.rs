@@ -1,0 +1,171 @@
+use std::{collections::HashSet, fmt, fs::File, path::Path};
+
+use parquet::{
+    errors::ParquetError,
+    file::{
+        metadata::{ParquetMetaData, RowGroupMetaData},
+        reader::FileReader as _,
+        serialized_reader::SerializedFileReader,
+    },
+    record::{Row, reader::RowIter},
+    schema::types::Type,
+};
+use serde_json::{Map, Value};
+
+use crate::{
+    DatasetError,
+    guard::{Broke, guarded},
+    parquet_value::object,
+    problem::{Problem, quoted},
+    reader::{Found, read_error},
+};
+
+/// No file has more rows than this for each of its bytes: one that says so would have rows without end that no
+/// byte stands for.
+const MOST_ROWS_PER_BYTE: u64 = 4096;
+
+/// The rows of a Parquet file, one row group after the other.
+///
+/// Holds the file's metadata, and of each column its dictionary, one page, and the values of at most 1,024 rows,
+/// so that what bounds the memory is how large the writer made its pages: about 1 MiB each unless it was told
+/// otherwise.
+pub(crate) struct Records {
+    rows: Result<RowIter<'static>, Option<Problem>>,
+}
+
+impl fmt::Debug for Records {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Records").finish_non_exhaustive()
+    }
+}
+
+impl Records {
+    /// Opens the file at `path`; that its content is wrong is said where its first row would be.
+    pub(crate) fn open(path: &Path) -> Result<Self, DatasetError> {
+        let file = File::open(path).map_err(|source| read_error(path, source))?;
+        let rows = guarded(|| rows(file));
+        let rows = rows.unwrap_or_else(|Broke| Err(broken(CONTRADICTION)));
+        Ok(Self {
+            rows: rows.map_err(Some),
+        })
+    }
+
+    /// Reads the next row. What comes after a broken one cannot be told.
+    pub(crate) fn next(&mut self) -> Option<Found> {
+        let rows = match &mut self.rows {
+            Ok(rows) => rows,
+            Err(problem) => return Some((0, Err(problem.take()?))),
+        };
+        let row = guarded(|| rows.next());
+        let row = row.map(|row| Some(row?.map_err(|error| broken_row(said(&error)))));
+        match row.unwrap_or_else(|Broke| Some(Err(broken_row(CONTRADICTION)))) {
+            Some(Ok(row)) => Some((0, fields(row))),
+            end => {
+                self.rows = Err(None);
+                end.map(|row| (0, row.and_then(fields)))
+            }
+        }
+    }
+}
+
+/// What is wrong where the library breaks on what a file says.
+const CONTRADICTION: &str = "data that contradicts itself";
+
+/// Makes a row what it stands for; a value that stands for nothing takes no other row with it.
+fn fields(row: Row) -> Result<Map<String, Value>, Problem> {
+    guarded(|| object(row))
+        .unwrap_or_else(|Broke| Err(broken_row("a value that stands for nothing")))
+}
+
+fn rows(file: File) -> Result<RowIter<'static>, Problem> {
+    let size_bytes = file.metadata().map_or(0, |metadata| metadata.len());
+    let reader = SerializedFileReader::new(file).map_err(|error| broken(said(&error)))?;
+    check(reader.metadata(), size_bytes)?;
+    Ok(RowIter::from_file_into(Box::new(reader)))
+}
+
+/// Checks what would make rows that nothing in the file stands for.
+fn check(metadata: &ParquetMetaData, size_bytes: u64) -> Result<(), Problem> {
+    check_names(metadata.file_metadata().schema())?;
+    let rows = metadata.row_groups().iter().map(RowGroupMetaData::num_rows);
+    let rows = rows.map(|count| u64::try_from(count).unwrap_or(u64::MAX));
+    let rows = rows.fold(0, u64::saturating_add);
+    if rows > size_bytes.saturating_mul(MOST_ROWS_PER_BYTE) {
+        return Err(broken(format!("{rows} rows in {size_bytes} bytes")));
+    }
+    for group in metadata.row_groups() {
+        let is_flat = |column: &_| column_depth(column) == 0;
+        let mut columns = group.columns().iter().filter(|column| is_flat(column));
+        if let Some(column) = columns.find(|column| column.num_values() != group.num_rows()) {
+            let (path, values) = (column.column_path().string(), column.num_values());
+            return Err(broken(format!(
+                "{values} values of {} in {} rows",
+                quoted([path.as_str()]),
+                group.num_rows()
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn column_depth(column: &parquet::file::metadata::ColumnChunkMetaData) -> i16 {
+    column.column_descr().max_rep_level()
+}
+
+/// Checks that no two columns have one name, of which one would be lost.
+fn check_names(schema: &Type) -> Result<(), Problem> {
+    if schema.is_primitive() {
+        return Ok(());
+    }
+    let mut known = HashSet::new();
+    for field in schema.get_fields() {
+        if !known.insert(field.name()) {
+            return Err(Problem::file(
+                "broken_header",
+                "a different name for each column",
+                format!("{} twice", quoted([field.name()])),
+                "rename or remove one of the columns",
+            ));
+        }
+        check_names(field)?;
+    }
+    if known.is_empty() {
+        return Err(broken("a row without columns"));
+    }
+    Ok(())
+}
+
+/// Says what the library says, without its own beginning.
+fn said(error: &ParquetError) -> String {
+    match error {
+        ParquetError::General(text) | ParquetError::NYI(text) | ParquetError::EOF(text) => {
+            text.clone()
+        }
+        error => error.to_string(),
+    }
+}
+
+fn broken(found: impl Into<String>) -> Problem {
+    broken_row(found).of_file()
+}
+
+fn broken_row(found: impl Into<String>) -> Problem {
+    let found = found.into();
+    let is_codec = found.contains("feature");
+    Problem::row(
+        "broken_parquet",
+        "a sound Parquet file, packed with snappy, gzip or not at all",
+        format!("`{}`", shortened(&found)),
+        if is_codec {
+            "write the file with the codec `snappy`, or as JSONL"
+        } else {
+            "make the file or send it again; nothing after that place was read"
+        },
+    )
+}
+
+/// Cuts what a library says to what fits into a message.
+fn shortened(text: &str) -> String {
+    const LONGEST: usize = 200;
+    text.chars().take(LONGEST).collect()
+}
