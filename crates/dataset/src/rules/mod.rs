@@ -5,6 +5,7 @@ mod empty_text;
 mod extra_columns;
 mod identical_responses;
 mod minimum_rows;
+mod near_duplicates;
 mod same_prompt;
 
 use std::hash::{DefaultHasher, Hash, Hasher as _};
@@ -95,6 +96,9 @@ pub fn rules(options: &ValidationOptions) -> Vec<Box<dyn Rule>> {
         Box::new(identical_responses::IdenticalResponses::default()),
         Box::new(duplicate_rows::DuplicateRows::default()),
         Box::new(same_prompt::SamePrompt::default()),
+        Box::new(near_duplicates::NearDuplicates::among(
+            options.near_duplicate_rows,
+        )),
         Box::new(extra_columns::ExtraColumns::default()),
     ]
 }
