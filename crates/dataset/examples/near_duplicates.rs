@@ -2,12 +2,12 @@
 //! that are found are none.
 //!
 //! ```text
-//! near_duplicates [--rows 100000] [--planted 50] [--seed 1]
+//! near_duplicates [--rows 100000] [--planted 50] [--template 0] [--seed 1]
 //! ```
 //!
 //! Rows are sentences of GSM8K's in a new order, as many as there, or of made-up words where `LLMOPT_TEST_DATA`
 //! names no folder with `gsm8k/train.jsonl`. Each 50th row alters the row 25 before it until they are 0.8
-//! alike. No row is kept: each is made anew from the seed and its number.
+//! alike. `--template` puts so many prompts before every row, the same ones. No row is kept: each is made anew from the seed and its number.
 
 #![expect(
     clippy::print_stdout,
@@ -30,8 +30,10 @@ type Failure = Box<dyn Error + Send + Sync>;
 const JACCARD: f64 = 0.8;
 
 fn main() -> Result<(), Failure> {
+    let sentences = sentences()?;
     let rows = Rows {
-        sentences: sentences()?,
+        template: template(&sentences, argument("--template", 0)?),
+        sentences,
         every: argument("--planted", 50)?,
         seed: argument("--seed", 1)?,
     };
@@ -61,6 +63,12 @@ fn main() -> Result<(), Failure> {
     println!("clusters: {}", found.clusters.len());
     rows.judge(count, &found.pairs);
     Ok(())
+}
+
+fn template(sentences: &Sentences, prompts: u64) -> String {
+    let mut rng = Rng::with_seed(0);
+    let prompt = |_| sentences.row(&mut rng).prompt + " ";
+    (0..prompts).map(prompt).collect()
 }
 
 fn processors() -> usize {
@@ -94,6 +102,8 @@ fn sentences() -> Result<Sentences, Failure> {
 /// Rows that can be made again.
 struct Rows {
     sentences: Sentences,
+    /// What every row begins with.
+    template: String,
     every: u64,
     seed: u64,
 }
@@ -113,7 +123,9 @@ impl Rows {
     }
 
     fn fresh(&self, i: u64) -> Pair {
-        self.sentences.row(&mut self.rng(i))
+        let mut row = self.sentences.row(&mut self.rng(i));
+        row.prompt.insert_str(0, &self.template);
+        row
     }
 
     fn rng(&self, i: u64) -> Rng {

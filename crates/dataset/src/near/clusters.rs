@@ -85,18 +85,18 @@ mod tests {
 
     #[test]
     fn what_is_joined_by_a_third_is_one_cluster_of_the_lowest_similarity() {
-        let found = clusters(8, &[(5, 2, 250), (6, 7, 200), (2, 4, 190), (5, 4, 240)]);
+        let found = clusters(8, &[(5, 2, 250), (6, 7, 200), (2, 4, 193), (5, 4, 240)]);
         let cluster = |rows: &[usize], matches| Cluster {
             rows: rows.to_vec(),
             similarity: Similarity::of_matches(matches),
         };
-        assert_eq!(found, [cluster(&[2, 4, 5], 190), cluster(&[6, 7], 200)]);
+        assert_eq!(found, [cluster(&[2, 4, 5], 193), cluster(&[6, 7], 200)]);
     }
 
     proptest! {
         #[test]
         fn the_order_of_joining_changes_nothing(
-            pairs in prop::collection::vec((0_u32..20, 0_u32..20, 184_u16..=256), 0..30)
+            pairs in prop::collection::vec((0_u32..20, 0_u32..20, 192_u16..=256), 0..30)
         ) {
             let pairs: Vec<_> = pairs.into_iter().filter(|it| it.0 != it.1).collect();
             let reversed: Vec<_> = pairs.iter().rev().map(|it| (it.1, it.0, it.2)).collect();

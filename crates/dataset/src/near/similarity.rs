@@ -14,8 +14,8 @@ impl Similarity {
     /// The words are the same.
     pub const SAME: Self = Self(HASHES as u16);
 
-    /// From here on two rows are near duplicates: 0.7.
-    pub const NEAR: Self = Self(184);
+    /// From here on two rows are near duplicates: 0.73, where three quarters of the hashes agree.
+    pub const NEAR: Self = Self(HASHES as u16 / 4 * 3);
 
     /// Makes the similarity of two signatures of which so many hashes agree.
     pub(super) fn of_matches(matches: u16) -> Self {
@@ -44,8 +44,8 @@ mod tests {
     fn a_similarity_leaves_out_what_agrees_by_chance() {
         let value = |matches| Similarity::of_matches(matches).value();
         assert_eq!((value(256), value(16), value(3)), (1.0, 0.0, 0.0));
-        assert_eq!(Similarity::NEAR.value(), 0.7);
+        assert_eq!(Similarity::NEAR.to_string(), "0.73");
         assert_eq!(Similarity::of_matches(208).to_string(), "0.80");
-        assert!(Similarity::of_matches(183) < Similarity::NEAR);
+        assert!(Similarity::of_matches(191) < Similarity::NEAR);
     }
 }

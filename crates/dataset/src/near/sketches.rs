@@ -176,7 +176,7 @@ mod tests {
 
     #[test]
     fn pairs_among_the_sentences_of_gsm8k_are_found() {
-        const PAIRS: usize = 1_000;
+        const PAIRS: usize = 300;
         let Some(folder) = test_data() else { return };
         let rows = read_conversations(&folder.join("gsm8k/train.jsonl")).unwrap();
         let turns = rows.iter().flat_map(|(_, row)| &row.messages);
