@@ -2,6 +2,7 @@
 //! makes each row a conversation, and finds what would make training on them wrong.
 //!
 //! Reading takes constant memory whatever the file's size and whatever it unpacks to; validation adds some bytes for each row. The
+//! Reading takes constant memory whatever the file's size; validation adds some hundred bytes for each row. The
 //! crate knows nothing of tokens, models or where files are kept.
 
 mod chat;
@@ -20,6 +21,7 @@ mod gzip;
 mod json;
 mod jsonl;
 mod layers;
+mod near;
 mod pair;
 #[cfg_attr(not(feature = "parquet"), path = "parquet_absent.rs")]
 mod parquet;
@@ -33,6 +35,7 @@ mod repair;
 mod report;
 mod rules;
 mod source;
+mod splits;
 mod statistics;
 mod strict;
 mod text;
@@ -56,5 +59,10 @@ pub use reader::{ReadOptions, Reader, Row, digest, open, open_with};
 pub use repair::{Change, Repair, RepairSummary, repair};
 pub use report::{Quality, Recommendation, ValidationReport};
 pub use rules::{Example, Reference, Rule, Totals, references, rules};
+pub use near::{Cluster, Leak, NearDuplicates, NearPair, Similarity, Sketches, leaks};
+pub use reader::{Reader, Row, digest, open};
+pub use report::ValidationReport;
+pub use rules::{Example, Rule, Totals, rules};
+pub use splits::{RowKey, Shares, Split, split};
 pub use statistics::{Lengths, Statistics};
 pub use validate::{ValidationOptions, validate};

@@ -18,6 +18,8 @@ pub struct ValidationOptions {
     pub minimum_rows: u64,
     /// How many findings of one code a report holds at most.
     pub findings_per_code: u64,
+    /// Among how many rows near duplicates are looked for, which keeps 152 bytes of each; 0 for none.
+    pub near_duplicate_rows: u64,
 }
 
 impl Default for ValidationOptions {
@@ -25,6 +27,7 @@ impl Default for ValidationOptions {
         Self {
             minimum_rows: 10,
             findings_per_code: 20,
+            near_duplicate_rows: 1_000_000,
         }
     }
 }

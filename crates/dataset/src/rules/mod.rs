@@ -17,6 +17,7 @@ mod prompt_variants;
 mod reading;
 mod reference;
 mod response_format;
+mod near_duplicates;
 mod same_prompt;
 mod short_responses;
 mod texts;
@@ -148,6 +149,9 @@ pub fn rules(options: &ValidationOptions) -> Vec<Box<dyn Rule>> {
         Box::new(truncated_responses::TruncatedResponses::default()),
         Box::new(short_responses::ShortResponses::default()),
         Box::new(tool_answers::UnknownCall),
+        Box::new(near_duplicates::NearDuplicates::among(
+            options.near_duplicate_rows,
+        )),
         Box::new(extra_columns::ExtraColumns::default()),
     ];
     let texts = texts::ALL.iter().copied();
