@@ -176,6 +176,10 @@ static KINDS: LazyLock<Vec<Both>> = LazyLock::new(|| {
     ]
 });
 
+fn one_of_each_pattern() -> [&'static Both; 3] {
+    [&KINDS[0], &KINDS[5], &KINDS[7]]
+}
+
 fn real_gpt2() -> Option<Both> {
     let folder = test_data()?.join("tokenizers/gpt2");
     let library = ModelFiles::read(&folder).unwrap().tokenizer().unwrap();
@@ -249,7 +253,7 @@ fn every_character_between_others_gets_the_ids_of_the_library() {
         KINDS[0].assert_same(&text);
     }
     let some = characters();
-    for kind in &*KINDS {
+    for kind in one_of_each_pattern() {
         for block in some.chunks(64) {
             let texts: Vec<String> = block.iter().map(|&c| contexts(c)).collect();
             kind.assert_same_or_left(&texts[..texts.len().min(2)]);
@@ -260,11 +264,9 @@ fn every_character_between_others_gets_the_ids_of_the_library() {
 
 #[test]
 fn contractions_have_the_letters_that_the_library_takes_for_theirs() {
-    let cased: Vec<char> = ('\0'..'\u{20000}').collect();
-    for kind in KINDS
-        .iter()
-        .filter(|kind| kind.fast.normalization == Normalization::None)
-    {
+    let cased = characters().into_iter().chain(texts::cased());
+    let cased: Vec<char> = cased.collect();
+    for kind in one_of_each_pattern() {
         for block in cased.chunks(512) {
             let text: String = block
                 .iter()
@@ -277,8 +279,8 @@ fn contractions_have_the_letters_that_the_library_takes_for_theirs() {
 
 #[test]
 fn words_of_every_length_get_the_ids_of_the_library() {
-    for kind in &*KINDS {
-        for length in (1..=140_usize).chain([1000, 4099, 100_000]) {
+    for kind in one_of_each_pattern() {
+        for length in (1..=80_usize).chain([127, 128, 4099, 50_000]) {
             for part in [
                 "a",
                 "an",

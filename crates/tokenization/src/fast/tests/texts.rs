@@ -185,6 +185,12 @@ pub(super) fn characters() -> Vec<char> {
         .collect()
 }
 
+/// Returns every character that has another case.
+pub(super) fn cased() -> impl Iterator<Item = char> {
+    let alone = |c: char| c.to_lowercase().eq([c]) && c.to_uppercase().eq([c]);
+    ('\0'..=char::MAX).filter(move |&c| !alone(c))
+}
+
 /// Returns a character between letters, digits, signs and white space.
 pub(super) fn contexts(c: char) -> String {
     format!("x{c}y 1{c}2 {c} {c}z\t{c}  {c}\n{c}{c}'{c}!{c}!  {c}\r\n {c}")
