@@ -6,6 +6,7 @@ use tokenizers::{AddedToken, Tokenizer};
 
 use crate::{
     TokenizationError,
+    fast::FastEncoder,
     files::ModelFiles,
     guard::guarded,
     lock::TemplateLock,
@@ -23,6 +24,8 @@ const LARGEST_VOCABULARY: u32 = 1 << 24;
 /// its own: a BOS is there exactly if the template renders it.
 pub struct Encoder {
     tokenizer: Tokenizer,
+    /// The same without the library, if this is a tokenizer of the kind.
+    fast: Option<FastEncoder>,
     template: ChatTemplate,
     names: NamedTokens,
     end_token_id: u32,
@@ -83,6 +86,7 @@ impl Encoder {
             special_tokens: special_tokens(&tokenizer),
             vocabulary_size: vocabulary_size(&tokenizer),
             model_max_length: files.model_max_length(),
+            fast: FastEncoder::of(&tokenizer).ok(),
             tokenizer,
             names,
             end_token_id,
@@ -252,6 +256,11 @@ impl Encoder {
     }
 
     fn special_token_in(&self, content: &str) -> Result<Option<String>, TokenizationError> {
+        if let Some(fast) = &self.fast
+            && fast.is_free_of_special_tokens(content)
+        {
+            return Ok(None);
+        }
         let mut tokens = self.special_tokens.iter();
         if let Some(token) = tokens.find(|token| content.contains(token.as_str())) {
             return Ok(Some(token.clone()));
@@ -288,7 +297,14 @@ impl Encoder {
         Ok(example)
     }
 
-    fn encode_text(&self, text: &str) -> Result<Vec<u32>, TokenizationError> {
+    /// Encodes text without a template, as each piece of a conversation is.
+    ///
+    /// # Errors
+    /// If the tokenizer's files are such that the library breaks on this text.
+    pub fn encode_text(&self, text: &str) -> Result<Vec<u32>, TokenizationError> {
+        if let Some(ids) = self.fast.as_ref().and_then(|fast| fast.encode(text)) {
+            return Ok(ids);
+        }
         let encoding = guarded(|| self.tokenizer.encode_fast(text, false));
         let encoding = encoding.map_err(|source| TokenizationError::Encode {
             bytes: text.len(),

@@ -10,6 +10,7 @@ mod corpus;
 mod dialect;
 mod encoder;
 mod error;
+mod fast;
 mod files;
 mod guard;
 mod lock;

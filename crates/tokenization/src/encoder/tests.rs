@@ -337,3 +337,48 @@ fn hostile_strings_survive_the_real_gpt2_vocabulary() {
         assert_eq!(shown, format!("### User:\n{text}\n\n### Assistant:\n"));
     }
 }
+
+#[test]
+fn byte_level_tokenizers_are_encoded_without_the_library_and_others_with_it() {
+    assert!(SMALL.fast.is_some());
+    let tiny = Encoder::open(&fixture("tiny-gpt2"), None).unwrap();
+    assert!(tiny.fast.is_some());
+    if let Some(data) = test_data() {
+        let real = Encoder::open(&data.join("tokenizers/gpt2"), None).unwrap();
+        assert!(real.fast.is_some());
+    }
+    let folder = small_tokenizer();
+    let path = folder.path().join("tokenizer.json");
+    let mut file: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    file["added_tokens"][0]["lstrip"] = json!(true);
+    fs::write(&path, file.to_string()).unwrap();
+    let stripping = Encoder::open(folder.path(), None).unwrap();
+    assert!(stripping.fast.is_none());
+    let text = "Größe  <|endoftext|>";
+    let (ids, plain) = (stripping.encode_text(text), SMALL.encode_text(text));
+    assert_eq!(stripping.decode(&ids.unwrap()).unwrap(), "Größe");
+    assert_eq!(SMALL.decode(&plain.unwrap()).unwrap(), "Größe  ");
+}
+
+#[test]
+fn text_that_normalizing_changes_gets_the_ids_of_what_it_becomes() {
+    let folder = small_tokenizer();
+    let path = folder.path().join("tokenizer.json");
+    let mut file: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    file["normalizer"] = json!({ "type": "NFC" });
+    fs::write(&path, file.to_string()).unwrap();
+    let encoder = Encoder::open(folder.path(), None).unwrap();
+    assert!(encoder.fast.is_some());
+    let [composed, decomposed] =
+        ["Größe", "Gro\u{308}ße"].map(|text| encoder.encode_text(text).unwrap());
+    assert_eq!(composed, decomposed);
+    assert_ne!(SMALL.encode_text("Gro\u{308}ße").unwrap(), composed);
+    for content in ["é <|endoftext|>", "e\u{301} <|endoftext|>"] {
+        let error = encoder.encode_prompt(&[user(content)]).unwrap_err();
+        assert!(
+            matches!(error, TokenizationError::SpecialToken { turn: 1, .. }),
+            "{error}"
+        );
+    }
+    assert!(encoder.encode_prompt(&[user("é and e\u{301}")]).is_ok());
+}
