@@ -3,7 +3,7 @@ use std::path::Path;
 use llmopt_domain::{Finding, Place, Severity};
 
 use crate::{
-    Columns, DatasetError, Example, Row, Rule, Totals, ValidationReport,
+    Columns, DatasetError, Encoding, Example, Row, Rule, Totals, ValidationReport,
     conversations::{Rows, with_columns},
     digest, open,
     report::{Findings, RowCounts},
@@ -41,7 +41,7 @@ pub fn validate(
     options: &ValidationOptions,
 ) -> Result<ValidationReport, DatasetError> {
     let reader = open(path)?;
-    let format = reader.format();
+    let (format, encoding) = (reader.format(), reader.encoding());
     let Rows { columns, rows } = with_columns(reader);
     let file = path.display().to_string();
     let mut validation = Validation::new(file.clone(), options);
@@ -56,6 +56,9 @@ pub fn validate(
             None
         }
     };
+    if encoding == Encoding::Windows1252 {
+        validation.findings.push(other_encoding(&file));
+    }
     for row in rows {
         validation.add(row, columns.as_ref())?;
     }
@@ -80,6 +83,21 @@ pub fn validate(
         recommendations,
         digest: digest(path)?,
     })
+}
+
+/// Says how bytes were read that nothing else is known of.
+fn other_encoding(file: &str) -> Finding {
+    Finding {
+        code: "other_encoding".to_owned(),
+        severity: Severity::Warning,
+        place: Place {
+            file: file.to_owned(),
+            ..Place::default()
+        },
+        expected: "UTF-8, or UTF-16 with its mark".to_owned(),
+        found: "bytes that are neither, read as Windows-1252".to_owned(),
+        fix: "save the file as UTF-8, unless its letters are right as they are read".to_owned(),
+    }
 }
 
 struct Validation {

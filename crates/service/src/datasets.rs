@@ -321,11 +321,18 @@ impl DatasetUpload {
 
 /// Returns what the file is called in its folder: what the user calls it may be no file's name.
 pub(crate) fn file_name(name: &str) -> String {
-    let extension = Path::new(name).extension().unwrap_or_default();
-    let extension = extension.to_string_lossy().to_ascii_lowercase();
-    match extension.as_str() {
-        "jsonl" | "ndjson" | "json" | "csv" | "tsv" => format!("rows.{extension}"),
-        _ => "rows".to_owned(),
+    let name = name.to_ascii_lowercase();
+    let mut extensions = name.rsplit('.');
+    let last = extensions.next().unwrap_or_default();
+    let (packing, extension) = match last {
+        "gz" | "zst" => (format!(".{last}"), extensions.next().unwrap_or_default()),
+        _ => (String::new(), last),
+    };
+    match extension {
+        "jsonl" | "ndjson" | "json" | "csv" | "tsv" | "txt" | "md" | "parquet" => {
+            format!("rows.{extension}{packing}")
+        }
+        _ => format!("rows{packing}"),
     }
 }
 

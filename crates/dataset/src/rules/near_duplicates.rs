@@ -31,13 +31,11 @@ impl NearDuplicates {
         let (earlier, _) = self.rows[pair.earlier];
         let mut place = totals.place();
         (place.row, place.line) = (Some(row), Some(line));
-        let expected = "rows that differ".to_owned();
         let found = format!(
             "nearly the text of row {earlier} (similarity {})",
             pair.similarity
         );
-        let fix = "delete one of them, unless the difference is what should be learnt".to_owned();
-        self.finding(place, [expected, found, fix])
+        self.finding(place, "rows that differ", found)
     }
 
     fn not_compared(&self, totals: &Totals<'_>) -> Finding {
@@ -59,6 +57,14 @@ impl Rule for NearDuplicates {
 
     fn severity(&self) -> Severity {
         Severity::Warning
+    }
+
+    fn description(&self) -> &'static str {
+        "a row that says nearly the same as an earlier one, by five words at a time"
+    }
+
+    fn fix(&self) -> &'static str {
+        "delete one of them, unless the difference is what should be learnt"
     }
 
     fn check(&mut self, example: &Example<'_>, _findings: &mut Vec<Finding>) {

@@ -11,7 +11,7 @@ impl Rule for NoWeight {
     }
 
     fn severity(&self) -> Severity {
-        Severity::Error
+        Severity::Warning
     }
 
     fn description(&self) -> &'static str {
