@@ -26,6 +26,7 @@ pub(crate) use mojibake::mojibake;
 pub(crate) use normal_form::{NormalForms, normal_forms};
 pub(crate) use phrases::{boilerplate, refusal};
 pub(crate) use placeholders::placeholder;
+pub(crate) use scan::visible;
 pub(crate) use script::{Script, main_script, mixed_word};
 pub(crate) use secrets::secret;
 
