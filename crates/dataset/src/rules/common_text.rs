@@ -1,7 +1,10 @@
 use llmopt_domain::{Finding, Message, Severity};
 
 use super::{Example, Rule, Totals, is_share};
-use crate::text::is_private;
+use crate::{
+    problem::shortened,
+    text::{is_private, visible},
+};
 
 /// Which end of which text is compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,7 +99,7 @@ impl CommonText {
         let text: String = common.into_iter().collect();
         match is_private(&text) {
             true => format!("{} characters", text.chars().count()),
-            false => format!("`{}`", crate::problem::shortened(&text)),
+            false => format!("`{}`", visible(&shortened(&text))),
         }
     }
 }

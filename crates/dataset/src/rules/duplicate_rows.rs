@@ -4,7 +4,8 @@ use llmopt_domain::{Finding, Severity};
 
 use super::{Example, Rule, fingerprint};
 
-/// A row that is there twice counts twice, and makes held-out rows known ones.
+/// A row that is there twice counts twice, and makes held-out rows known ones. Keeps 16 bytes of
+/// each row.
 #[derive(Default)]
 pub(super) struct DuplicateRows {
     first: HashMap<u64, u64>,

@@ -364,4 +364,14 @@ mod tests {
             );
         }
     }
+
+    #[test]
+    fn refrains_and_short_lines_are_no_repetition() {
+        for response in [
+            "Row your boat\nRow your boat\nRow your boat\nRow your boat\nGently down the stream",
+            "|---|\n|---|\n|---|\n|---|\n|---|\n|---|",
+        ] {
+            assert!(found("Sing", response).is_empty(), "{response}");
+        }
+    }
 }

@@ -84,7 +84,7 @@ impl Rule for ToolCalls {
                 let wrong = contradictions(conversation, call).into_iter();
                 for it in wrong.filter(|it| it.mistake == self.0) {
                     let mut place = example.place();
-                    place.field = Some(shortened_path(field, number, &it.path));
+                    place.field = Some(field_of_call(field, number, &it.path));
                     findings.push(self.finding(place, &it.expected, it.found));
                 }
             }
@@ -92,7 +92,8 @@ impl Rule for ToolCalls {
     }
 }
 
-fn shortened_path(turn: &str, call: usize, path: &str) -> String {
+/// Names the call's argument at `path`, or its tool.
+fn field_of_call(turn: &str, call: usize, path: &str) -> String {
     let end = if path.is_empty() {
         ".name"
     } else {
@@ -117,7 +118,10 @@ fn contradictions(conversation: &Conversation, call: &ToolCall) -> Vec<Contradic
             vec![Contradiction {
                 mistake: Mistake::UnknownTool,
                 path: String::new(),
-                expected: format!("one of {}", quoted(names.iter().map(String::as_str))),
+                expected: match names.is_empty() {
+                    true => "a tool with a name in `tools`".to_owned(),
+                    false => format!("one of {}", quoted(names.iter().map(String::as_str))),
+                },
                 found: quoted([call.name.as_str()]),
             }]
         }

@@ -1,6 +1,6 @@
 use llmopt_domain::{Finding, Severity};
 
-use super::{Example, Rule, Totals, is_share};
+use super::{Example, Rule, Totals};
 
 /// What is learnt in capitals is answered in capitals.
 #[derive(Default)]
@@ -36,7 +36,7 @@ impl Rule for UpperCase {
 
     fn finish(&mut self, totals: &Totals<'_>, findings: &mut Vec<Finding>) {
         const FEWEST: u64 = 100;
-        if self.letters >= FEWEST && is_share(self.capitals, self.letters, 34) {
+        if self.letters >= FEWEST && self.capitals * 3 > self.letters {
             let percent = self.capitals * 100 / self.letters;
             let found = format!("{percent} in 100 letters of the responses");
             let expected = "at most a third of the letters as capitals";

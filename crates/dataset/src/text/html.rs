@@ -70,10 +70,10 @@ fn entity(text: &str) -> Option<&str> {
     (is_entity && text[1 + name.len()..].starts_with(';')).then(|| &text[..end])
 }
 
-/// Tells whether it is the parameter of a type, as in `Name<T>`.
+/// Tells whether it is the parameter of a type, as in `Name<t>` and `<T>`.
 fn is_type(before: &str, text: &str) -> bool {
     let name = leading(&text[1..], |it| it.is_ascii_alphanumeric());
-    name.len() == 1 && ends_in_word(before)
+    name.len() == 1 && (ends_in_word(before) || name.bytes().all(|it| it.is_ascii_uppercase()))
 }
 
 /// Returns the tag that `text` begins with, without its attributes.
@@ -118,7 +118,7 @@ mod tests {
             "Use `<br>` for a line end and `&amp;` for an ampersand",
             "```html\n<p>Hello</p>\n```",
             "<<48/2=24>>24 clips",
-            "Vec<T>, List<String>, Name<A>, <think>",
+            "Vec<T>, List<String>, Name<A>, impl <I>, Map<a>, <think>",
             "mail <anna@example.com>",
         ] {
             let is_comparison = text.contains("<b>");

@@ -1,5 +1,7 @@
 //! UTF-8 that was read as Latin-1 or Windows-1252.
 
+use super::scan::visible;
+
 /// What Windows-1252 has at `0x80` to `0x9f`; where it has nothing, decoders keep the number.
 const HIGH: [char; 32] = [
     '€', '\u{81}', '‚', 'ƒ', '„', '…', '†', '‡', 'ˆ', '‰', 'Š', '‹', 'Œ', '\u{8d}', 'Ž', '\u{8f}',
@@ -82,7 +84,7 @@ impl Damage<'_> {
 
 impl std::fmt::Display for Damage<'_> {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { written, meant } = self;
+        let (written, meant) = (visible(self.written), visible(&self.meant.to_string()));
         write!(formatter, "`{written}` where `{meant}` was meant")
     }
 }

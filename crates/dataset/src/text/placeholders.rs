@@ -1,4 +1,5 @@
 use super::{code::without_code, scan::leading};
+use crate::problem::shortened;
 
 /// What stands for an answer that is not there.
 const WHOLE: [&str; 16] = [
@@ -51,7 +52,7 @@ fn variable(text: &str) -> Option<String> {
             .trim()
             .starts_with(|it: char| it.is_alphabetic() || it == '_');
         let closes = inside[name.len()..].starts_with("}}");
-        (is_free && is_name && closes).then(|| format!("`{{{{{}}}}}`", name.trim()))
+        (is_free && is_name && closes).then(|| format!("`{{{{{}}}}}`", shortened(name.trim())))
     });
     found.next()
 }
@@ -79,6 +80,12 @@ mod tests {
         ] {
             assert_eq!(placeholder(text).as_deref(), Some(found), "{text}");
         }
+    }
+
+    #[test]
+    fn a_very_long_name_is_cut() {
+        let text = format!("Dear {{{{{}}}}}", "x".repeat(10_000));
+        assert!(placeholder(&text).unwrap().len() < 100);
     }
 
     #[test]

@@ -6,6 +6,18 @@ pub(super) fn masked(value: &str) -> String {
     format!("`{start}…` ({} characters)", value.chars().count())
 }
 
+/// Writes control characters as escapes, so that a finding stays one line and does nothing to a terminal.
+pub(crate) fn visible(text: &str) -> String {
+    let mut visible = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match letter.is_control() {
+            true => visible.extend(letter.escape_default()),
+            false => visible.push(letter),
+        }
+    }
+    visible
+}
+
 /// Returns the longest start of `text` of which every character is `wanted`.
 pub(super) fn leading(text: &str, wanted: impl Fn(char) -> bool) -> &str {
     let end = text.find(|letter| !wanted(letter)).unwrap_or(text.len());
@@ -101,6 +113,11 @@ mod tests {
     fn a_masked_value_shows_its_first_three_characters_and_its_length() {
         assert_eq!(masked("hunter2"), "`hun…` (7 characters)");
         assert_eq!(masked("é"), "`é…` (1 characters)");
+    }
+
+    #[test]
+    fn control_characters_are_written_as_escapes() {
+        assert_eq!(visible("é\n\u{9b}“"), "é\\n\\u{9b}“");
     }
 
     #[test]

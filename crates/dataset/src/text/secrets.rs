@@ -72,16 +72,30 @@ fn is_key(letter: char) -> bool {
     letter.is_ascii_alphanumeric() || matches!(letter, '_' | '-')
 }
 
+/// Tells whether a part of `key` mixes small letters, capitals and digits as words do not: a capital that begins a
+/// word does not count.
+fn is_drawn(key: &str) -> bool {
+    const SHORTEST: usize = 8;
+    let mut parts = key.split(['-', '_']).filter(|part| part.len() >= SHORTEST);
+    parts.any(|part| {
+        let has = |is: fn(&u8) -> bool| usize::from(part.bytes().skip(1).any(|it| is(&it)));
+        let kinds =
+            has(u8::is_ascii_digit) + has(u8::is_ascii_uppercase) + has(u8::is_ascii_lowercase);
+        kinds >= 2
+    })
+}
+
 fn prefixed(text: &str) -> Option<String> {
     let mut found = PREFIXES.iter().flat_map(|(kind, prefix, shortest)| {
         let places = text.match_indices(prefix);
         places.filter_map(move |(at, _)| {
             let value = leading(&text[at..], is_key);
-            let is_random = value.bytes().any(|it| it.is_ascii_digit())
-                && value.bytes().any(|it| it.is_ascii_uppercase());
             let is_long = value.len() >= prefix.len() + shortest;
-            (is_random && is_long && !ends_in_word(&text[..at]) && !is_made_up(value))
-                .then(|| shown(kind, value))
+            (is_long
+                && is_drawn(&value[prefix.len()..])
+                && !ends_in_word(&text[..at])
+                && !is_made_up(value))
+            .then(|| shown(kind, value))
         })
     });
     found.next()
@@ -166,7 +180,10 @@ mod tests {
                 "a token of Slack",
             ),
             (format!("AIza{}", &body[..35]), "a key of Google"),
-            (format!("hf_{}", &body[..34]), "a token of Hugging Face"),
+            (
+                format!("hf_{}", "AbCdEfGhIjKlMnOpQrStUvWxYzAbCdEfGh"),
+                "a token of Hugging Face",
+            ),
             (
                 format!("eyJhbGciOiJIUzI1NiJ9.eyJ{}.{body}", &body[..20]),
                 "a web token",
@@ -207,6 +224,8 @@ mod tests {
             "password = os.environ['PASSWORD1']",
             "password=your_password1",
             "sk-learn-pipeline-for-beginners",
+            "sk-learn-Introduction-part-2-of-the-book",
+            "hf_hub_download_of_a_large_model_file",
             "AKIAIOSFODNN7EXAMPLE",
             "the file begins with -----BEGIN PRIVATE KEY-----",
             "api_key = get_key(1)",
