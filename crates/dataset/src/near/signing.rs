@@ -109,7 +109,10 @@ mod tests {
     fn batches_leave_no_trace() {
         let row = |i: u32| Conversation::from_pair(format!("{i} ").repeat(9_000), "x");
         let mut signing = Signing::default();
-        (0..33).for_each(|i| signing.add(&row(i)));
+        for i in 0..33 {
+            signing.add(&row(i));
+            assert!(signing.waiting.shingles.len() < BATCH);
+        }
         let signatures = signing.finish();
         assert_eq!(signatures.len(), 33);
         for i in [0, 14, 15, 29, 32] {

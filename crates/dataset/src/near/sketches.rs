@@ -213,6 +213,17 @@ mod tests {
     }
 
     #[test]
+    fn of_rows_that_are_as_similar_the_first_is_named() {
+        let [long, other] = [100, 99].map(|last| {
+            let words = (0..=last).map(|i| i.to_string());
+            words.collect::<Vec<_>>().join(" ")
+        });
+        let found = sketches(&texts(&[&long, &other, &long, &long])).near_duplicates();
+        let earlier: Vec<_> = found.pairs.iter().map(|it| it.earlier).collect();
+        assert_eq!(earlier, [0, 0, 0]);
+    }
+
+    #[test]
     fn rows_of_the_same_key_are_not_near_duplicates() {
         let row = |text: &str| Conversation::from_pair(text, "yes it is");
         let mut sketches = Sketches::default();
