@@ -83,7 +83,8 @@ impl FastEncoder {
 
     /// Returns the ids of a text, or `None` where the library must be asked for them.
     pub(crate) fn encode(&self, text: &str) -> Option<Vec<u32>> {
-        if !self.leaves(text) {
+        // Places in a word have 32 bits.
+        if u32::try_from(text.len()).is_err() || !self.leaves(text) {
             return None;
         }
         let mut ids = Vec::with_capacity(text.len() / 3);
