@@ -15,6 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use llmopt_domain::{Conversation, Message, Role};
 use llmopt_tokenization::Encoder;
 use serde_json::Value;
 use tokenizers::Tokenizer;
@@ -29,7 +30,8 @@ const ROUNDS: usize = 5;
 fn main() -> Result<(), Box<dyn Error>> {
     let data = std::env::var_os("LLMOPT_TEST_DATA").ok_or("LLMOPT_TEST_DATA is not set")?;
     let data = Path::new(&data);
-    let rows = rows(&fs::read_to_string(data.join("gsm8k/train.jsonl"))?)?;
+    let pairs = rows(&fs::read_to_string(data.join("gsm8k/train.jsonl"))?)?;
+    let rows: Vec<String> = pairs.iter().map(|pair| pair.concat()).collect();
     let bytes: usize = rows.iter().map(String::len).sum();
     println!("{} rows, {bytes} bytes", rows.len());
 
@@ -67,7 +69,27 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     ratios.sort_by(f64::total_cmp);
     println!("median ratio {:.1}", ratios[ROUNDS / 2]);
+    conversations(&encoder, &pairs)?;
     hostile(ours);
+    Ok(())
+}
+
+/// What a row costs once it is checked, rendered and encoded.
+fn conversations(encoder: &Encoder, pairs: &[[String; 2]]) -> Result<(), Box<dyn Error>> {
+    let turns = |[question, answer]: &[String; 2]| {
+        let question = Message::new(Role::User, question.as_str());
+        Conversation::new(vec![
+            question,
+            Message::new(Role::Assistant, answer.as_str()),
+        ])
+    };
+    let conversations: Vec<Conversation> = pairs.iter().map(turns).collect();
+    let start = Instant::now();
+    for conversation in &conversations {
+        black_box(encoder.encode_training(conversation)?);
+    }
+    let rate = conversations.len() as f64 / start.elapsed().as_secs_f64();
+    println!("{rate:.0} conversations/s with their template");
     Ok(())
 }
 
@@ -100,7 +122,7 @@ fn rate(time: Duration, tokens: usize, bytes: usize) -> String {
 }
 
 /// Returns different rows, each a question's number of sentences and an answer's number of lines.
-fn rows(file: &str) -> Result<Vec<String>, Box<dyn Error>> {
+fn rows(file: &str) -> Result<Vec<[String; 2]>, Box<dyn Error>> {
     let (mut sentences, mut lines, mut shapes) = (Vec::new(), Vec::new(), Vec::new());
     for row in file.lines() {
         let row: Value = serde_json::from_str(row)?;
@@ -121,10 +143,11 @@ fn rows(file: &str) -> Result<Vec<String>, Box<dyn Error>> {
     let mut ordered = Vec::new();
     while ordered.len() < ROWS {
         let (questions, answers) = shapes[choose(shapes.len())];
-        let mut row: String = (0..questions)
-            .map(|_| sentences[choose(sentences.len())].as_str())
-            .collect();
-        row.extend((0..answers).map(|_| lines[choose(lines.len())].as_str()));
+        let mut mixed = |count: usize, parts: &[String]| -> String {
+            let chosen = (0..count).map(|_| parts[choose(parts.len())].as_str());
+            chosen.collect()
+        };
+        let row = [mixed(questions, &sentences), mixed(answers, &lines)];
         if rows.insert(row.clone()) {
             ordered.push(row);
         }

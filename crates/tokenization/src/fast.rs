@@ -36,6 +36,8 @@ pub(crate) enum Unsupported {
     AddedTokens,
     /// Ids that are cut, filled up or changed in another way at the end.
     PostProcessing,
+    /// A file that the library breaks on.
+    Broken,
 }
 
 /// Encodes text as the library does with the tokenizer that this was made of, adding no special tokens.
@@ -56,6 +58,10 @@ impl FastEncoder {
     /// # Errors
     /// The first part for which only the library will do.
     pub(crate) fn of(tokenizer: &Tokenizer) -> Result<Self, Unsupported> {
+        guarded(|| Ok(Self::read(tokenizer))).unwrap_or(Err(Unsupported::Broken))
+    }
+
+    fn read(tokenizer: &Tokenizer) -> Result<Self, Unsupported> {
         let Parts {
             model,
             normalization,
@@ -72,8 +78,7 @@ impl FastEncoder {
         };
         // A post-processor may do to ids what it likes, but it does it to all alike.
         let sample = "one two";
-        let expected = guarded(|| tokenizer.encode_fast(sample, false));
-        match expected {
+        match tokenizer.encode_fast(sample, false) {
             Ok(expected) if encoder.encode(sample).as_deref() == Some(expected.get_ids()) => {
                 Ok(encoder)
             }
@@ -83,7 +88,8 @@ impl FastEncoder {
 
     /// Returns the ids of a text, or `None` where the library must be asked for them.
     pub(crate) fn encode(&self, text: &str) -> Option<Vec<u32>> {
-        if !self.leaves(text) {
+        // Places in a word have 32 bits.
+        if u32::try_from(text.len()).is_err() || !self.leaves(text) {
             return None;
         }
         let mut ids = Vec::with_capacity(text.len() / 3);

@@ -1,5 +1,7 @@
 //! What is left to the library.
 
+use tokenizers::{NormalizedString, Normalizer as _, normalizers::NFC};
+
 use super::*;
 
 fn refused(file: &Value) -> Option<Unsupported> {
@@ -149,4 +151,31 @@ fn what_a_post_processor_only_adds_is_never_there() {
     for text in random_texts(6, 200) {
         both.assert_same(&text);
     }
+}
+
+#[test]
+fn no_text_that_normalizing_changes_is_taken_for_normal() {
+    // Blocks are small, so that most are free of what is changed; marks are tried on every character that has another
+    // case or is below U+3000, since they compose with letters.
+    let all: Vec<char> = ('\0'..=char::MAX).collect();
+    let alone = all.chunks(8).map(|block| block.iter().collect());
+    let marked = characters()
+        .into_iter()
+        .chain(texts::cased())
+        .flat_map(|c| {
+            let marks = [
+                '\u{301}', '\u{327}', '\u{345}', '\u{3099}', '\u{1161}', '\u{11a8}',
+            ];
+            marks.map(|mark| format!("{c}{mark}"))
+        });
+    let mut kept = 0;
+    for text in alone.chain(marked) {
+        let mut normalized = NormalizedString::from(text.as_str());
+        NFC.normalize(&mut normalized).unwrap();
+        if is_nfc(&text) {
+            assert_eq!(normalized.get(), text);
+            kept += 1;
+        }
+    }
+    assert!(kept > 130_000, "{kept}");
 }
