@@ -266,6 +266,34 @@ mod tests {
     }
 
     #[test]
+    fn a_list_that_has_itself_many_times_over_is_refused() {
+        let doubled = |shown: &str| {
+            let source = format!(
+                "{{% set it = namespace(all=['a']) %}}{{% for i in range(60) %}}{{% set it.all = [it.all, it.all] %}}{{% endfor %}}{{{{ it.all{shown} }}}}"
+            );
+            render(&source, &[])
+        };
+        for shown in ["", " | tojson"] {
+            assert!(
+                matches!(doubled(shown), Err(TokenizationError::TemplateRender(_))),
+                "{shown}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_error_names_the_line_of_the_template() {
+        let error = render(
+            "a\n{# b\n #}\n  {%- if true %}\n{{ 1 + 'x' }}\n{% endif %}",
+            &[],
+        );
+        let source = std::error::Error::source(&error.unwrap_err())
+            .unwrap()
+            .to_string();
+        assert!(source.contains("chat_template:5"), "{source}");
+    }
+
+    #[test]
     fn special_tokens_are_variables_and_tools_are_none() {
         let source = "{{ bos_token }}{% if tools is none %}no tools{% endif %}{{ eos_token }}";
         assert_eq!(render(source, &[]).unwrap(), "<s>no tools</s>");

@@ -44,3 +44,15 @@ fn date_part(directive: Option<char>) -> Result<&'static str, Error> {
         }
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_date_is_the_same_every_day() {
+        let date = strftime_now("%d %b %Y, %A").unwrap();
+        assert_eq!(date, "26 Jul 2024, Friday");
+        assert!(strftime_now("%Q").is_err());
+    }
+}

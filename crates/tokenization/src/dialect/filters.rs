@@ -112,24 +112,24 @@ fn generator(value: Value) -> Result<Value, Error> {
 }
 
 /// Returns what a loop goes through.
-fn iterated(value: &Value) -> Result<Value, Error> {
+fn iterated(state: &State<'_, '_>, value: &Value) -> Result<Value, Error> {
     match Shape::of(value) {
         Shape::Undefined => Ok(Value::from(Vec::<Value>::new())),
-        Shape::Text | Shape::Generator | Shape::Range | Shape::View => {
-            Ok(Value::from(iterate(value)?))
-        }
-        _ => iterate(value).map(|_| value.clone()),
+        Shape::List | Shape::Tuple | Shape::Dict => Ok(value.clone()),
+        _ => iterate(state, value).map(Value::from),
     }
 }
 
 /// Goes through a value as Python does.
-pub(super) fn iterate(value: &Value) -> Result<Vec<Value>, Error> {
+pub(super) fn iterate(state: &State<'_, '_>, value: &Value) -> Result<Vec<Value>, Error> {
     if !Shape::of(value).is_iterable() {
+        let kind = value.kind();
         return Err(refused(format!(
-            "a value of type {} has nothing to go through",
-            value.kind()
+            "a value of type {kind} has nothing to go through"
         )));
     }
+    let length = value.len().unwrap_or(0);
+    state.consume_fuel(u64::try_from(length).unwrap_or(u64::MAX))?;
     Ok(value.try_iter()?.collect())
 }
 
@@ -162,7 +162,7 @@ fn join(
     let attribute = given.some(1, "attribute")?;
     given.finish()?;
     let mut out = String::new();
-    for (index, item) in iterate(value)?.into_iter().enumerate() {
+    for (index, item) in iterate(state, value)?.into_iter().enumerate() {
         if index > 0 {
             charge(state, between.len())?;
             out.push_str(&between);
@@ -266,8 +266,8 @@ fn wordcount(value: &Value) -> Result<usize, Error> {
     Ok(words.filter(|it| !it.is_empty()).count())
 }
 
-fn list(value: &Value) -> Result<Vec<Value>, Error> {
-    iterate(value)
+fn list(state: &State<'_, '_>, value: &Value) -> Result<Vec<Value>, Error> {
+    iterate(state, value)
 }
 
 fn length(value: &Value) -> Result<usize, Error> {
@@ -279,16 +279,19 @@ fn length(value: &Value) -> Result<usize, Error> {
     }
 }
 
-fn first(value: &Value) -> Result<Value, Error> {
-    Ok(iterate(value)?.into_iter().next().unwrap_or_default())
+fn first(state: &State<'_, '_>, value: &Value) -> Result<Value, Error> {
+    Ok(iterate(state, value)?
+        .into_iter()
+        .next()
+        .unwrap_or_default())
 }
 
-fn last(value: &Value) -> Result<Value, Error> {
+fn last(state: &State<'_, '_>, value: &Value) -> Result<Value, Error> {
     match Shape::of(value) {
         Shape::Generator => Err(refused(
             "what a filter gives has no last item; is `| list` missing",
         )),
-        _ => Ok(iterate(value)?.pop().unwrap_or_default()),
+        _ => Ok(iterate(state, value)?.pop().unwrap_or_default()),
     }
 }
 
@@ -308,11 +311,11 @@ fn items(value: &Value) -> Result<Value, Error> {
     ))
 }
 
-fn reverse(value: &Value) -> Result<Value, Error> {
+fn reverse(state: &State<'_, '_>, value: &Value) -> Result<Value, Error> {
     match value.as_str() {
         Some(text) => Ok(Value::from(text.chars().rev().collect::<String>())),
         None => Ok(Generator::value(
-            iterate(value)?.into_iter().rev().collect(),
+            iterate(state, value)?.into_iter().rev().collect(),
         )),
     }
 }

@@ -15,7 +15,9 @@ use super::{
 /// Fills the places of Python's `str.format`.
 pub(super) fn braces(text: &str, arguments: &[Value]) -> Result<Value, Error> {
     let has_options = text.contains(':');
-    refuse_wide(has_options, arguments)?;
+    if has_options {
+        refuse_wide(arguments)?;
+    }
     let simple = text.matches('{').count() == text.matches("{}").count();
     let arguments = match simple {
         true => arguments.iter().map(shown).collect::<Result<Vec<_>, _>>()?,
@@ -30,10 +32,9 @@ pub(super) fn percents(text: &Value, arguments: Rest<ValueOrKwargs>) -> Result<V
     let arguments = arguments.into_values();
     let after = text.split('%').skip(1);
     let mut options = after.map(|it| it.trim_start_matches(['-', '+', ' ', '#']));
-    refuse_wide(
-        options.any(|it| it.starts_with(|c: char| c.is_ascii_digit() || c == '.')),
-        &arguments,
-    )?;
+    if options.any(|it| it.starts_with(|c: char| c.is_ascii_digit() || c == '.')) {
+        refuse_wide(&arguments)?;
+    }
     let places = text.replace("%%", "").matches('%').count();
     if !text.contains("%(") && places != arguments.len() {
         return Err(refused(format!(
@@ -49,9 +50,9 @@ pub(super) fn percents(text: &Value, arguments: Rest<ValueOrKwargs>) -> Result<V
 }
 
 /// minijinja fills up to a number of bytes, Python to one of characters.
-fn refuse_wide(has_options: bool, arguments: &[Value]) -> Result<(), Error> {
+fn refuse_wide(arguments: &[Value]) -> Result<(), Error> {
     let is_wide = |it: &Value| it.as_str().is_some_and(|it| !it.is_ascii());
-    match has_options && arguments.iter().any(is_wide) {
+    match arguments.iter().any(is_wide) {
         true => Err(refused("a width is not known here for text beyond ASCII")),
         false => Ok(()),
     }

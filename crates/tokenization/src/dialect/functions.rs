@@ -24,9 +24,10 @@ pub(super) fn install(environment: &mut Environment<'static>) {
     environment.remove_global("debug");
     environment.add_function("raise_exception", raise_exception);
     environment.add_function("range", range);
-    environment.add_function("dict", |given: Rest<ValueOrKwargs>| {
-        dict(&given.into_values())
-    });
+    environment.add_function(
+        "dict",
+        |state: &State<'_, '_>, given: Rest<ValueOrKwargs>| dict(state, &given.into_values()),
+    );
     environment.add_function("namespace", namespace);
     environment.add_function("cycler", cycler);
     environment.add_function("joiner", joiner);
@@ -66,13 +67,13 @@ fn whole(value: &Value) -> Result<i64, Error> {
 }
 
 /// Makes a dict of another or of pairs, and of what has a name.
-fn dict(given: &[Value]) -> Result<Value, Error> {
+fn dict(state: &State<'_, '_>, given: &[Value]) -> Result<Value, Error> {
     let (first, named): (Option<Value>, Kwargs) = from_args(given)?;
     let mut all = match first {
         Some(dict) if Shape::of(&dict) == Shape::Dict => pairs(&dict),
-        Some(values) => iterate(&values)?
+        Some(values) => iterate(state, &values)?
             .iter()
-            .map(as_pair)
+            .map(|it| as_pair(state, it))
             .collect::<Result<_, _>>()?,
         None => Vec::new(),
     };
@@ -82,8 +83,8 @@ fn dict(given: &[Value]) -> Result<Value, Error> {
     Ok(Value::from_pairs(all))
 }
 
-fn as_pair(value: &Value) -> Result<(Value, Value), Error> {
-    match iterate(value)?.as_slice() {
+fn as_pair(state: &State<'_, '_>, value: &Value) -> Result<(Value, Value), Error> {
+    match iterate(state, value)?.as_slice() {
         [key, value] => Ok((hashable(key.clone())?, value.clone())),
         other => Err(refused(format!(
             "expected a key and a value, found {} values",
@@ -93,8 +94,8 @@ fn as_pair(value: &Value) -> Result<(Value, Value), Error> {
 }
 
 /// Makes a namespace, in which `transformers` keeps no names that begin with an underscore.
-fn namespace(given: Rest<ValueOrKwargs>) -> Result<Value, Error> {
-    let values = dict(&given.into_values())?;
+fn namespace(state: &State<'_, '_>, given: Rest<ValueOrKwargs>) -> Result<Value, Error> {
+    let values = dict(state, &given.into_values())?;
     let is_private = |(key, _): &(Value, Value)| key.as_str().is_some_and(|it| it.starts_with('_'));
     match pairs(&values).iter().find(|it| is_private(it)) {
         Some((key, _)) => Err(refused(format!(

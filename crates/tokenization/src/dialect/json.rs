@@ -99,6 +99,9 @@ struct Writer {
 
 impl Writer {
     fn value(&mut self, value: &Value) -> Result<(), Error> {
+        if self.out.len() > printing::MOST_BYTES || self.depth > printing::DEEPEST {
+            return Err(refused("a value is too large for tojson"));
+        }
         match Shape::of(value) {
             Shape::None => self.out.push_str("null"),
             Shape::Bool if value.is_true() => self.out.push_str("true"),

@@ -111,7 +111,7 @@ fn sort(
     let case_sensitive = given.is_true(1, "case_sensitive")?;
     let path = given.some(2, "attribute")?;
     given.finish()?;
-    let items = iterate(value)?;
+    let items = iterate(state, value)?;
     let several = path
         .as_ref()
         .and_then(Value::as_str)
@@ -156,7 +156,7 @@ fn extreme(
     let case_sensitive = given.is_true(0, "case_sensitive")?;
     let path = given.some(1, "attribute")?;
     given.finish()?;
-    let items = iterate(value)?;
+    let items = iterate(state, value)?;
     comparable(&keys(&items, path.as_ref())?)?;
     let mut options = vec![("case_sensitive", Value::from(case_sensitive))];
     options.extend(path.map(|it| ("attribute", it)));
@@ -187,14 +187,18 @@ fn dictsort(value: &Value, arguments: Rest<ValueOrKwargs>) -> Result<Value, Erro
     builtin::dictsort(value, options.into_iter().collect())
 }
 
-fn groupby(value: &Value, arguments: Rest<ValueOrKwargs>) -> Result<Value, Error> {
+fn groupby(
+    state: &State<'_, '_>,
+    value: &Value,
+    arguments: Rest<ValueOrKwargs>,
+) -> Result<Value, Error> {
     let values = arguments.into_values();
     let given = Arguments::of(&values, 3)?;
     let path = given.required(0, "attribute")?;
     let default = given.get(1, "default")?;
     let case_sensitive = given.is_true(2, "case_sensitive")?;
     given.finish()?;
-    let items = iterate(value)?;
+    let items = iterate(state, value)?;
     let mut keys = keys(&items, Some(&path))?;
     for key in &mut keys {
         if key.is_undefined() {

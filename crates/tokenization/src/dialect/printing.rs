@@ -32,48 +32,85 @@ pub(super) fn text(value: &Value) -> Result<String, Error> {
 
 /// Returns `repr(value)`.
 pub(super) fn repr(value: &Value) -> Result<String, Error> {
-    Ok(match Shape::of(value) {
-        Shape::Undefined => "Undefined".to_owned(),
-        Shape::None | Shape::Bool | Shape::Integer => value.to_string(),
-        Shape::Float => f64::try_from(value.clone()).map(float)?,
-        Shape::Text if value.is_safe() => {
-            format!("Markup({})", quoted(value.as_str().unwrap_or_default()))
+    let mut out = String::new();
+    push(&mut out, value, 0)?;
+    Ok(out)
+}
+
+/// More than this is no prompt, but a list that has itself many times over.
+pub(super) const MOST_BYTES: usize = 8 << 20;
+
+/// Deeper is nothing that anybody wrote.
+pub(super) const DEEPEST: usize = 200;
+
+fn push(out: &mut String, value: &Value, depth: usize) -> Result<(), Error> {
+    if out.len() > MOST_BYTES || depth > DEEPEST {
+        return Err(refused("a value is too large to print"));
+    }
+    match Shape::of(value) {
+        Shape::Undefined => out.push_str("Undefined"),
+        Shape::None | Shape::Bool | Shape::Integer => out.push_str(&value.to_string()),
+        Shape::Float => out.push_str(&float(f64::try_from(value.clone())?)),
+        Shape::Text => push_text(out, value),
+        Shape::List => push_items(out, value.try_iter()?, ["[", "]"], depth)?,
+        Shape::Tuple if value.len() == Some(1) => {
+            push_items(out, value.try_iter()?, ["(", ",)"], depth)?;
         }
-        Shape::Text => quoted(value.as_str().unwrap_or_default()),
-        Shape::List => format!("[{}]", items(value.try_iter()?)?),
-        Shape::Tuple if value.len() == Some(1) => format!("({},)", items(value.try_iter()?)?),
-        Shape::Tuple => format!("({})", items(value.try_iter()?)?),
-        Shape::Dict => dict(value)?,
-        Shape::Range => value.downcast_object_ref().map(range).unwrap_or_default(),
-        Shape::View => value
-            .downcast_object_ref()
-            .map(view)
-            .transpose()?
-            .unwrap_or_default(),
+        Shape::Tuple => push_items(out, value.try_iter()?, ["(", ")"], depth)?,
+        Shape::Dict => push_dict(out, value, depth)?,
+        Shape::Range => out.extend(value.downcast_object_ref().map(range)),
+        Shape::View => {
+            if let Some(View { name, items }) = value.downcast_object_ref() {
+                out.push_str(name);
+                push_items(out, items.iter().cloned(), ["([", "])"], depth)?;
+            }
+        }
         Shape::Generator => return Err(unprintable("what a filter gives", "| list")),
-        Shape::Namespace => return Err(unprintable("a namespace", "| tojson")),
+        Shape::Namespace => return Err(unprintable("a namespace", "a name after it")),
         Shape::Other => return Err(unprintable("a function", "()")),
-    })
+    }
+    Ok(())
 }
 
 fn unprintable(what: &str, missing: &str) -> Error {
     refused(format!(
-        "{what} is printed as the place where Python has it: expected text; is `{missing}` missing"
+        "{what} has no text: expected a value that has; is `{missing}` missing"
     ))
 }
 
-fn items(values: impl Iterator<Item = Value>) -> Result<String, Error> {
-    let items = values.map(|it| repr(&it)).collect::<Result<Vec<_>, _>>();
-    Ok(items?.join(", "))
+fn push_text(out: &mut String, value: &Value) {
+    let text = quoted(value.as_str().unwrap_or_default());
+    match value.is_safe() {
+        true => out.extend(["Markup(", &text, ")"]),
+        false => out.push_str(&text),
+    }
 }
 
-fn dict(value: &Value) -> Result<String, Error> {
-    let pairs = pairs(value).into_iter();
-    let items = pairs.map(|(key, value)| Ok(format!("{}: {}", repr(&key)?, repr(&value)?)));
-    Ok(format!(
-        "{{{}}}",
-        items.collect::<Result<Vec<_>, Error>>()?.join(", ")
-    ))
+fn push_items(
+    out: &mut String,
+    values: impl Iterator<Item = Value>,
+    [begin, end]: [&str; 2],
+    depth: usize,
+) -> Result<(), Error> {
+    out.push_str(begin);
+    for (index, value) in values.enumerate() {
+        out.push_str(if index > 0 { ", " } else { "" });
+        push(out, &value, depth + 1)?;
+    }
+    out.push_str(end);
+    Ok(())
+}
+
+fn push_dict(out: &mut String, value: &Value, depth: usize) -> Result<(), Error> {
+    out.push('{');
+    for (index, (key, value)) in pairs(value).into_iter().enumerate() {
+        out.push_str(if index > 0 { ", " } else { "" });
+        push(out, &key, depth + 1)?;
+        out.push_str(": ");
+        push(out, &value, depth + 1)?;
+    }
+    out.push('}');
+    Ok(())
 }
 
 fn range(range: &Range) -> String {
@@ -82,14 +119,6 @@ fn range(range: &Range) -> String {
         1 => format!("range({start}, {stop})"),
         _ => format!("range({start}, {stop}, {step})"),
     }
-}
-
-fn view(view: &View) -> Result<String, Error> {
-    Ok(format!(
-        "{}([{}])",
-        view.name,
-        items(view.items.iter().cloned())?
-    ))
 }
 
 /// Returns the shortest digits that stand for a number, as Python spells them.
