@@ -41,7 +41,7 @@ class Grammar:
         return r(
             word,
             lambda: f"({s()} + {s()})",
-            lambda: f"({s()} ~ {self.plain(depth - 1)})",
+            lambda: f"({s()} ~ {self.value(depth - 1)})",
             lambda: f"{s()}.{r('upper', 'lower', 'title', 'capitalize', 'strip', 'lstrip', 'rstrip')}()",
             lambda: f"{s()}.{r('strip', 'lstrip', 'rstrip')}({r(word, 'none')})",
             lambda: f"{s()}.replace({s()}, {s()}{r('', '', ', 1', ', 0', ', -1')})",
@@ -235,7 +235,7 @@ class Grammar:
         r, b, t = self.one, lambda: self.block(depth - 1), self.tag
         simple = (
             lambda: self.one("x", "- y", "z.", "}", "é", "# no", "%}"),
-            lambda: self.print(self.one("v", "loop.index", "messages[0].role", "ns.n", "m(1)", "(v | string) ~ 'w'", "w", "'\\n'")),
+            lambda: self.print(self.one("v", "loop.index", "messages[0].role", "ns.n", "m(1)", "v ~ 'w'", "w", "'\\n'")),
             lambda: "{#" + r("", "-", "+") + r(" c ", " {{ v }} ", "\n") + r("", "-", "+") + "#}",
             lambda: t("raw").replace("+%}", "%}") + r("", "\n", " ", "\n  ") + "{{ v }}" + r("", "\n", " \n  ") + t("endraw"),
             lambda: t(f"set v = {self.value(1)}"),

@@ -3,6 +3,7 @@
 
 mod arguments;
 mod clock;
+mod concatenation;
 mod data;
 mod filters;
 mod formatting;

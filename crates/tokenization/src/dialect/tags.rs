@@ -1,6 +1,10 @@
 //! Tags that minijinja reads otherwise than Jinja2, or not at all.
 
-use super::{literal::quote, token::Token};
+use super::{
+    concatenation::{is_operand_next, operands},
+    literal::quote,
+    token::Token,
+};
 
 /// The filter around what a loop goes through.
 pub(super) const ITERATED: &str = "llmopt_iterated";
@@ -281,7 +285,9 @@ fn pieces<'t, 'a>(tokens: &'t [Token<'a>], between: &Token<'_>) -> Vec<&'t [Toke
 fn write(tokens: &[Token<'_>]) -> String {
     let mut out = String::new();
     let mut before: Option<&Token<'_>> = None;
-    for token in tokens {
+    let operands = operands(tokens);
+    for (at, token) in tokens.iter().enumerate() {
+        out.push_str(&operand_border(&operands, at));
         out.push(' ');
         match token {
             Token::Space(lines) => out.push_str(&"\n".repeat(*lines)),
@@ -295,20 +301,13 @@ fn write(tokens: &[Token<'_>]) -> String {
             before = Some(token);
         }
     }
+    out.push_str(&operand_border(&operands, tokens.len()));
     out
 }
 
-/// Returns whether an operand, not an operator, has to come after `before`.
-fn is_operand_next(before: Option<&Token<'_>>) -> bool {
-    match before {
-        None => true,
-        Some(Token::Operator(operator)) => !matches!(*operator, ")" | "]" | "}"),
-        Some(Token::Name(name)) => {
-            matches!(
-                *name,
-                "in" | "and" | "or" | "not" | "if" | "else" | "elif" | "is"
-            )
-        }
-        Some(_) => false,
-    }
+/// Returns what stands before a token that an operand of `~` ends or begins at.
+fn operand_border(operands: &[(usize, usize)], at: usize) -> String {
+    let ends = operands.iter().filter(|it| it.1 == at).count();
+    let begins = operands.iter().filter(|it| it.0 == at).count();
+    format!("{}{}", ")|string".repeat(ends), "(".repeat(begins))
 }
