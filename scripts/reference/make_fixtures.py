@@ -3,6 +3,7 @@
 Usage: make_fixtures.py OUT
 """
 
+import json
 import os
 import sys
 from pathlib import Path
@@ -19,6 +20,7 @@ from transformers.utils import logging
 
 import chat_cases
 import corpus
+import dialect_cases
 import recipe
 from tiny_model import END_ID, load_model, write_adapter, write_json, write_model, write_tokenizer
 
@@ -131,6 +133,16 @@ def rendered():
     return cases
 
 
+def write_lines(path, value):
+    """Writes JSON with one snippet a line."""
+    families = value.pop("families")
+    lines = json.dumps(value, ensure_ascii=False)[:-1] + ', "families": {'
+    for name, snippets in families.items():
+        lines += "" if lines.endswith("{") else ","
+        lines += f'\n"{name}": [\n' + ",\n".join(json.dumps(it, ensure_ascii=False) for it in snippets) + "\n]"
+    path.write_text(lines + "\n}}\n")
+
+
 def main():
     """Writes everything below OUT."""
     torch.set_num_threads(1)
@@ -169,6 +181,9 @@ def main():
 
     write_json(OUT / "greedy.json", greedy_answers(tokenizer, full(), lora()))
     write_json(OUT / "chat_template.json", rendered())
+    write_json(OUT / "chat_template_own.json", dialect_cases.templates())
+    write_lines(OUT / "chat_template_snippets.json", dialect_cases.snippets())
+    write_lines(OUT / "chat_template_random.json", dialect_cases.random_snippets())
     encodings = [{"text": text, "ids": tokenizer.encode(text).ids} for text in corpus.HARD_TEXTS]
     write_json(OUT / "encodings.json", encodings)
 

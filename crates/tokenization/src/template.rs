@@ -1,5 +1,7 @@
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use llmopt_domain::{Conversation, Message};
-use minijinja::{Environment, Value, context, syntax::SyntaxConfig, value::Serde};
+use minijinja::{Environment, ErrorKind, Value, context, value::Serde};
 use serde_json::Map;
 
 use crate::{TokenizationError, dialect};
@@ -79,13 +81,7 @@ impl ChatTemplate {
         bos_token: Option<String>,
         eos_token: String,
     ) -> Result<Self, TokenizationError> {
-        let mut environment = Environment::new();
-        environment.set_syntax(syntax().map_err(TokenizationError::TemplateSyntax)?);
-        environment.set_fuel(Some(FUEL));
-        dialect::install(&mut environment);
-        environment
-            .add_template_owned(NAME, dialect::without_generation_tags(&source))
-            .map_err(TokenizationError::TemplateSyntax)?;
+        let environment = environment(&source).map_err(TokenizationError::TemplateSyntax)?;
         Ok(Self {
             environment,
             source,
@@ -115,9 +111,10 @@ impl ChatTemplate {
         add_generation_prompt: bool,
     ) -> Result<String, TokenizationError> {
         let messages: Value = turns.messages.iter().map(message_value).collect();
+        let messages = dialect::data(&messages);
         // As `transformers` has it where there are none.
         let has_tools = !turns.tools.is_empty();
-        let tools = has_tools.then(|| Value::from(Serde(turns.tools)));
+        let tools = has_tools.then(|| dialect::data(&Value::from(Serde(turns.tools))));
         // `bos_token` stays undefined where there is none, as in `transformers`.
         let bos_token = self
             .bos_token
@@ -131,11 +128,18 @@ impl ChatTemplate {
             tools,
             documents => (),
         };
-        self.environment
-            .get_template(NAME)
-            .and_then(|template| template.render(variables))
-            .map_err(TokenizationError::TemplateRender)
+        let render = || self.environment.get_template(NAME)?.render(variables);
+        guarded(render).map_err(TokenizationError::TemplateRender)
     }
+}
+
+/// Does work of minijinja, which panics on some templates: to us these cannot be rendered.
+fn guarded<T>(work: impl FnOnce() -> Result<T, minijinja::Error>) -> Result<T, minijinja::Error> {
+    // The environment does not change, and all else is gone with the work.
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
+        let message = "the template engine broke on the template";
+        Err(minijinja::Error::new(ErrorKind::InvalidOperation, message))
+    })
 }
 
 /// Returns a message as templates know it, which has only the keys that say something.
@@ -157,11 +161,13 @@ fn message_value(message: &Message) -> Value {
     Value::from_pairs(keys)
 }
 
-fn syntax() -> Result<SyntaxConfig, minijinja::Error> {
-    SyntaxConfig::builder()
-        .trim_blocks(true)
-        .lstrip_blocks(true)
-        .build()
+/// Makes an environment with the template in it.
+fn environment(source: &str) -> Result<Environment<'static>, minijinja::Error> {
+    let mut environment = dialect::environment()?;
+    environment.set_fuel(Some(FUEL));
+    let source = dialect::rewrite(source)?;
+    guarded(|| environment.add_template_owned(NAME, source))?;
+    Ok(environment)
 }
 
 #[cfg(test)]
@@ -257,6 +263,34 @@ mod tests {
             doubled(28),
             Err(TokenizationError::TemplateRender(_))
         ));
+    }
+
+    #[test]
+    fn a_list_that_has_itself_many_times_over_is_refused() {
+        let doubled = |shown: &str| {
+            let source = format!(
+                "{{% set it = namespace(all=['a']) %}}{{% for i in range(60) %}}{{% set it.all = [it.all, it.all] %}}{{% endfor %}}{{{{ it.all{shown} }}}}"
+            );
+            render(&source, &[])
+        };
+        for shown in ["", " | tojson"] {
+            assert!(
+                matches!(doubled(shown), Err(TokenizationError::TemplateRender(_))),
+                "{shown}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_error_names_the_line_of_the_template() {
+        let error = render(
+            "a\n{# b\n #}\n  {%- if true %}\n{{ 1 + 'x' }}\n{% endif %}",
+            &[],
+        );
+        let source = std::error::Error::source(&error.unwrap_err())
+            .unwrap()
+            .to_string();
+        assert!(source.contains("chat_template:5"), "{source}");
     }
 
     #[test]
