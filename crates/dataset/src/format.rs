@@ -19,7 +19,7 @@ pub enum Format {
     Json,
     /// A header and records, separated by `,`, `;` or tabs.
     Csv,
-    /// Columns in row groups.
+    /// Columns of values in groups of rows; no text.
     Parquet,
     /// Text without any structure: each line or each paragraph is a row of the column `text`.
     Text,
@@ -59,6 +59,10 @@ impl Format {
             ("txt" | "text", _) => Ok(Self::of_text_file(head)),
             ("json", _) | (_, Some(b'[')) => Ok(Self::Json),
             ("jsonl" | "ndjson", _) | (_, Some(b'{')) => Ok(Self::Jsonl),
+            ("parquet", Some(_)) => Err(unsupported(
+                "no Parquet file, whatever its name says",
+                "make the file or send it again",
+            )),
             (_, Some(_)) if first_line(head).iter().any(|byte| b",;\t".contains(byte)) => {
                 Ok(Self::Csv)
             }
@@ -155,6 +159,8 @@ mod tests {
         assert_eq!(detect("rows", b" \n[{"), Ok(Format::Json));
         assert_eq!(detect("rows", b"{\"a\""), Ok(Format::Jsonl));
         assert_eq!(detect("rows", b"a,b\n"), Ok(Format::Csv));
+        assert_eq!(detect("rows", b"PAR1\x15\0"), Ok(Format::Parquet));
+        assert_eq!(detect("rows", b"PAR1,b\n"), Ok(Format::Csv));
         assert_eq!(detect("rows", b"a\rb,c\n"), detect("rows", b"a\n"));
         assert_eq!(detect("rows.jsonl", b"[{\"a\""), Ok(Format::Json));
     }
@@ -178,5 +184,7 @@ mod tests {
         );
         assert!(detect("notes", b"hello").unwrap_err().contains("`.jsonl`"));
         assert!(detect("notes", b"").unwrap_err().contains("empty"));
+        let said = detect("a.parquet", b"\x15PAR1, and more").unwrap_err();
+        assert!(said.contains("no Parquet file"), "{said}");
     }
 }

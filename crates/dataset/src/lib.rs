@@ -1,9 +1,11 @@
-//! Datasets: reads JSONL, JSON, CSV, Parquet and text files, packed or not, as streams of rows, recognises their columns,
-//! makes each row a conversation, and finds what would make training on them wrong.
+//! Datasets: reads JSONL, JSON, CSV, Parquet and text files, packed or not, as streams of rows, recognises
+//! their columns, makes each row a conversation, and finds what would make training on them wrong.
 //!
 //! Reading takes constant memory whatever the file's size and whatever it unpacks to; validation adds some bytes for each row. The
 //! Reading takes constant memory whatever the file's size; validation adds some hundred bytes for each row. The
 //! crate knows nothing of tokens, models or where files are kept.
+//! Reading takes constant memory whatever the file's size and whatever it unpacks to; validation adds some
+//! bytes for each row. The crate knows nothing of tokens, models or where files are kept.
 
 mod chat;
 mod columns;

@@ -1,6 +1,7 @@
 use std::{collections::HashSet, fmt, fs::File, path::Path};
 
 use parquet::{
+    basic::Compression,
     errors::ParquetError,
     file::{
         metadata::{ParquetMetaData, RowGroupMetaData},
@@ -22,7 +23,7 @@ use crate::{
 
 /// No file has more rows than this for each of its bytes: one that says so would have rows without end that no
 /// byte stands for.
-const MOST_ROWS_PER_BYTE: u64 = 4096;
+const MOST_ROWS_PER_BYTE: u64 = 1024;
 
 /// The rows of a Parquet file, one row group after the other.
 ///
@@ -73,8 +74,14 @@ const CONTRADICTION: &str = "data that contradicts itself";
 
 /// Makes a row what it stands for; a value that stands for nothing takes no other row with it.
 fn fields(row: Row) -> Result<Map<String, Value>, Problem> {
-    guarded(|| object(row))
-        .unwrap_or_else(|Broke| Err(broken_row("a value that stands for nothing")))
+    guarded(|| object(row)).unwrap_or_else(|Broke| {
+        Err(Problem::row(
+            "broken_parquet",
+            "values that stand for something",
+            "a time out of all bounds",
+            "mend the row",
+        ))
+    })
 }
 
 fn rows(file: File) -> Result<RowIter<'static>, Problem> {
@@ -93,23 +100,40 @@ fn check(metadata: &ParquetMetaData, size_bytes: u64) -> Result<(), Problem> {
     if rows > size_bytes.saturating_mul(MOST_ROWS_PER_BYTE) {
         return Err(broken(format!("{rows} rows in {size_bytes} bytes")));
     }
-    for group in metadata.row_groups() {
-        let is_flat = |column: &_| column_depth(column) == 0;
-        let mut columns = group.columns().iter().filter(|column| is_flat(column));
-        if let Some(column) = columns.find(|column| column.num_values() != group.num_rows()) {
-            let (path, values) = (column.column_path().string(), column.num_values());
-            return Err(broken(format!(
-                "{values} values of {} in {} rows",
-                quoted([path.as_str()]),
-                group.num_rows()
-            )));
+    metadata.row_groups().iter().try_for_each(check_columns)
+}
+
+fn check_columns(group: &RowGroupMetaData) -> Result<(), Problem> {
+    for column in group.columns() {
+        let path = column.column_path().string();
+        let (name, values) = (quoted([path.as_str()]), column.num_values());
+        if !is_known(column.compression()) {
+            return Err(unknown_codec(&name, column.compression()));
+        }
+        let is_flat = column.column_descr().max_rep_level() == 0;
+        if is_flat && values != group.num_rows() {
+            let found = format!("{values} values of {name} in {} rows", group.num_rows());
+            return Err(broken(found));
         }
     }
     Ok(())
 }
 
-fn column_depth(column: &parquet::file::metadata::ColumnChunkMetaData) -> i16 {
-    column.column_descr().max_rep_level()
+fn is_known(codec: Compression) -> bool {
+    use Compression::{GZIP, SNAPPY, UNCOMPRESSED};
+    matches!(codec, UNCOMPRESSED | SNAPPY | GZIP(_))
+}
+
+fn unknown_codec(name: &str, codec: Compression) -> Problem {
+    let codec = codec.to_string().to_lowercase();
+    // Behind the name stands a level, which was the writer's.
+    let codec = codec.split('(').next().unwrap_or_default();
+    Problem::file(
+        "unsupported_codec",
+        "columns packed with `snappy`, `gzip` or not at all",
+        format!("{name} packed with `{codec}`"),
+        "write the file with the codec `snappy`, or as JSONL",
+    )
 }
 
 /// Checks that no two columns have one name, of which one would be lost.
@@ -150,17 +174,11 @@ fn broken(found: impl Into<String>) -> Problem {
 }
 
 fn broken_row(found: impl Into<String>) -> Problem {
-    let found = found.into();
-    let is_codec = found.contains("feature");
     Problem::row(
         "broken_parquet",
-        "a sound Parquet file, packed with snappy, gzip or not at all",
-        format!("`{}`", shortened(&found)),
-        if is_codec {
-            "write the file with the codec `snappy`, or as JSONL"
-        } else {
-            "make the file or send it again; nothing after that place was read"
-        },
+        "a sound Parquet file",
+        format!("`{}`", shortened(&found.into())),
+        "make the file or send it again; nothing after that place was read",
     )
 }
 

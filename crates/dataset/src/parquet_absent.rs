@@ -19,3 +19,17 @@ impl Records {
         match *self {}
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::{open, testing::File};
+
+    #[test]
+    fn a_build_that_reads_no_parquet_says_what_to_do() {
+        let error = open(&File::new("a", b"PAR1\x15PAR1").path).unwrap_err();
+        assert!(
+            error.to_string().contains("the feature `parquet`"),
+            "{error}"
+        );
+    }
+}

@@ -88,7 +88,12 @@ impl Writer {
     fn sized(&mut self, text: String) -> Result<Value, Problem> {
         self.size += text.len();
         if self.size > MAX_ROW_BYTES {
-            return Err(too_long());
+            // The next row is read all the same.
+            let found = "a longer one".to_owned();
+            return Err(Problem {
+                found,
+                ..too_long()
+            });
         }
         Ok(text.into())
     }

@@ -1,7 +1,8 @@
 use std::{collections::BTreeSet, path::Path};
 
 use llmopt_dataset::{
-    DatasetError, Row, ValidationOptions, ValidationReport, open, read_conversations, validate,
+    DatasetError, Encoding, Format, Row, ValidationOptions, ValidationReport, open,
+    read_conversations, validate,
 };
 use llmopt_domain::{Conversation, Digest, Finding, Role, Severity};
 use serde_json::{Map, Value};
@@ -17,42 +18,86 @@ const BUFFER: usize = 1 << 16;
 type Found = Result<Row, Box<Finding>>;
 
 pub(crate) fn jsonl(bytes: &[u8]) {
-    check("rows.jsonl", bytes, |rows| {
-        rows.iter()
-            .map(|row| json_text(&row.fields) + "\n")
-            .collect()
-    });
+    check("rows.jsonl", bytes);
 }
 
 pub(crate) fn json(bytes: &[u8]) {
-    check("rows.json", bytes, |rows| {
-        let rows: Vec<String> = rows.iter().map(|row| json_text(&row.fields)).collect();
-        format!("[{}]", rows.join(",\n"))
-    });
+    check("rows.json", bytes);
 }
 
 pub(crate) fn csv(bytes: &[u8]) {
-    check("rows.csv", bytes, csv_text);
+    check("rows.csv", bytes);
+    check("rows.tsv", bytes);
 }
 
-/// Checks the file `name` with these bytes; `write` writes rows in its format.
-fn check(name: &str, bytes: &[u8], write: fn(&[Row]) -> String) {
-    let Some(found) = read(name, bytes) else {
-        return;
-    };
-    check_places(bytes, &found);
-    check_buffers(name, bytes, &found);
-    check_report(name, bytes, &found);
-    let rows: Vec<Row> = found.into_iter().flatten().collect();
-    if !rows.is_empty() {
-        let again = read(name, write(&rows).as_bytes()).unwrap();
-        let again: Vec<_> = again.into_iter().map(|row| row.unwrap().fields).collect();
-        let rows: Vec<_> = rows.into_iter().map(|row| row.fields).collect();
-        assert_eq!(rows, again, "rows that are written again are others");
+/// Lines and paragraphs.
+pub(crate) fn text(bytes: &[u8]) {
+    check("rows.txt", bytes);
+    check("rows.md", bytes);
+}
+
+pub(crate) fn packed(bytes: &[u8]) {
+    check("rows.jsonl", bytes);
+    check("rows.csv", bytes);
+}
+
+/// Units of UTF-16 behind the mark of either order.
+pub(crate) fn utf16(bytes: &[u8]) {
+    for mark in [b"\xff\xfe", b"\xfe\xff"] {
+        let bytes = [&mark[..], bytes].concat();
+        check("rows.jsonl", &bytes);
+        check("rows.csv", &bytes);
     }
 }
 
-fn read(name: &str, bytes: &[u8]) -> Option<Vec<Found>> {
+pub(crate) fn parquet(bytes: &[u8]) {
+    check("rows.parquet", bytes);
+}
+
+/// What a file was read as, and what was read of it.
+struct Read {
+    format: Format,
+    /// Its lines are those of its bytes.
+    is_plain: bool,
+    found: Vec<Found>,
+}
+
+/// Checks the file `name` with these bytes.
+fn check(name: &str, bytes: &[u8]) {
+    let Some(read) = read(name, bytes) else {
+        return;
+    };
+    check_places(bytes, &read);
+    if read.is_plain {
+        check_buffers(name, bytes, &read.found);
+    }
+    check_report(name, bytes, &read.found);
+    let rows: Vec<Row> = read.found.into_iter().flatten().collect();
+    if !rows.is_empty() {
+        check_again(read.format, rows);
+    }
+}
+
+/// Rows that are written again are read as the same.
+fn check_again(format: Format, rows: Vec<Row>) {
+    let (name, text) = match format {
+        Format::Jsonl | Format::Parquet => ("again.jsonl", json_lines(&rows)),
+        Format::Json => ("again.json", json_list(&rows)),
+        Format::Csv => ("again.csv", csv_text(&rows)),
+        Format::Text => ("again.md", paragraphs(&rows)),
+    };
+    let Some(again) = read(name, text.as_bytes()) else {
+        // Without what was broken before it, text may begin as another kind of file does.
+        assert_eq!(format, Format::Text);
+        return;
+    };
+    let again = again.found.into_iter();
+    let again: Vec<_> = again.map(|row| row.unwrap().fields).collect();
+    let rows: Vec<_> = rows.into_iter().map(|row| row.fields).collect();
+    assert_eq!(rows, again, "rows that are written again are others");
+}
+
+fn read(name: &str, bytes: &[u8]) -> Option<Read> {
     with_files(&[(name, bytes)], |folder| {
         let reader = match open(&folder.join(name)) {
             Ok(reader) => reader,
@@ -62,22 +107,31 @@ fn read(name: &str, bytes: &[u8]) -> Option<Vec<Found>> {
                 return None;
             }
         };
-        let rows = reader.map(|row| match row {
-            Ok(row) => Ok(row),
-            Err(DatasetError::Content(finding)) => Err(finding),
-            Err(error) => panic!("{error}"),
-        });
-        Some(rows.collect())
+        let is_utf16 = matches!(reader.encoding(), Encoding::Utf16Le | Encoding::Utf16Be);
+        let format = reader.format();
+        Some(Read {
+            format,
+            is_plain: reader.compression().is_none() && !is_utf16 && format != Format::Parquet,
+            found: reader.map(found).collect(),
+        })
+    })
+}
+
+fn found(row: Result<Row, DatasetError>) -> Found {
+    row.map_err(|error| match error {
+        DatasetError::Content(finding) => finding,
+        error => panic!("{error}"),
     })
 }
 
 /// Rows count up from 1, and begin on lines that the file has.
-fn check_places(bytes: &[u8], found: &[Found]) {
-    let lines = bytes.iter().filter(|&&byte| byte == b'\n').count() as u64 + 1;
+fn check_places(bytes: &[u8], read: &Read) {
+    let ends = bytes.iter().filter(|byte| b"\n\r".contains(byte));
+    let lines = ends.count() as u64 + 1;
     let (mut last_row, mut last_line) = (0, 1);
-    for found in found {
+    for found in &read.found {
         let (row, line) = match found {
-            Ok(row) => (Some(row.number), Some(row.line)),
+            Ok(row) => (Some(row.number), (row.line > 0).then_some(row.line)),
             Err(finding) => {
                 check_finding(finding);
                 (finding.place.row, finding.place.line)
@@ -87,11 +141,10 @@ fn check_places(bytes: &[u8], found: &[Found]) {
             assert_eq!(row, last_row + 1, "rows do not count up");
             last_row = row;
         }
-        let line = line.unwrap();
-        assert!(
-            (last_line..=lines).contains(&line),
-            "line {line} of {lines}"
-        );
+        assert_eq!(line.is_none(), read.format == Format::Parquet);
+        let line = line.unwrap_or(last_line);
+        assert!(line >= last_line, "line {line} after {last_line}");
+        assert!(!read.is_plain || line <= lines, "line {line} of {lines}");
         last_line = line;
     }
 }
@@ -121,7 +174,7 @@ fn check_buffers(name: &str, bytes: &[u8], found: &[Found]) {
     let mut shifted = vec![b'\n'; blank];
     shifted.extend_from_slice(bytes);
     let blank = blank as u64;
-    let shifted = read(name, &shifted).unwrap();
+    let shifted = read(name, &shifted).unwrap().found;
     assert_eq!(
         found.len(),
         shifted.len(),
@@ -236,6 +289,22 @@ fn check_conversation(conversation: &Conversation) {
 
 fn json_text(fields: &Map<String, Value>) -> String {
     serde_json::to_string(fields).unwrap()
+}
+
+fn json_lines(rows: &[Row]) -> String {
+    let lines = rows.iter().map(|row| json_text(&row.fields) + "\n");
+    lines.collect()
+}
+
+fn json_list(rows: &[Row]) -> String {
+    let rows: Vec<String> = rows.iter().map(|row| json_text(&row.fields)).collect();
+    format!("[{}]", rows.join(",\n"))
+}
+
+/// Rows of text between blank lines, before the first too: what it begins with is no byte order mark.
+fn paragraphs(rows: &[Row]) -> String {
+    let rows = rows.iter().map(|row| row.fields["text"].as_str().unwrap());
+    rows.map(|text| format!("\n{text}\n")).collect()
 }
 
 fn csv_text(rows: &[Row]) -> String {

@@ -56,6 +56,16 @@ targets! {
     dataset_json: datasets::json
     /// A dataset of separated values.
     dataset_csv: datasets::csv
+    /// A dataset that is packed with gzip.
+    dataset_gzip: datasets::packed
+    /// A dataset that is packed with zstd.
+    dataset_zstd: datasets::packed
+    /// A dataset in UTF-16.
+    dataset_utf16: datasets::utf16
+    /// A dataset in Parquet.
+    dataset_parquet: datasets::parquet
+    /// A dataset that is plain text.
+    dataset_text: datasets::text
     /// An upload of a dataset: query, kind of body, form, and a body that comes in pieces.
     dataset_upload: uploads::upload
     /// The head of a request to the whole platform: method, path, query, headers, who asks and from where.

@@ -91,9 +91,12 @@ fn a_codec_that_is_not_read_is_said_with_what_to_do() {
         .unwrap_err();
     assert_eq!(
         (finding.code.as_str(), finding.place.row),
-        ("broken_parquet", Some(1))
+        ("unsupported_codec", None)
     );
-    assert!(finding.fix.contains("`snappy`"), "{finding}");
+    assert!(
+        finding.found.contains("`zstd`") && finding.fix.contains("`snappy`"),
+        "{finding}"
+    );
 }
 
 #[test]
