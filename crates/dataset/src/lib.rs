@@ -1,10 +1,7 @@
 //! Datasets: reads JSONL, JSON, CSV, Parquet and text files, packed or not, as streams of rows, recognises
 //! their columns, makes each row a conversation, and finds what would make training on them wrong.
 //!
-//! Reading takes constant memory whatever the file's size and whatever it unpacks to; validation adds some bytes for each row. The
-//! Reading takes constant memory whatever the file's size; validation adds some hundred bytes for each row. The
-//! crate knows nothing of tokens, models or where files are kept.
-//! Reading takes constant memory whatever the file's size and whatever it unpacks to; validation adds some
+//! Reading takes constant memory whatever the file's size and whatever it unpacks to; validation adds some hundred
 //! bytes for each row. The crate knows nothing of tokens, models or where files are kept.
 
 mod chat;
@@ -59,12 +56,9 @@ pub use format::Format;
 pub use near::{Cluster, Leak, NearDuplicates, NearPair, Similarity, Sketches, leaks};
 pub use plain_text::TextRows;
 pub use reader::{ReadOptions, Reader, Row, digest, open, open_with};
-pub use reader::{Reader, Row, digest, open};
 pub use repair::{Change, Repair, RepairSummary, repair};
-pub use report::ValidationReport;
 pub use report::{Quality, Recommendation, ValidationReport};
 pub use rules::{Example, Reference, Rule, Totals, references, rules};
-pub use rules::{Example, Rule, Totals, rules};
 pub use splits::{RowKey, Shares, Split, split};
 pub use statistics::{Lengths, Statistics};
 pub use validate::{ValidationOptions, validate};

@@ -351,7 +351,14 @@ mod tests {
             (500, Some(Columns::Conversations))
         );
         assert!(!report.has_errors(), "{:?}", report.findings);
-        assert_eq!(totals(&report), [("extra_column", 1), ("same_prompt", 1)]);
+        assert_eq!(
+            totals(&report),
+            [
+                ("extra_column", 1),
+                ("near_duplicate", 221),
+                ("same_prompt", 1)
+            ]
+        );
     }
 
     #[test]
@@ -366,7 +373,7 @@ mod tests {
         );
         assert_eq!(
             report.totals.keys().collect::<Vec<_>>(),
-            ["duplicate_row", "other_lesson"]
+            ["duplicate_row", "near_duplicate", "other_lesson"]
         );
     }
 }

@@ -186,7 +186,7 @@ pub enum ServiceError {
         job: String,
     },
     /// An uploaded file is of no kind that is read.
-    #[error("`{name}` is {found}: expected JSONL, JSON or CSV in UTF-8; {fix}")]
+    #[error("`{name}` is {found}: expected JSONL, JSON, CSV, Parquet or text; {fix}")]
     Upload {
         /// The file, as its owner calls it.
         name: String,

@@ -170,7 +170,7 @@ mod tests {
                 ..Listing::default()
             };
             let versions = datasets.versions(id, listing).await.unwrap().records;
-            let mut ids: Vec<_> = versions.iter().map(|it| it.id.as_str()).collect();
+            let mut ids: Vec<_> = versions.iter().map(|it| it.record.id.as_str()).collect();
             ids.sort_unstable();
             let mut expected = [first.id.as_str(), second.id.as_str()];
             expected.sort_unstable();

@@ -45,7 +45,7 @@ impl NearDuplicates {
             place: totals.place(),
             expected: format!("at most {} rows to compare", self.most),
             found: format!("{} more", self.left_out),
-            fix: "nothing to do, unless near duplicates are feared: raise the limit".to_owned(),
+            fix: "nothing to do, unless near duplicates are feared: split the file".to_owned(),
         }
     }
 }

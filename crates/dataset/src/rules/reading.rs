@@ -12,7 +12,7 @@ const fn error(code: &'static str, description: &'static str, fix: &'static str)
 }
 
 /// What reading itself finds, before any rule sees the row.
-pub(super) const READING: [Reference; 15] = [
+pub(super) const READING: [Reference; 22] = [
     error(
         "unparsable_row",
         "a row that is no JSON object, or breaks the table",
@@ -53,6 +53,43 @@ pub(super) const READING: [Reference; 15] = [
         "columns that could be read in two ways",
         "remove or rename the columns that are not meant",
     ),
+    error(
+        "broken_compression",
+        "a packed file that is cut off or damaged",
+        "pack the file again from its source",
+    ),
+    error(
+        "lone_surrogate",
+        "half of a character of UTF-16",
+        "correct the text at the place that is named, or delete the row",
+    ),
+    error(
+        "invalid_utf16",
+        "UTF-16 that ends within a character",
+        "save the file again, best as UTF-8",
+    ),
+    error(
+        "broken_parquet",
+        "a Parquet file that is cut off or damaged",
+        "write the file again",
+    ),
+    error(
+        "unsupported_codec",
+        "a Parquet file whose columns are packed in a way that is not read",
+        "write it with `snappy` or `gzip`, or without compression",
+    ),
+    Reference {
+        code: "near_duplicates_not_sought",
+        severity: Severity::Info,
+        description: "more rows than are compared with each other",
+        fix: "nothing to do, unless near duplicates are feared: split the file",
+    },
+    Reference {
+        code: "other_encoding",
+        severity: Severity::Warning,
+        description: "a table or a text that is not UTF-8 and was read as Windows-1252",
+        fix: "save the file as UTF-8, unless its letters are right as they are read",
+    },
     error(
         "wrong_call",
         "tools, or a call of one, that cannot be read",

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::{fs, sync::Arc};
 
 use llmopt_artifact::ModelFolder;
-use llmopt_domain::{Conversation, Message, Role, error_chain};
+use llmopt_domain::{Conversation, error_chain};
 use llmopt_inference::{EngineOptions, LlamaEngine};
 use llmopt_service::{CacheStatus, GenerationError, ServedModel, TextGenerator};
 use llmopt_tokenization::Encoder;

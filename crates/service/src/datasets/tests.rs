@@ -87,7 +87,9 @@ async fn rows_with_errors_are_kept_with_their_report() {
 #[tokio::test]
 async fn a_file_that_is_no_dataset_is_refused_by_the_name_its_owner_gave_it() {
     let stores = Stores::new();
-    let error = upload(&stores, "a.parquet", "PAR1...").await.unwrap_err();
+    let error = upload(&stores, "a.parquet", "PK\x03\x04...")
+        .await
+        .unwrap_err();
     assert!(matches!(error, ServiceError::Upload { .. }), "{error:?}");
     assert!(
         error
