@@ -169,6 +169,8 @@ def before_call(_context: HookContext, case: schemathesis.Case, _kwargs: dict) -
         return
     for name in parameters:
         parameters[name] = something(operation, name) or parameters[name]
+    if operation == "preview_dataset":
+        case.query = {"base_model": BASE, "row": 1}
     fitting = fit(operation, case.body) if isinstance(case.body, dict) else None
     if fitting is not None:
         case.body = fitting

@@ -90,10 +90,14 @@ fn every_route_that_makes_or_spends_something_does_it_once() {
     let server = place.serve();
 
     let upload = || server.post("/datasets?name=a.jsonl").body(rows(0..50));
-    once(&upload, "upload");
+    let uploaded = once(&upload, "upload");
     // The same bytes are known by now, as who asks anew is told.
     assert_eq!(send(upload(), "another").status, 200);
     seen("/datasets");
+    let fix = format!("/datasets/{}/fix", uploaded["id"].as_str().unwrap());
+    let repairs = json!({ "repairs": ["duplicate_row"] });
+    once(&|| server.post(&fix).json(&repairs), "fix");
+    seen("/datasets/{id}/fix");
 
     // On one machine there are none; what is refused is looked at anew each time.
     for route in ["/datasets/uploads", "/datasets/uploads/{id}/complete"] {

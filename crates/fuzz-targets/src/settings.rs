@@ -44,7 +44,7 @@ fn check_written(text: &str, settings: &Settings) {
     }
 }
 
-/// Returns the plain values that are given to secrets.
+/// Returns the plain values that are given to secrets, and stand nowhere else.
 fn secrets(text: &str) -> impl Iterator<Item = &str> {
     let plain = |value: &&str| {
         value.len() >= TELLING && value.bytes().all(|byte| byte.is_ascii_alphanumeric())
@@ -54,5 +54,7 @@ fn secrets(text: &str) -> impl Iterator<Item = &str> {
         let name = name.trim().trim_start_matches("export ").trim();
         SECRETS.contains(&name).then(|| value.trim())
     };
-    text.lines().filter_map(value).filter(plain)
+    // Whoever writes a secret into another variable too is shown it there.
+    let once = |value: &&str| text.matches(*value).count() == 1;
+    text.lines().filter_map(value).filter(plain).filter(once)
 }

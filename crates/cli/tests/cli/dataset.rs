@@ -1,3 +1,5 @@
+use std::fs;
+
 use crate::support::{Workplace, rows};
 
 #[test]
@@ -93,6 +95,47 @@ fn a_preview_shows_which_tokens_are_trained_on() {
     assert_eq!(tokens[0]["loss"], false);
     assert_eq!(tokens.last().unwrap()["loss"], true);
     assert_eq!(tokens.last().unwrap()["text"], "<|endoftext|>");
+}
+
+#[test]
+fn a_preview_says_what_is_too_long() {
+    let place = Workplace::with_base();
+    place
+        .run("dataset preview rows.jsonl --base-model base --max-length 4")
+        .succeeds(&["too long", "longer than 4 tokens", "--max-length"]);
+}
+
+#[test]
+fn a_dataset_is_mended_into_a_new_file_and_every_change_told() {
+    let place = Workplace::new();
+    place.write(
+        "sloppy.jsonl",
+        "{\"prompt\": \"a\", \"response\": \"b  \"}\n{\"prompt\": \"a\", \"response\": \"b\"}\n{\"prompt\": \"c\"}\n",
+    );
+    place
+        .run("dataset fix sloppy.jsonl --out mended.jsonl --all --changes changes.jsonl")
+        .succeeds(&["3 changes", "1 of 3 rows are left"]);
+    assert_eq!(
+        fs::read_to_string(place.path("mended.jsonl")).unwrap(),
+        "{\"prompt\":\"a\",\"response\":\"b\"}\n"
+    );
+    assert_eq!(
+        fs::read_to_string(place.path("changes.jsonl"))
+            .unwrap()
+            .lines()
+            .count(),
+        3
+    );
+    place
+        .run("dataset fix sloppy.jsonl --out mended.jsonl --all")
+        .fails(2, &["`mended.jsonl` exists"]);
+    place
+        .run("dataset fix sloppy.jsonl --out other.jsonl --repair trailing_space")
+        .fails(2, &["row 3", "missing_field"]);
+    place
+        .run("dataset fix sloppy.jsonl --out other.jsonl --repair typos")
+        .fails(2, &["there is no repair `typos`", "`mojibake`"]);
+    assert!(!place.path("other.jsonl").exists() && !place.path("other.jsonl.part").exists());
 }
 
 #[test]

@@ -1,8 +1,9 @@
 use crate::support::{Said, Workplace};
 
-const COMMANDS: [&str; 11] = [
+const COMMANDS: [&str; 12] = [
     "dataset validate",
     "dataset preview",
+    "dataset fix",
     "dataset stats",
     "train",
     "evaluate",

@@ -87,14 +87,12 @@ async fn rows_with_errors_are_kept_with_their_report() {
 #[tokio::test]
 async fn a_file_that_is_no_dataset_is_refused_by_the_name_its_owner_gave_it() {
     let stores = Stores::new();
-    let error = upload(&stores, "a.parquet", "PK\x03\x04...")
+    let error = upload(&stores, "a.xlsx", "PK\x03\x04...")
         .await
         .unwrap_err();
     assert!(matches!(error, ServiceError::Upload { .. }), "{error:?}");
     assert!(
-        error
-            .to_string()
-            .starts_with("`a.parquet` is a Parquet file"),
+        error.to_string().starts_with("`a.xlsx` is a ZIP archive"),
         "{error}"
     );
     let staging = std::fs::read_dir(stores.path().join(".staging")).unwrap();
