@@ -4,20 +4,22 @@ use std::io::IsTerminal as _;
 
 use llmopt_telemetry::TRACES;
 use tracing::{Level, Metadata, Subscriber};
-use tracing_subscriber::filter::{FilterExt as _, filter_fn};
+use tracing_subscriber::filter::{FilterExt as _, Targets, filter_fn};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::{Layer, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
-use tracing_subscriber::{EnvFilter, Registry, fmt};
+use tracing_subscriber::{Registry, fmt};
 
 use crate::{ConfigError, LogFormat, Origin, Settings, source, variables};
 
-/// Parses a filter of logs; `None` where it is none.
-pub(crate) fn filter(text: &str) -> Option<EnvFilter> {
-    // The library counts bytes as characters, and panics where they are not. A pattern in a filter may take for
-    // ever to compile, so a field is compared with plain text.
-    let builder = EnvFilter::builder().with_regex(false);
-    text.is_ascii().then(|| builder.parse(text).ok()).flatten()
+/// Parses a filter of logs, a level for each target; `None` where it is none.
+pub(crate) fn filter(text: &str) -> Option<Targets> {
+    let parts = text.split(',').map(str::trim);
+    let parts: Vec<&str> = parts.filter(|part| !part.is_empty()).collect();
+    // The library knows fields too, which nothing here is filtered by.
+    let has_fields = parts.iter().any(|part| part.contains('['));
+    let is_filter = !parts.is_empty() && !has_fields;
+    is_filter.then(|| parts.join(",").parse().ok()).flatten()
 }
 
 /// Sends what `settings` say is logged to standard error, in the format they say. For `main` only.
@@ -40,12 +42,7 @@ where
     L: Layer<Registry> + Send + Sync,
 {
     let colours = std::io::stderr().is_terminal();
-    let lines = fmt::layer().with_writer(std::io::stderr);
-    let lines = match settings.log_format {
-        LogFormat::Pretty => lines.compact().with_ansi(colours).boxed(),
-        LogFormat::Json => lines.json().flatten_event(true).boxed(),
-    };
-    let logs = lines.with_filter(checked_filter(settings)?.and(filter_fn(is_log)));
+    let logs = lines(settings, colours, std::io::stderr)?;
     let traces = traces.with_filter(filter_fn(|metadata| metadata.target() == TRACES));
     let subscriber = tracing_subscriber::registry().with(traces.and_then(logs));
     subscriber
@@ -53,36 +50,39 @@ where
         .map_err(|_| ConfigError::LogsAlreadySetUp)
 }
 
-fn checked_filter(settings: &Settings) -> Result<EnvFilter, ConfigError> {
+fn checked_filter(settings: &Settings) -> Result<Targets, ConfigError> {
     filter(&settings.log).ok_or_else(|| {
         let found = format!("`{}`", settings.log);
         source::invalid(&variables::LOG, Origin::Process, found)
     })
 }
 
-type BoxedSubscriber = Box<dyn Subscriber + Send + Sync>;
-
 fn subscriber<W>(
     settings: &Settings,
     colours: bool,
     writer: W,
-) -> Result<BoxedSubscriber, ConfigError>
+) -> Result<impl Subscriber + Send + Sync, ConfigError>
 where
     W: for<'writer> MakeWriter<'writer> + Send + Sync + 'static,
 {
-    let builder = fmt()
-        .with_env_filter(checked_filter(settings)?)
-        .with_writer(writer);
-    Ok(match settings.log_format {
-        LogFormat::Pretty => {
-            let lines = builder.compact().with_ansi(colours).finish();
-            Box::new(lines.with(filter_fn(is_log)))
-        }
-        LogFormat::Json => {
-            let lines = builder.json().flatten_event(true).finish();
-            Box::new(lines.with(filter_fn(is_log)))
-        }
-    })
+    Ok(tracing_subscriber::registry().with(lines(settings, colours, writer)?))
+}
+
+/// Writes what is logged, a line for each.
+fn lines<W>(
+    settings: &Settings,
+    colours: bool,
+    writer: W,
+) -> Result<impl Layer<Registry> + Send + Sync, ConfigError>
+where
+    W: for<'writer> MakeWriter<'writer> + Send + Sync + 'static,
+{
+    let lines = fmt::layer().with_writer(writer);
+    let lines = match settings.log_format {
+        LogFormat::Pretty => lines.compact().with_ansi(colours).boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).boxed(),
+    };
+    Ok(lines.with_filter(checked_filter(settings)?.and(filter_fn(is_log))))
 }
 
 /// Whether something is for the log. Spans of traces are not: where there are no traces, they cost nothing.
@@ -147,6 +147,24 @@ mod tests {
         assert_eq!(lines.len(), 2, "{text}");
         assert!(lines[1].starts_with('{') && lines[1].ends_with('}'));
         assert!(lines[1].contains(r#""message":"saved","step":3"#), "{text}");
+    }
+
+    #[test]
+    fn a_filter_is_levels_for_targets_and_nothing_else() {
+        for sound in ["info", "warn,llmopt=debug", " warn , llmopt=debug,", "off"] {
+            assert!(super::filter(sound).is_some(), "{sound}");
+        }
+        let fields = "y[{a}],y[{b}]";
+        for wrong in [
+            "",
+            " , ",
+            "llmopt=loud",
+            "a=b=c",
+            fields,
+            "llmopt[{a=\"b\"}]=info",
+        ] {
+            assert!(super::filter(wrong).is_none(), "{wrong}");
+        }
     }
 
     #[test]
