@@ -47,7 +47,7 @@ fn routes() -> OpenApiRouter<Datasets> {
         .routes(routes!(upload::complete_upload))
 }
 
-/// Lists the datasets, the oldest first.
+/// Lists the datasets, the last uploaded first.
 #[utoipa::path(
     get,
     path = "/datasets",

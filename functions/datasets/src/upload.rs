@@ -58,7 +58,7 @@ pub(crate) struct UploadForm {
     tag = "datasets",
     params(UploadParameters),
     request_body(
-        description = "The file: JSONL, JSON or CSV, as the whole body or as the part `file` of a form.",
+        description = "The file: JSONL, JSON, CSV, Parquet or text, packed or not, as the whole body or as the part `file` of a form.",
         content(
             (FileBytes = "application/jsonl"),
             (FileBytes = "text/csv"),
