@@ -14,6 +14,7 @@ mod answers;
 mod datasets;
 mod events;
 mod folders;
+mod guarded;
 mod names;
 mod platform;
 mod records;

@@ -1,8 +1,4 @@
-use std::{
-    panic::{set_hook, take_hook},
-    path::Path,
-    sync::Once,
-};
+use std::path::Path;
 
 use llmopt_artifact::ModelFolder;
 use llmopt_domain::{Conversation, Message, Role};
@@ -45,23 +41,8 @@ pub(crate) fn vocabulary(bytes: &[u8]) {
     with_files(&files, check_folder);
 }
 
-/// Lets the library of tokenizers panic: that is caught, and only what is not caught shall end a fuzzer.
-fn forgive_the_library() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        let hook = take_hook();
-        set_hook(Box::new(move |panic| {
-            let file = panic.location().map_or("", |location| location.file());
-            if !file.contains("/tokenizers-") {
-                hook(panic);
-            }
-        }));
-    });
-}
-
 /// What opens gives ids that it knows, the same ones after it was saved, and may be written as GGUF.
 fn check_folder(folder: &Path) {
-    forgive_the_library();
     let encoder = match Encoder::open(folder, None) {
         Ok(encoder) => encoder,
         Err(error) => return drop(check_error(&error)),

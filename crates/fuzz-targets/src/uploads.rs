@@ -17,6 +17,7 @@ const PIECES: [usize; 2] = [usize::MAX, 7];
 
 /// The query, the kind of body and, after a second NUL, the body, which comes whole and in pieces.
 pub(crate) fn upload(bytes: &[u8]) {
+    crate::guarded::forgive_the_libraries();
     let [query, kind, body] = parts(bytes);
     with_platform(|platform| {
         let [whole, cut] = PIECES.map(|piece| send(platform, query, kind, body, piece));
