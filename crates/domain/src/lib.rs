@@ -13,8 +13,10 @@ mod format;
 mod identity;
 mod job;
 mod key;
+mod money;
 mod rate;
 mod sample;
+mod token_usage;
 mod tool_call;
 mod training;
 mod training_job;
@@ -30,8 +32,10 @@ pub use format::Format;
 pub use identity::{IdentityError, ModelId, ModelName};
 pub use job::{BaseModel, DatasetFile, EvaluationSpec, JobSpec};
 pub use key::ObjectKey;
+pub use money::Picodollars;
 pub use rate::{LONGEST_HOLD_US, NoSlot, Rate, Slots};
 pub use sample::{Lesson, LessonKind, Sample};
+pub use token_usage::TokenUsage;
 pub use tool_call::ToolCall;
 pub use training::{
     ConfigProblem, LoraConfig, Method, Overlong, Precision, Schedule, TrainingConfig,
