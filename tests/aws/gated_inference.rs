@@ -16,7 +16,9 @@ async fn main() -> Result<(), Error> {
 async fn answer(
     event: LambdaEvent<Value>,
 ) -> Result<StreamResponse<impl stream::Stream<Item = Result<String, Infallible>> + Unpin>, Error> {
-    let turns = event.payload["messages"].as_array().cloned();
+    let turns = event.payload["conversation"]["messages"]
+        .as_array()
+        .cloned();
     let question = turns.unwrap_or_default().pop().unwrap_or_default();
     let gate = question["content"].as_str().unwrap_or_default().to_owned();
     let line = |event: Value| format!("{}\n", json!({ "event": event }));

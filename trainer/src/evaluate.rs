@@ -195,10 +195,7 @@ impl Evaluation<'_> {
     }
 
     fn prompt(&self, row: &Row) -> Result<Vec<u32>, TrainerError> {
-        let turns = &row.conversation.messages;
-        Ok(self
-            .encoder
-            .encode_prompt(&turns[..turns.len().saturating_sub(1)])?)
+        Ok(self.encoder.encode_prompt(&row.conversation.prompt())?)
     }
 
     fn judge<'a>(

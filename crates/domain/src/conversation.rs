@@ -111,7 +111,8 @@ impl Message {
     }
 }
 
-/// One training or evaluation example: turns that end with the assistant's.
+/// Turns, and the tools that they may use: a training or evaluation example where the last turn is the assistant's,
+/// and a question where it is not.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 pub struct Conversation {
     /// The turns, in order.
@@ -135,6 +136,15 @@ impl Conversation {
             Message::new(Role::User, prompt),
             Message::new(Role::Assistant, response),
         ])
+    }
+
+    /// Returns what is answered by the last turn: all the others, and the tools.
+    pub fn prompt(&self) -> Self {
+        let turns = self.messages.split_last();
+        Self {
+            messages: turns.map_or_else(Vec::new, |(_, before)| before.to_vec()),
+            tools: self.tools.clone(),
+        }
     }
 
     /// Returns the turns before the final response, and that response.

@@ -25,9 +25,8 @@ pub(crate) fn template(bytes: &[u8]) {
         Err(error) => return drop(check_error(&error)),
     };
     assert_eq!(encoder.chat_template(), template);
-    let messages = turns(&texts);
-    let prompt = encoder.encode_prompt(&messages[..messages.len().saturating_sub(1)]);
-    let conversation = Conversation::new(messages);
+    let conversation = Conversation::new(turns(&texts));
+    let prompt = encoder.encode_prompt(&conversation.prompt());
     match encoder.encode_training(&conversation) {
         Ok(example) => {
             assert_eq!(example.ids.len(), example.loss_mask.len());

@@ -71,7 +71,7 @@ fn check_folder(folder: &Path) {
 }
 
 fn encode(encoder: &Encoder, text: &str) -> Option<Vec<u32>> {
-    match encoder.encode_prompt(&[message(Role::User, text)]) {
+    match encoder.encode_prompt(&Conversation::new(vec![message(Role::User, text)])) {
         Ok(ids) => Some(ids),
         Err(error) => {
             check_error(&error);
@@ -99,7 +99,7 @@ pub(crate) fn text(bytes: &[u8]) {
 }
 
 fn prompt_is_kept(encoder: &Encoder, prompt: &str) {
-    match encoder.encode_prompt(&[message(Role::User, prompt)]) {
+    match encoder.encode_prompt(&Conversation::new(vec![message(Role::User, prompt)])) {
         Ok(ids) => {
             let text = encoder.decode(&ids).unwrap();
             assert_eq!(text, format!("### User:\n{prompt}\n\n### Assistant:\n"));
@@ -118,7 +118,7 @@ fn response_is_learnt(encoder: &Encoder, prompt: &str, response: &str) {
     let Ok(example) = encoder.encode_training(&conversation) else {
         return;
     };
-    let served = encoder.encode_prompt(&conversation.messages[..1]).unwrap();
+    let served = encoder.encode_prompt(&conversation.prompt()).unwrap();
     assert!(example.ids.starts_with(&served));
     let labels = example.ids.iter().zip(&example.loss_mask);
     let labels: Vec<u32> = labels

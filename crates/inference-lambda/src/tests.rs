@@ -9,7 +9,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::post,
 };
-use llmopt_domain::{Message, ObjectKey, Role};
+use llmopt_domain::{Conversation, Message, ObjectKey, Role};
 use llmopt_service::{FinishReason, ModelFiles, Sampling, ServedModel};
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -56,7 +56,7 @@ fn request() -> GenerationRequest {
             adapter: None,
             tokenizer: ModelFiles::Published(key),
         },
-        messages: vec![Message::new(Role::User, "Hi")],
+        conversation: Conversation::new(vec![Message::new(Role::User, "Hi")]),
         sampling: Sampling {
             max_tokens: 8,
             temperature: 0.0,

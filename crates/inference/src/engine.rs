@@ -1,7 +1,7 @@
 use std::{path::PathBuf, sync::Arc, time::Instant};
 
 use async_trait::async_trait;
-use llmopt_domain::Message;
+use llmopt_domain::Conversation;
 use llmopt_service::{
     CacheStatus, GenerationError, GenerationRequest, GenerationStream, ServedModel, TextGenerator,
 };
@@ -64,12 +64,12 @@ impl TextGenerator<PathBuf> for LlamaEngine {
         let asked = Instant::now();
         let GenerationRequest {
             model,
-            messages,
+            conversation,
             sampling,
         } = request;
         let Acquired { lease, cached } = self.load(&model).await?;
         let lease = Arc::new(lease);
-        let prompt = encode(&model.key, &lease, messages).await?;
+        let prompt = encode(&model.key, &lease, conversation).await?;
         let answer_tokens = room(&lease, prompt.len())?.min(sampling.max_tokens as usize);
         let (reply, stream) = Reply::new(&model.key, answer_tokens);
         let job = Job {
@@ -96,10 +96,10 @@ impl TextGenerator<PathBuf> for LlamaEngine {
 async fn encode(
     key: &str,
     lease: &Lease<ModelLoader>,
-    messages: Vec<Message>,
+    conversation: Conversation,
 ) -> Result<Vec<u32>, GenerationError> {
     let encoder = Arc::clone(&lease.encoder);
-    let encoded = task::spawn_blocking(move || encoder.encode_prompt(&messages)).await;
+    let encoded = task::spawn_blocking(move || encoder.encode_prompt(&conversation)).await;
     Ok(encoded.map_err(|_| InferenceError::Interrupted.for_answer(key))??)
 }
 

@@ -1,6 +1,6 @@
 use std::{path::PathBuf, sync::Arc};
 
-use llmopt_domain::{Message, Method, ObjectKey};
+use llmopt_domain::{Conversation, Method, ObjectKey};
 use llmopt_storage::FolderStore;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -25,8 +25,8 @@ pub struct Generation {
 pub struct Question {
     /// The model: `ft:BASE:NAME[:VERSION]`, `NAME[:VERSION]` or `base:NAME`.
     pub model: String,
-    /// The turns to answer.
-    pub messages: Vec<Message>,
+    /// The turns to answer, and the tools that the answer may call.
+    pub conversation: Conversation,
     /// How.
     pub sampling: Sampling,
 }
@@ -82,7 +82,7 @@ impl Generation {
         let answerer = self.find(&question.model).await?;
         let request = GenerationRequest {
             model: answerer.served.clone(),
-            messages: question.messages,
+            conversation: question.conversation,
             sampling: question.sampling,
         };
         let stream = self.generator.generate(request).await?;

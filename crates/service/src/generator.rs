@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 
 use async_trait::async_trait;
-use llmopt_domain::{Digest, Message, ObjectKey, error_chain};
+use llmopt_domain::{Conversation, Digest, ObjectKey, error_chain};
 use llmopt_storage::StorageError;
 use llmopt_tokenization::TokenizationError;
 use serde::{Deserialize, Serialize};
@@ -55,8 +55,8 @@ pub struct Sampling {
 pub struct GenerationRequest<F = ModelFiles> {
     /// The model.
     pub model: ServedModel<F>,
-    /// The turns to answer.
-    pub messages: Vec<Message>,
+    /// The turns to answer, and the tools that the answer may call.
+    pub conversation: Conversation,
     /// How.
     pub sampling: Sampling,
 }

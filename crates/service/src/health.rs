@@ -1,3 +1,5 @@
+mod figures;
+
 use std::{
     path::PathBuf,
     sync::{
@@ -8,13 +10,13 @@ use std::{
 };
 
 use llmopt_domain::{JobState, ObjectKey, error_chain};
-use llmopt_storage::{Listing, QueueDepth, StorageError};
-use llmopt_telemetry::{Meter, RequestSummary};
-use serde::{Serialize, Serializer, ser::SerializeMap as _};
+use llmopt_storage::{Listing, StorageError};
+use llmopt_telemetry::Meter;
 use tokio::sync::Mutex;
-use utoipa::ToSchema;
 
-use crate::{CacheStatus, JobStores, Machine, TextGenerator, machine::Memory};
+use crate::{JobStores, Machine, TextGenerator, machine::Memory};
+
+pub use figures::{CacheFigures, Check, Gpu, JobCounts, Latencies, QueueCounts, Requests, Status};
 
 /// How long a check may take before it counts as failed, and a count before it is unknown.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -69,115 +71,6 @@ impl Drop for Probing {
 pub trait GpuProbe: Send + Sync {
     /// Returns what each does; `None` where there are none. May block.
     fn probe(&self) -> Option<Vec<Gpu>>;
-}
-
-/// A GPU.
-#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
-pub struct Gpu {
-    /// Its name.
-    pub name: String,
-    /// Its memory.
-    pub memory_bytes: u64,
-    /// What of that is taken, by whomever.
-    pub memory_used_bytes: u64,
-    /// The share of the last moments in which it computed, from 0 to 1; `None` where it does not tell.
-    pub utilization: Option<f64>,
-}
-
-/// What one check came to.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
-pub struct Check {
-    /// What was checked.
-    pub name: &'static str,
-    /// What is wrong, if anything is: no more than whoever asks may know. The log says why.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub failure: Option<&'static str>,
-}
-
-/// How everything is. What is not known is `None`, and never 0.
-#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
-pub struct Status {
-    /// The version of the code.
-    pub version: String,
-    /// Seconds since the process started.
-    pub uptime_seconds: u64,
-    /// What the process has of its machine.
-    #[serde(flatten)]
-    pub machine: Machine,
-    /// The GPUs of the machine; `None` where there are none.
-    pub gpus: Option<Vec<Gpu>>,
-    /// The requests of this process since it started; `None` where others answer, too.
-    pub requests: Option<Requests>,
-    /// The jobs in each state; at most 1,000 of one are counted.
-    pub jobs: Option<JobCounts>,
-    /// The messages of the training queue.
-    pub queue: Option<QueueCounts>,
-    /// The models in memory; `None` where they are in another process's.
-    pub model_cache: Option<CacheFigures>,
-    /// What `ready` checks.
-    pub checks: Vec<Check>,
-}
-
-/// The requests of a process.
-#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
-pub struct Requests {
-    /// Those that came to their end.
-    pub total: u64,
-    /// Those under way, this one included.
-    pub active: u64,
-    /// Those that ended, by the class of their status.
-    #[serde(serialize_with = "as_map")]
-    #[schema(value_type = BTreeMap<String, u64>)]
-    pub by_status: Vec<(&'static str, u64)>,
-    /// How long they took, once one has ended.
-    pub latency_ms: Option<Latencies>,
-}
-
-/// How long requests took at most, in milliseconds.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, ToSchema)]
-pub struct Latencies {
-    /// The faster half.
-    pub p50: f64,
-    /// Nine of ten.
-    pub p90: f64,
-    /// 99 of a hundred.
-    pub p99: f64,
-}
-
-/// The models in memory, and how often they were there.
-#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
-pub struct CacheFigures {
-    /// What is in memory.
-    #[serde(flatten)]
-    pub status: CacheStatus,
-    /// The share of requests that found their model in memory; `None` before the first.
-    pub hit_rate: Option<f64>,
-}
-
-/// How many jobs there are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
-pub struct JobCounts {
-    /// Those that wait for a worker.
-    pub queued: u64,
-    /// Those that a worker has.
-    pub running: u64,
-    /// Those that were stopped.
-    pub stopped: u64,
-    /// Those whose model is published.
-    pub succeeded: u64,
-    /// Those that cannot succeed.
-    pub failed: u64,
-}
-
-/// How many messages there are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
-pub struct QueueCounts {
-    /// Those that wait.
-    pub waiting: u64,
-    /// Those that somebody works on.
-    pub taken: u64,
-    /// Dead letters.
-    pub dead: u64,
 }
 
 /// What stores were asked for.
@@ -313,49 +206,6 @@ impl Health {
     }
 }
 
-impl From<RequestSummary> for Requests {
-    fn from(summary: RequestSummary) -> Self {
-        Self {
-            total: summary.total,
-            active: summary.active,
-            by_status: summary.by_status,
-            latency_ms: summary.latency.map(|latency| Latencies {
-                p50: latency.p50_ms,
-                p90: latency.p90_ms,
-                p99: latency.p99_ms,
-            }),
-        }
-    }
-}
-
-impl From<CacheStatus> for CacheFigures {
-    fn from(status: CacheStatus) -> Self {
-        let all = status.hits + status.misses;
-        Self {
-            hit_rate: (all > 0).then(|| status.hits as f64 / all as f64),
-            status,
-        }
-    }
-}
-
-impl From<QueueDepth> for QueueCounts {
-    fn from(depth: QueueDepth) -> Self {
-        Self {
-            waiting: depth.waiting,
-            taken: depth.taken,
-            dead: depth.dead,
-        }
-    }
-}
-
-fn as_map<S: Serializer>(counts: &[(&'static str, u64)], serializer: S) -> Result<S::Ok, S::Error> {
-    let mut map = serializer.serialize_map(Some(counts.len()))?;
-    for (name, count) in counts {
-        map.serialize_entry(name, count)?;
-    }
-    map.end()
-}
-
 /// Returns what was found within `fresh`, else finds it anew, once for all who ask.
 async fn lately<T: Clone>(found: &Found<T>, fresh: Duration, find: impl Future<Output = T>) -> T {
     let mut found = found.lock().await;
@@ -418,164 +268,4 @@ async fn check<T>(
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::atomic::AtomicU64;
-
-    use async_trait::async_trait;
-    use llmopt_storage::{EventLog, LogEntry};
-
-    use super::*;
-    use crate::testing::Stores;
-
-    /// A log that is away, and counts how often it was asked.
-    #[derive(Default)]
-    struct Away(AtomicU64);
-
-    impl Away {
-        fn error(&self) -> StorageError {
-            self.0.fetch_add(1, Ordering::Relaxed);
-            StorageError::Unavailable {
-                operation: "read",
-                subject: "arn:aws:dynamodb:eu-central-1:123456789012:table/events".to_owned(),
-                source: "tests".into(),
-            }
-        }
-    }
-
-    #[async_trait]
-    impl EventLog for Away {
-        async fn append(&self, _: &str, _: u64, _: &[String]) -> Result<u64, StorageError> {
-            Err(self.error())
-        }
-
-        async fn last(&self, _: &str) -> Result<u64, StorageError> {
-            Err(self.error())
-        }
-
-        async fn read(&self, _: &str, _: u64, _: u32) -> Result<Vec<LogEntry>, StorageError> {
-            Err(self.error())
-        }
-
-        async fn delete(&self, _: &str) -> Result<(), StorageError> {
-            Err(self.error())
-        }
-    }
-
-    /// Counts two requests, and sees one GPU.
-    struct Machinery;
-
-    impl Meter for Machinery {
-        fn begin(&self, _: &'static str) {}
-
-        fn request(&self, _: &llmopt_telemetry::RequestEnd<'_>) {}
-
-        fn refusal(&self, _: llmopt_telemetry::RefusalScope) {}
-
-        fn answer(&self, _: &llmopt_telemetry::AnswerEnd<'_>) {}
-
-        fn requests(&self) -> Option<RequestSummary> {
-            Some(RequestSummary {
-                total: 2,
-                by_status: vec![("2xx", 1), ("4xx", 1)],
-                active: 1,
-                latency: None,
-            })
-        }
-    }
-
-    impl GpuProbe for Machinery {
-        fn probe(&self) -> Option<Vec<Gpu>> {
-            Some(vec![Gpu {
-                name: "one".to_owned(),
-                memory_bytes: 2,
-                memory_used_bytes: 1,
-                utilization: None,
-            }])
-        }
-    }
-
-    fn health(stores: JobStores, gpus: Option<Arc<dyn GpuProbe>>) -> Health {
-        Health::new(HealthSources {
-            stores,
-            generator: None,
-            meter: Arc::new(llmopt_telemetry::Unmetered),
-            gpus,
-            data_dir: "/".into(),
-            version: "1".to_owned(),
-            memory_limit_bytes: Some(1 << 27),
-            count_every: FRESH,
-        })
-    }
-
-    fn json(status: &Status) -> serde_json::Value {
-        serde_json::to_value(status).unwrap()
-    }
-
-    #[tokio::test]
-    async fn what_is_not_known_is_null_and_never_zero() {
-        let stores = Stores::new();
-        let status = json(&health(stores.stores.clone(), None).status().await);
-        for unknown in ["gpus", "requests", "model_cache"] {
-            assert!(status[unknown].is_null(), "{unknown}: {status}");
-        }
-        assert_eq!(status["jobs"]["queued"], 0);
-        assert_eq!(status["queue"]["waiting"], 0);
-        assert_eq!(status["memory"]["limit_bytes"], 1 << 27);
-        assert!(status["disk"]["total_bytes"].as_u64().unwrap() > 0);
-    }
-
-    #[tokio::test]
-    async fn requests_and_gpus_are_told_where_somebody_sees_them() {
-        let stores = Stores::new();
-        let gpus: Arc<dyn GpuProbe> = Arc::new(Machinery);
-        let mut health = health(stores.stores.clone(), Some(gpus));
-        Arc::get_mut(&mut health.sources).unwrap().meter = Arc::new(Machinery);
-        let status = json(&health.status().await);
-        assert_eq!(status["gpus"][0]["name"], "one");
-        assert_eq!(status["requests"]["by_status"]["4xx"], 1);
-        assert!(status["requests"]["latency_ms"].is_null());
-        // A second look is as good as the first.
-        assert_eq!(json(&health.status().await)["gpus"][0]["memory_bytes"], 2);
-    }
-
-    /// Hangs, as a driver may.
-    struct Hung(std::sync::Mutex<std::sync::mpsc::Receiver<()>>);
-
-    impl GpuProbe for Hung {
-        fn probe(&self) -> Option<Vec<Gpu>> {
-            let _ = self.0.lock().unwrap().recv();
-            None
-        }
-    }
-
-    #[tokio::test]
-    async fn a_driver_that_hangs_holds_up_one_thread_and_no_answer() {
-        let stores = Stores::new();
-        let (release, held) = std::sync::mpsc::channel();
-        let gpus: Arc<dyn GpuProbe> = Arc::new(Hung(std::sync::Mutex::new(held)));
-        let health = health(stores.stores.clone(), Some(gpus));
-        assert_eq!(health.gpus().await, None);
-        assert!(health.is_probing.load(Ordering::Relaxed));
-        assert_eq!(health.gpus().await, None);
-        drop(release);
-    }
-
-    #[tokio::test]
-    async fn what_is_away_is_named_without_its_address_and_asked_once() {
-        let stores = Stores::new();
-        let away = Arc::new(Away::default());
-        let stores = JobStores {
-            logs: Arc::clone(&away) as Arc<dyn EventLog>,
-            ..stores.stores.clone()
-        };
-        let health = health(stores, None);
-        for _ in 0..5 {
-            let checks = health.checks().await;
-            let failed: Vec<&Check> = checks.iter().filter(|it| it.failure.is_some()).collect();
-            assert_eq!(failed.len(), 1, "{checks:?}");
-            assert_eq!(failed[0].name, "events");
-            assert_eq!(failed[0].failure, Some("it does not answer"));
-        }
-        assert_eq!(away.0.load(Ordering::Relaxed), 1);
-    }
-}
+mod tests;

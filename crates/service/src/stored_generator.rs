@@ -62,7 +62,7 @@ impl TextGenerator for StoredGenerator {
         let model = self.fetch(request.model).await;
         let request = GenerationRequest {
             model: model.map_err(|source| GenerationError::Files { key, source })?,
-            messages: request.messages,
+            conversation: request.conversation,
             sampling: request.sampling,
         };
         self.generator.generate(request).await

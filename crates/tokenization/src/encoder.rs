@@ -93,13 +93,16 @@ impl Encoder {
         })
     }
 
-    /// Encodes what serving feeds the model: the turns so far and what asks for a response.
+    /// Encodes what serving feeds the model: the tools, the turns so far and what asks for a response.
     ///
     /// # Errors
     /// If the template refuses the turns or is not prefix-preserving, or a message contains a
     /// special token.
-    pub fn encode_prompt(&self, messages: &[Message]) -> Result<Vec<u32>, TokenizationError> {
-        let turns = messages.into();
+    pub fn encode_prompt(
+        &self,
+        conversation: &Conversation,
+    ) -> Result<Vec<u32>, TokenizationError> {
+        let turns = conversation.into();
         self.check(turns)?;
         let pieces = pieces::of_prompt(&self.template, &self.names.eos, turns)?;
         Ok(self.encode_pieces(&pieces)?.ids)

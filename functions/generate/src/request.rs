@@ -1,9 +1,10 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use llmopt_domain::{Message, Role};
+use llmopt_domain::{Conversation, Message, Role};
 use llmopt_http::{Problem, Validation};
 use llmopt_service::{Question, Sampling};
 use serde::Deserialize;
+use serde_json::{Map, Value};
 use utoipa::{
     PartialSchema, ToSchema,
     openapi::{ArrayBuilder, ObjectBuilder, OneOfBuilder, RefOr, Schema, Type},
@@ -12,6 +13,7 @@ use utoipa::{
 /// Tokens that an answer has at most where the caller does not say how many.
 const DEFAULT_MAX_TOKENS: u32 = 256;
 const MAX_STOPS: usize = 16;
+const MAX_TOOLS: usize = 128;
 
 /// A question as it is asked.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
@@ -23,6 +25,10 @@ pub(crate) struct GenerateRequest {
     prompt: Option<String>,
     /// The conversation so far, the last message not the assistant's.
     messages: Option<Vec<Message>>,
+    /// The tools that the answer may call, each as OpenAI describes it. A model that was trained with tools needs them
+    /// as they were in its examples.
+    #[schema(value_type = Option<Vec<Object>>, max_items = 128)]
+    tools: Option<Vec<Map<String, Value>>>,
     /// Tokens of the answer at most.
     #[schema(minimum = 1, default = 256)]
     max_tokens: Option<u32>,
@@ -90,10 +96,14 @@ impl GenerateRequest {
         validation.require(asks, &at("messages"), || {
             "expected at least one message, the last one not the assistant's".to_owned()
         });
+        let tools = self.tools.unwrap_or_default();
+        validation.require(tools.len() <= MAX_TOOLS, &at("tools"), || {
+            format!("expected at most {MAX_TOOLS} tools, found {}", tools.len())
+        });
         validation.finish()?;
         Ok(Question {
             model: self.model_id,
-            messages,
+            conversation: Conversation { messages, tools },
             sampling,
         })
     }
@@ -139,8 +149,8 @@ mod tests {
     #[test]
     fn a_prompt_is_one_message_of_the_user() {
         let question = request(r#"{"model_id": "a", "prompt": "Hi", "stop": "END"}"#).unwrap();
-        assert_eq!(question.messages.len(), 1);
-        assert_eq!(question.messages[0].content, "Hi");
+        assert_eq!(question.conversation.messages.len(), 1);
+        assert_eq!(question.conversation.messages[0].content, "Hi");
         assert_eq!(question.sampling.stop, ["END"]);
         assert_eq!(question.sampling.max_tokens, DEFAULT_MAX_TOKENS);
     }

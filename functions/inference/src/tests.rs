@@ -1,5 +1,5 @@
 use async_trait::async_trait;
-use llmopt_domain::{Message, Role};
+use llmopt_domain::{Conversation, Message, Role};
 use llmopt_service::{CacheStatus, FailureKind, FinishReason, Sampling, ServedModel};
 use tokio::sync::mpsc;
 
@@ -14,7 +14,13 @@ impl TextGenerator for Echo {
         &self,
         request: GenerationRequest,
     ) -> Result<GenerationStream, GenerationError> {
-        let text = request.messages.last().unwrap().content.clone();
+        let text = request
+            .conversation
+            .messages
+            .last()
+            .unwrap()
+            .content
+            .clone();
         if text == "too long" {
             return Err(GenerationError::Overlong {
                 tokens: 9,
@@ -63,7 +69,7 @@ fn request(content: &str) -> GenerationRequest {
             adapter: None,
             tokenizer: ModelFiles::Published(key),
         },
-        messages: vec![Message::new(Role::User, content)],
+        conversation: Conversation::new(vec![Message::new(Role::User, content)]),
         sampling: Sampling {
             max_tokens: 8,
             temperature: 0.0,

@@ -9,7 +9,7 @@ use std::{
 };
 
 use llmopt_artifact::{Gpt2Config, init_gpt2};
-use llmopt_domain::{Message, Role};
+use llmopt_domain::{Conversation, Message, Role};
 use llmopt_inference::{EngineOptions, LlamaEngine, WeightType};
 use llmopt_service::{
     FinishReason, GenerationError, GenerationEvent, GenerationRequest, GenerationStream, Sampling,
@@ -197,7 +197,7 @@ pub(crate) fn request(
 ) -> GenerationRequest<PathBuf> {
     GenerationRequest {
         model: model.clone(),
-        messages: vec![Message::new(Role::User, content)],
+        conversation: Conversation::new(vec![Message::new(Role::User, content)]),
         sampling,
     }
 }

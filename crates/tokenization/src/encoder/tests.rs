@@ -55,6 +55,24 @@ fn only_the_response_and_its_end_token_carry_loss() {
     assert_eq!(example.trainable_tokens(), response + 1);
 }
 
+/// Writes the tools before the turns, as the templates of models with tools do.
+const WITH_TOOLS: &str = "{% if tools %}tools: {{ tools | tojson }}\n{% endif %}{% for m in messages %}{{ m.role }}: {{ m.content }}<|endoftext|>\n{% endfor %}{% if add_generation_prompt %}assistant: {% endif %}";
+
+#[test]
+fn tools_are_in_the_prompt_as_they_were_in_training() {
+    let encoder = small(Some(WITH_TOOLS));
+    let Value::Object(tool) = json!({"type": "function", "function": {"name": "weather"}}) else {
+        unreachable!()
+    };
+    let mut whole = conversation(&["Is it warm?", "Yes."]);
+    whole.tools.push(tool);
+    let prompt = encoder.encode_prompt(&whole.prompt()).unwrap();
+    let text = encoder.decode(&prompt).unwrap();
+    assert!(text.starts_with(r#"tools: [{"type": "function""#), "{text}");
+    let example = encoder.encode_training(&whole).unwrap();
+    assert_eq!(example.ids[..prompt.len()], prompt);
+}
+
 #[test]
 fn every_response_of_several_turns_carries_loss() {
     let turns = [
@@ -165,10 +183,7 @@ fn content_with_a_special_token_is_refused_in_training_and_serving() {
         expected
     );
     assert_eq!(
-        SMALL
-            .encode_prompt(&smuggled.messages)
-            .unwrap_err()
-            .to_string(),
+        SMALL.encode_prompt(&smuggled).unwrap_err().to_string(),
         expected
     );
 }
@@ -184,7 +199,7 @@ fn a_special_token_that_only_normalizing_makes_is_refused() {
     let encoder = Encoder::open(folder.path(), None).unwrap();
     // The first character is the full-width less-than sign.
     let error = encoder
-        .encode_prompt(&[user("\u{ff1c}|endoftext|>")])
+        .encode_prompt(&conversation(&["\u{ff1c}|endoftext|>"]))
         .unwrap_err();
     assert!(
         matches!(error, TokenizationError::SpecialToken { turn: 1, .. }),
@@ -200,7 +215,7 @@ fn conversations_without_a_last_response_are_refused() {
         "the conversation ends with a user message: expected it to end with the assistant's, which is trained on"
     );
     assert!(matches!(
-        SMALL.encode_prompt(&[]),
+        SMALL.encode_prompt(&Conversation::default()),
         Err(TokenizationError::NoMessages)
     ));
     assert!(matches!(
@@ -237,7 +252,7 @@ proptest! {
         }
         turns.push(&response);
         let whole = conversation(&turns);
-        let prompt = SMALL.encode_prompt(&whole.messages[..turns.len() - 1]).unwrap();
+        let prompt = SMALL.encode_prompt(&whole.prompt()).unwrap();
         let example = SMALL.encode_training(&whole).unwrap();
         prop_assert_eq!(example.ids.len(), example.loss_mask.len());
         prop_assert!(example.ids.starts_with(&prompt));
@@ -329,7 +344,7 @@ fn hostile_strings_survive_the_real_gpt2_vocabulary() {
     assert!(strings.len() > 400);
     for text in &strings {
         let whole = conversation(&[text, text]);
-        let prompt = encoder.encode_prompt(&whole.messages[..1]).unwrap();
+        let prompt = encoder.encode_prompt(&whole.prompt()).unwrap();
         let example = encoder.encode_training(&whole).unwrap();
         assert_eq!(example.ids[..prompt.len()], prompt, "{text:?}");
         assert_eq!(&encoder.decode(&example.ids[prompt.len()..]).unwrap(), text);
@@ -374,11 +389,17 @@ fn text_that_normalizing_changes_gets_the_ids_of_what_it_becomes() {
     assert_eq!(composed, decomposed);
     assert_ne!(SMALL.encode_text("Gro\u{308}ße").unwrap(), composed);
     for content in ["é <|endoftext|>", "e\u{301} <|endoftext|>"] {
-        let error = encoder.encode_prompt(&[user(content)]).unwrap_err();
+        let error = encoder
+            .encode_prompt(&conversation(&[content]))
+            .unwrap_err();
         assert!(
             matches!(error, TokenizationError::SpecialToken { turn: 1, .. }),
             "{error}"
         );
     }
-    assert!(encoder.encode_prompt(&[user("é and e\u{301}")]).is_ok());
+    assert!(
+        encoder
+            .encode_prompt(&conversation(&["é and e\u{301}"]))
+            .is_ok()
+    );
 }

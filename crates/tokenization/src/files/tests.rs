@@ -184,10 +184,10 @@ fn truncation_and_padding_of_the_file_are_ignored() {
         json!({ "direction": "Right", "max_length": 2, "strategy": "LongestFirst", "stride": 0 });
     file["padding"] = json!({ "strategy": { "Fixed": 64 }, "direction": "Right", "pad_to_multiple_of": null, "pad_id": 0, "pad_type_id": 0, "pad_token": "!" });
     fs::write(&path, file.to_string()).unwrap();
-    let turns = [crate::testing::user("The quick brown fox")];
+    let asked = crate::testing::conversation(&["The quick brown fox"]);
     assert_eq!(
-        open(folder.path()).unwrap().encode_prompt(&turns).unwrap(),
-        plain.encode_prompt(&turns).unwrap()
+        open(folder.path()).unwrap().encode_prompt(&asked).unwrap(),
+        plain.encode_prompt(&asked).unwrap()
     );
 }
 
