@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use llmopt_domain::{Conversation, Role};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -26,19 +28,37 @@ pub struct Lengths {
     pub max: u64,
 }
 
-impl Lengths {
-    /// By nearest rank: every number is the length of some row.
-    fn of(mut lengths: Vec<u64>) -> Self {
-        lengths.sort_unstable();
-        let rank = |percent: usize| {
-            let rank = (lengths.len() * percent).div_ceil(100);
-            lengths.get(rank.saturating_sub(1)).copied().unwrap_or(0)
-        };
-        Self {
-            min: rank(0),
-            median: rank(50),
-            p95: rank(95),
-            max: rank(100),
+/// How often each length was met. There are far fewer lengths than rows, so that memory does not grow with these.
+#[derive(Debug, Default)]
+struct Counts {
+    rows: u64,
+    by_length: BTreeMap<u64, u64>,
+}
+
+impl Counts {
+    fn add(&mut self, length: u64) {
+        self.rows += 1;
+        *self.by_length.entry(length).or_default() += 1;
+    }
+
+    /// Returns the length that this percentage of the rows does not exceed, by nearest rank: that of some row.
+    fn rank(&self, percent: u64) -> u64 {
+        let rank = (self.rows * percent).div_ceil(100).max(1);
+        let mut rows = 0;
+        let mut lengths = self.by_length.iter();
+        let found = lengths.find(|(_, count)| {
+            rows += **count;
+            rows >= rank
+        });
+        found.map_or(0, |(length, _)| *length)
+    }
+
+    fn lengths(&self) -> Lengths {
+        Lengths {
+            min: self.rank(0),
+            median: self.rank(50),
+            p95: self.rank(95),
+            max: self.rank(100),
         }
     }
 }
@@ -46,8 +66,8 @@ impl Lengths {
 /// Gathers [`Statistics`] row by row.
 #[derive(Debug, Default)]
 pub(crate) struct Measurements {
-    prompts: Vec<u64>,
-    responses: Vec<u64>,
+    prompts: Counts,
+    responses: Counts,
 }
 
 impl Measurements {
@@ -60,14 +80,14 @@ impl Measurements {
                 Role::Assistant => response += length,
             }
         }
-        self.prompts.push(prompt);
-        self.responses.push(response);
+        self.prompts.add(prompt);
+        self.responses.add(response);
     }
 
     pub(crate) fn finish(self, duplicates: u64) -> Statistics {
         Statistics {
-            prompt: Lengths::of(self.prompts),
-            response: Lengths::of(self.responses),
+            prompt: self.prompts.lengths(),
+            response: self.responses.lengths(),
             duplicates,
         }
     }

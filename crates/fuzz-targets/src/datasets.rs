@@ -226,7 +226,10 @@ fn check_report(name: &str, bytes: &[u8], found: &[Found]) {
             assert_eq!(conversations.len() as u64, report.valid_rows);
             assert_eq!(report.valid_rows, report.rows);
         }
-        None => assert!(report.has_errors(), "rows that are refused have no error"),
+        None => assert!(
+            report.has_errors() || report.totals.contains_key("other_lesson"),
+            "rows that are refused have no error"
+        ),
     }
 }
 

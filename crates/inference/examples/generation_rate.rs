@@ -17,7 +17,7 @@ use std::{
 };
 
 use llmopt_artifact::{Gpt2Config, init_gpt2};
-use llmopt_domain::{Message, Role};
+use llmopt_domain::{Conversation, Message, Role};
 use llmopt_inference::{EngineOptions, LlamaEngine, WeightType};
 use llmopt_service::{GenerationEvent, GenerationRequest, Sampling, ServedModel, TextGenerator};
 use llmopt_tokenization::Encoder;
@@ -99,10 +99,10 @@ fn request(model: &Path, max_tokens: u32) -> GenerationRequest<PathBuf> {
             adapter: None,
             tokenizer: model.to_owned(),
         },
-        messages: vec![Message::new(
+        conversation: Conversation::new(vec![Message::new(
             Role::User,
             "What is seven times the number of days in a week?",
-        )],
+        )]),
         sampling: Sampling {
             max_tokens,
             temperature: 0.0,
