@@ -111,16 +111,12 @@ impl Price {
 
     /// Returns every rate that a prompt of at most so many tokens may have, with the most tokens that it has there.
     fn reachable(&self, most: u64) -> impl Iterator<Item = (u64, &Rates)> {
-        let starts = self
-            .long_prompts
-            .iter()
-            .map(|long| long.above_prompt_tokens);
-        let ends = starts.chain([u64::MAX]).map(move |end| most.min(end));
         let long = self.long_prompts.iter();
+        // Each length ends where the next one begins.
+        let ends = long.clone().map(|long| long.above_prompt_tokens);
+        let ends = ends.chain([u64::MAX]).map(move |end| most.min(end));
         let reached = long.filter(move |long| most > long.above_prompt_tokens);
-        let rates = [&self.rates]
-            .into_iter()
-            .chain(reached.map(|long| &long.rates));
+        let rates = [&self.rates].into_iter().chain(reached.map(|it| &it.rates));
         ends.zip(rates)
     }
 
