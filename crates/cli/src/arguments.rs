@@ -4,7 +4,7 @@ use clap::{Parser, Subcommand};
 
 use crate::commands::{
     dataset::DatasetCommand, evaluate::EvaluateArguments, keys::KeysCommand, models::ModelsCommand,
-    serve::ServeArguments, stop::StopArguments, train::TrainArguments,
+    prices::PricesCommand, serve::ServeArguments, stop::StopArguments, train::TrainArguments,
 };
 
 /// Fine-tunes open language models on your own examples, and says what came out.
@@ -20,6 +20,7 @@ Examples:
   llmopt train --base-model distilgpt2 --dataset orders.jsonl --name orders
   llmopt evaluate orders --dataset heldout.jsonl --max-new-tokens 64
   llmopt models list
+  llmopt prices list
   llmopt serve
 
 Exit codes: 0 done, 1 failed, 2 the input must change, 130 stopped with Ctrl-C.
@@ -51,6 +52,8 @@ pub(crate) enum Command {
     Models(ModelsCommand),
     #[command(subcommand)]
     Keys(KeysCommand),
+    #[command(subcommand)]
+    Prices(PricesCommand),
     Serve(ServeArguments),
     Stop(StopArguments),
 }

@@ -4,6 +4,7 @@ pub(crate) mod dataset;
 pub(crate) mod evaluate;
 pub(crate) mod keys;
 pub(crate) mod models;
+pub(crate) mod prices;
 pub(crate) mod serve;
 pub(crate) mod stop;
 pub(crate) mod train;
@@ -18,6 +19,7 @@ pub(crate) async fn run(context: &mut Context, command: Command) -> Result<(), F
         Command::Evaluate(arguments) => evaluate::run(context, arguments).await,
         Command::Keys(command) => keys::run(context, command).await,
         Command::Models(command) => models::run(context, command).await,
+        Command::Prices(command) => prices::run(context, command),
         Command::Serve(arguments) => serve::run(context, arguments).await,
         Command::Stop(_) => stop::run(context).await,
     }

@@ -1,6 +1,6 @@
 use crate::support::{Said, Workplace};
 
-const COMMANDS: [&str; 12] = [
+const COMMANDS: [&str; 15] = [
     "dataset validate",
     "dataset preview",
     "dataset fix",
@@ -11,6 +11,9 @@ const COMMANDS: [&str; 12] = [
     "models show",
     "models init",
     "models import",
+    "prices list",
+    "prices show",
+    "prices check",
     "serve",
     "stop",
 ];
