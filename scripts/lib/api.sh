@@ -1,5 +1,6 @@
 # Sourced after setup.sh: the pinned Python environment with clients of the HTTP API, made on demand in the cache: requests,
-# which the guides' examples are written with, and schemathesis. Sets the variable by which the tests find it.
+# which the guides' examples are written with, schemathesis, and the SDKs of OpenAI and Anthropic. Sets the variable by
+# which the tests find it.
 
 API_REQUIREMENTS="$LLMOPT_ROOT/scripts/lib/api-requirements.txt"
 
