@@ -10,18 +10,31 @@ use reqwest::header::{HeaderMap, HeaderValue};
 use crate::{
     Completion, CompletionRequest, Delivery, EndpointSettings, ModelList, Provider, ProviderError,
     RateHeaders, SettingsError, Transport,
+    answer_parser::Decoder,
     deadlines::Deadlines,
-    endpoint::{Call, Convention, Endpoint},
+    endpoint::{Call, Convention, Endpoint, Head},
     models,
     reader::{begin, read_whole, whole},
 };
 
-#[cfg(test)]
-mod tests;
-
 /// The version of the API that is spoken: the last that lets a temperature be set, and so the one that all
 /// models answer. An extra header of the same name asks for another.
 const VERSION: &str = "2023-06-01";
+
+pub(crate) const CONVENTION: Convention = Convention {
+    key_header: "x-api-key",
+    key_prefix: "",
+    rate: RateHeaders::anthropic,
+    describe: refusals::describe,
+    classify: refusals::classify,
+};
+
+pub(crate) use answer::read;
+
+/// Makes sense of a stream with this head.
+pub(crate) fn decoder(head: Head) -> Box<dyn Decoder> {
+    Box::new(answer::EventDecoder::new(head))
+}
 
 /// Anthropic's messages.
 #[derive(Clone)]
@@ -38,16 +51,9 @@ impl AnthropicProvider {
     /// # Errors
     /// If the address or a header cannot be used.
     pub fn new(transport: Transport, settings: EndpointSettings) -> Result<Self, SettingsError> {
-        let convention = Convention {
-            key_header: "x-api-key",
-            key_prefix: "",
-            rate: RateHeaders::anthropic,
-            describe: refusals::describe,
-            classify: refusals::classify,
-        };
         let mut headers = HeaderMap::new();
         headers.insert("anthropic-version", HeaderValue::from_static(VERSION));
-        let endpoint = Endpoint::new(transport, settings, convention, headers)?;
+        let endpoint = Endpoint::new(transport, settings, CONVENTION, headers)?;
         Ok(Self { endpoint })
     }
 }
@@ -66,12 +72,12 @@ impl Provider for AnthropicProvider {
         let answer = self.endpoint.send(call).await?;
         match request.delivery {
             Delivery::Stream => {
-                let decoder = answer::EventDecoder::new(answer.head.clone());
+                let decoder = decoder(answer.head.clone());
                 begin(answer, deadlines, decoder).await
             }
             Delivery::Whole => {
                 let body = read_whole(answer.response, &deadlines).await?;
-                let events = answer::read(&body, &answer.head)?;
+                let events = read(&body, &answer.head)?;
                 Ok(whole(answer.head, events))
             }
         }

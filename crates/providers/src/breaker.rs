@@ -162,7 +162,10 @@ mod tests {
         assert_eq!(breaker.admit(now), Ok(()));
         fail(&breaker, 1, now);
         let retry_after = 3 * SECOND;
-        assert_eq!(breaker.admit(now + SECOND), Err(NotAdmitted { retry_after }));
+        assert_eq!(
+            breaker.admit(now + SECOND),
+            Err(NotAdmitted { retry_after })
+        );
     }
 
     #[test]

@@ -27,7 +27,9 @@ pub struct EndpointSettings {
 impl fmt::Debug for EndpointSettings {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Neither an address nor a header is sure to have no secret in it.
-        formatter.debug_struct("EndpointSettings").finish_non_exhaustive()
+        formatter
+            .debug_struct("EndpointSettings")
+            .finish_non_exhaustive()
     }
 }
 
@@ -167,6 +169,17 @@ impl Endpoint {
 }
 
 impl Head {
+    /// Makes the head of an answer of which nothing is known but what was asked for.
+    pub(crate) fn unknown(model: &str, convention: Convention) -> Self {
+        Self {
+            request_id: None,
+            rate: RateHeaders::default(),
+            model: model.to_owned(),
+            convention,
+            key: None,
+        }
+    }
+
     /// Tells what can be done about an error that came in the answer.
     pub(crate) fn refusal(&self, body: &[u8]) -> ProviderError {
         let refusal = Refusal {
@@ -232,7 +245,11 @@ fn check_content(headers: &HeaderMap, expected: &str) -> Result<(), ProviderErro
     }
     // A kind of content is short and of few characters; what is not is none.
     let is_kind = found.len() <= 100 && found.bytes().all(|byte| byte.is_ascii_graphic());
-    let found = if is_kind { found.as_str() } else { "something else" };
+    let found = if is_kind {
+        found.as_str()
+    } else {
+        "something else"
+    };
     let problem = format!("expected content of type `{expected}`, found `{found}`");
     Err(ProviderError::Protocol(problem))
 }

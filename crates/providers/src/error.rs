@@ -260,7 +260,11 @@ mod tests {
         ];
         for (advice, status, retryable) in cases {
             let error = ProviderError::Server(refusal(advice, status));
-            assert_eq!(error.is_retryable_before_first_byte(), retryable, "{error:?}");
+            assert_eq!(
+                error.is_retryable_before_first_byte(),
+                retryable,
+                "{error:?}"
+            );
         }
         let yes = Some(ShouldRetry::Yes);
         let quota = ProviderError::QuotaExhausted(refusal(yes, 429));

@@ -28,7 +28,10 @@ mod tests {
     #[test]
     fn a_kind_of_content_is_told_without_its_parameters() {
         let kind = |value| content_type(&headers(&[("content-type", value)]));
-        assert_eq!(kind("Text/Event-Stream; charset=utf-8"), "text/event-stream");
+        assert_eq!(
+            kind("Text/Event-Stream; charset=utf-8"),
+            "text/event-stream"
+        );
         assert_eq!(kind("application/json"), "application/json");
         assert_eq!(content_type(&headers(&[])), "");
     }

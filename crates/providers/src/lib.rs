@@ -4,6 +4,7 @@
 //! each failure means to who asked. Does not know prices, budgets, keys' places, routes, nor any environment
 //! variable: a key comes from a [`KeySource`], and retries are decided here but made by the caller.
 
+mod answer_parser;
 mod anthropic;
 mod breaker;
 mod deadlines;
@@ -28,6 +29,7 @@ mod testing;
 mod transport;
 mod usage;
 
+pub use answer_parser::AnswerParser;
 pub use anthropic::AnthropicProvider;
 pub use breaker::{BreakerSettings, CircuitBreaker, NotAdmitted, Outcome};
 pub use endpoint::{EndpointSettings, SettingsError};

@@ -10,16 +10,29 @@ use reqwest::header::HeaderMap;
 use crate::{
     Completion, CompletionRequest, Delivery, EndpointSettings, ModelList, Provider, ProviderError,
     RateHeaders, SettingsError, Transport,
+    answer_parser::Decoder,
     deadlines::Deadlines,
-    endpoint::{Call, Convention, Endpoint},
+    endpoint::{Call, Convention, Endpoint, Head},
     models,
     reader::{begin, read_whole, whole},
 };
 
 pub use body::{Dialect, MaxTokensField};
 
-#[cfg(test)]
-mod tests;
+pub(crate) const CONVENTION: Convention = Convention {
+    key_header: "authorization",
+    key_prefix: "Bearer ",
+    rate: |headers, _| RateHeaders::openai(headers),
+    describe: refusals::describe,
+    classify: refusals::classify,
+};
+
+pub(crate) use answer::read;
+
+/// Makes sense of a stream with this head.
+pub(crate) fn decoder(head: Head) -> Box<dyn Decoder> {
+    Box::new(answer::ChunkDecoder::new(head))
+}
 
 /// OpenAI's chat completions, and servers that speak the same.
 #[derive(Clone)]
@@ -41,14 +54,7 @@ impl OpenAiProvider {
         settings: EndpointSettings,
         dialect: Dialect,
     ) -> Result<Self, SettingsError> {
-        let convention = Convention {
-            key_header: "authorization",
-            key_prefix: "Bearer ",
-            rate: |headers, _| RateHeaders::openai(headers),
-            describe: refusals::describe,
-            classify: refusals::classify,
-        };
-        let endpoint = Endpoint::new(transport, settings, convention, HeaderMap::new())?;
+        let endpoint = Endpoint::new(transport, settings, CONVENTION, HeaderMap::new())?;
         Ok(Self { endpoint, dialect })
     }
 }
@@ -67,12 +73,12 @@ impl Provider for OpenAiProvider {
         let answer = self.endpoint.send(call).await?;
         match request.delivery {
             Delivery::Stream => {
-                let decoder = answer::ChunkDecoder::new(answer.head.clone());
+                let decoder = decoder(answer.head.clone());
                 begin(answer, deadlines, decoder).await
             }
             Delivery::Whole => {
                 let body = read_whole(answer.response, &deadlines).await?;
-                let events = answer::read(&body, &answer.head)?;
+                let events = read(&body, &answer.head)?;
                 Ok(whole(answer.head, events))
             }
         }

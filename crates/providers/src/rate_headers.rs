@@ -191,7 +191,10 @@ mod tests {
                 ("anthropic-ratelimit-requests-remaining", "49"),
                 ("anthropic-ratelimit-requests-reset", "2026-11-26T12:00:30Z"),
                 ("anthropic-ratelimit-input-tokens-remaining", "7"),
-                ("anthropic-ratelimit-output-tokens-reset", "2026-11-26T11:00:00Z"),
+                (
+                    "anthropic-ratelimit-output-tokens-reset",
+                    "2026-11-26T11:00:00Z",
+                ),
                 ("anthropic-ratelimit-tokens-reset", "soon"),
             ]),
             now(),

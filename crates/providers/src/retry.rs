@@ -176,7 +176,10 @@ mod tests {
         let error = limited(None);
         let last = policy.decide(attempt(&error, 3), &budget);
         assert_eq!(last, Retry::No(NoRetry::Attempts));
-        assert!(matches!(policy.decide(attempt(&error, 1), &budget), Retry::After(_)));
+        assert!(matches!(
+            policy.decide(attempt(&error, 1), &budget),
+            Retry::After(_)
+        ));
         let spent = policy.decide(attempt(&error, 1), &budget);
         assert_eq!(spent, Retry::No(NoRetry::Budget));
     }

@@ -225,7 +225,10 @@ mod tests {
 
     #[test]
     fn data_has_lines_and_loses_one_space() {
-        assert_eq!(events("data: a\ndata:  b\ndata:c\n\n"), [event("", "a\n b\nc")]);
+        assert_eq!(
+            events("data: a\ndata:  b\ndata:c\n\n"),
+            [event("", "a\n b\nc")]
+        );
         assert_eq!(events("data\ndata:\n\n"), [event("", "\n")]);
     }
 
@@ -233,7 +236,11 @@ mod tests {
     fn what_is_no_data_makes_no_event() {
         assert_eq!(events(": ping\n\nevent: a\n\nid: 1\nretry: 2\n\n"), []);
         let after = events("event: a\n\ndata: 1\n\n");
-        assert_eq!(after, [event("", "1")], "the kind of an event that was none is gone");
+        assert_eq!(
+            after,
+            [event("", "1")],
+            "the kind of an event that was none is gone"
+        );
     }
 
     #[test]

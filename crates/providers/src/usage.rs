@@ -137,8 +137,8 @@ impl ExclusiveCounts {
         let sum = short.saturating_add(long);
         let writes = self.cache_write.unwrap_or(sum);
         let is_split = self.cache_write_short.or(self.cache_write_long).is_some();
-        let problem = (is_split && writes != sum)
-            .then_some(UsageProblem::CacheWritesDiffer { writes, sum });
+        let problem =
+            (is_split && writes != sum).then_some(UsageProblem::CacheWritesDiffer { writes, sum });
         let missing = writes.saturating_sub(sum);
         (short.saturating_add(missing), long, problem)
     }

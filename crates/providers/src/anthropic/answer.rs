@@ -8,9 +8,9 @@ use serde_json::Value;
 
 use crate::{
     FinishReason, Finished, ProviderError, ProviderEvent, SseEvent, ToolCallPart,
+    answer_parser::{Decoder, Progress},
     endpoint::Head,
     json,
-    reader::{Decoder, Progress},
     usage::ExclusiveCounts,
 };
 
@@ -136,7 +136,10 @@ impl Usage {
             cache_write_short: writes.ephemeral_5m_input_tokens,
             cache_write_long: writes.ephemeral_1h_input_tokens,
             output: self.output_tokens,
-            reasoning: self.output_tokens_details.unwrap_or_default().thinking_tokens,
+            reasoning: self
+                .output_tokens_details
+                .unwrap_or_default()
+                .thinking_tokens,
         }
     }
 }

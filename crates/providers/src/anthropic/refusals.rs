@@ -166,7 +166,11 @@ mod tests {
             let body = json!({"type": "error", "error": {"type": kind, "message": "m"}});
             let error = refused(of_status(status), &body);
             assert_eq!(variant(&error), expected, "{status} {kind}");
-            assert_eq!(error.is_retryable_before_first_byte(), retryable, "{status} {kind}");
+            assert_eq!(
+                error.is_retryable_before_first_byte(),
+                retryable,
+                "{status} {kind}"
+            );
         }
     }
 
@@ -194,7 +198,8 @@ mod tests {
         };
         assert_eq!(scope, LimitScope::Tokens);
         let details = json!({"error_code": "enforced_spend_limit_reached"});
-        let coded = json!({"error": {"type": "rate_limit_error", "message": "m", "details": details}});
+        let coded =
+            json!({"error": {"type": "rate_limit_error", "message": "m", "details": details}});
         assert_eq!(variant(&refused(of_status(429), &coded)), "QuotaExhausted");
         let ramp = json!({"error": {"type": "rate_limit_error", "details": {"error_code": "ramp_limit_exceeded"}}});
         assert_eq!(variant(&refused(of_status(429), &ramp)), "RateLimited");

@@ -8,9 +8,9 @@ use serde_json::Value;
 
 use crate::{
     FinishReason, Finished, ProviderError, ProviderEvent, ReportedUsage, SseEvent, ToolCallPart,
+    answer_parser::{Decoder, Progress},
     endpoint::Head,
     json,
-    reader::{Decoder, Progress},
     usage::InclusiveCounts,
 };
 

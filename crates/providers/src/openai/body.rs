@@ -132,7 +132,11 @@ pub(crate) fn write(
     let stream = request.delivery == Delivery::Stream;
     json::write(&Body {
         model: &request.model,
-        messages: system.map(Ok).into_iter().chain(turns).collect::<Result<_, _>>()?,
+        messages: system
+            .map(Ok)
+            .into_iter()
+            .chain(turns)
+            .collect::<Result<_, _>>()?,
         max_tokens,
         max_completion_tokens,
         temperature: request.temperature,
@@ -181,10 +185,13 @@ fn turn(message: &Message, index: usize) -> Result<Turn<'_>, ProviderError> {
 }
 
 fn written_call(call: &ToolCall, index: usize, nth: usize) -> Result<Call<'_>, ProviderError> {
-    let id = call.id.as_deref().ok_or_else(|| ProviderError::Unsendable {
-        place: format!("messages[{index}].tool_calls[{nth}].id"),
-        problem: "expected the id that the tool's answer refers to, found none",
-    })?;
+    let id = call
+        .id
+        .as_deref()
+        .ok_or_else(|| ProviderError::Unsendable {
+            place: format!("messages[{index}].tool_calls[{nth}].id"),
+            problem: "expected the id that the tool's answer refers to, found none",
+        })?;
     let arguments = Value::Object(call.arguments.clone()).to_string();
     Ok(Call {
         id,

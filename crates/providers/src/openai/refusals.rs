@@ -30,9 +30,16 @@ pub(crate) fn describe(refusal: &mut Refusal, body: &[u8]) {
     let Ok(body) = serde_json::from_slice::<Value>(body) else {
         return;
     };
-    let error = body.get("error").filter(|it| !it.is_null()).unwrap_or(&body);
+    let error = body
+        .get("error")
+        .filter(|it| !it.is_null())
+        .unwrap_or(&body);
     let said = [error, &error["message"], &error["detail"]];
-    refusal.said = said.into_iter().find(|it| it.is_string()).map(words).unwrap_or_default();
+    refusal.said = said
+        .into_iter()
+        .find(|it| it.is_string())
+        .map(words)
+        .unwrap_or_default();
     let text = |name: &str| error[name].as_str().map(str::to_owned);
     refusal.kind = text("type").unwrap_or_default();
     refusal.param = text("param");
@@ -128,15 +135,55 @@ mod tests {
         let envelope = |kind: &str, code: Value| json!({"error": {"message": "m", "type": kind, "param": null, "code": code}});
         let none = Value::Null;
         let table = [
-            (400, envelope("invalid_request_error", none.clone()), "Invalid", false),
-            (400, envelope("invalid_request_error", json!("context_length_exceeded")), "TooLarge", false),
-            (400, envelope("invalid_request_error", json!("model_not_found")), "NotFound", false),
-            (400, envelope("exceed_context_size_error", json!(400)), "TooLarge", false),
-            (400, envelope("BadRequestError", json!(400)), "Invalid", false),
-            (401, envelope("invalid_request_error", json!("invalid_api_key")), "Authentication", false),
+            (
+                400,
+                envelope("invalid_request_error", none.clone()),
+                "Invalid",
+                false,
+            ),
+            (
+                400,
+                envelope("invalid_request_error", json!("context_length_exceeded")),
+                "TooLarge",
+                false,
+            ),
+            (
+                400,
+                envelope("invalid_request_error", json!("model_not_found")),
+                "NotFound",
+                false,
+            ),
+            (
+                400,
+                envelope("exceed_context_size_error", json!(400)),
+                "TooLarge",
+                false,
+            ),
+            (
+                400,
+                envelope("BadRequestError", json!(400)),
+                "Invalid",
+                false,
+            ),
+            (
+                401,
+                envelope("invalid_request_error", json!("invalid_api_key")),
+                "Authentication",
+                false,
+            ),
             (402, envelope("", none.clone()), "QuotaExhausted", false),
-            (403, envelope("", json!("unsupported_country_region_territory")), "Permission", false),
-            (404, envelope("invalid_request_error", json!("model_not_found")), "NotFound", false),
+            (
+                403,
+                envelope("", json!("unsupported_country_region_territory")),
+                "Permission",
+                false,
+            ),
+            (
+                404,
+                envelope("invalid_request_error", json!("model_not_found")),
+                "NotFound",
+                false,
+            ),
             (404, none.clone(), "NotFound", false),
             (405, none.clone(), "Invalid", false),
             (408, none.clone(), "Server", true),
@@ -144,35 +191,99 @@ mod tests {
             (413, none.clone(), "TooLarge", false),
             (422, none.clone(), "Invalid", false),
             (425, none.clone(), "Server", true),
-            (429, envelope("requests", json!("rate_limit_exceeded")), "RateLimited", true),
-            (429, envelope("requests", json!("slow_down")), "RateLimited", true),
+            (
+                429,
+                envelope("requests", json!("rate_limit_exceeded")),
+                "RateLimited",
+                true,
+            ),
+            (
+                429,
+                envelope("requests", json!("slow_down")),
+                "RateLimited",
+                true,
+            ),
             (429, none.clone(), "RateLimited", true),
-            (429, envelope("insufficient_quota", json!("insufficient_quota")), "QuotaExhausted", false),
-            (429, envelope("insufficient_quota", json!("credit_balance_exhausted")), "QuotaExhausted", false),
-            (429, envelope("insufficient_quota", none.clone()), "QuotaExhausted", false),
-            (429, envelope("", json!("project_spend_limit_exceeded")), "QuotaExhausted", false),
-            (429, envelope("", json!("organization_spend_limit_exceeded")), "QuotaExhausted", false),
+            (
+                429,
+                envelope("insufficient_quota", json!("insufficient_quota")),
+                "QuotaExhausted",
+                false,
+            ),
+            (
+                429,
+                envelope("insufficient_quota", json!("credit_balance_exhausted")),
+                "QuotaExhausted",
+                false,
+            ),
+            (
+                429,
+                envelope("insufficient_quota", none.clone()),
+                "QuotaExhausted",
+                false,
+            ),
+            (
+                429,
+                envelope("", json!("project_spend_limit_exceeded")),
+                "QuotaExhausted",
+                false,
+            ),
+            (
+                429,
+                envelope("", json!("organization_spend_limit_exceeded")),
+                "QuotaExhausted",
+                false,
+            ),
             (500, envelope("server_error", none.clone()), "Server", true),
             (500, none.clone(), "Server", true),
             (501, none.clone(), "Server", false),
             (502, none.clone(), "Server", true),
-            (503, envelope("unavailable_error", json!(503)), "Overloaded", true),
+            (
+                503,
+                envelope("unavailable_error", json!(503)),
+                "Overloaded",
+                true,
+            ),
             (503, none.clone(), "Overloaded", true),
             (504, none.clone(), "Server", true),
             (524, none.clone(), "Server", true),
             (529, none.clone(), "Overloaded", true),
             // After the head.
             (200, envelope("server_error", none.clone()), "Server", true),
-            (200, envelope("requests", json!("rate_limit_exceeded")), "RateLimited", true),
-            (200, envelope("insufficient_quota", none.clone()), "QuotaExhausted", false),
-            (200, envelope("BadRequestError", json!(400)), "Invalid", false),
-            (200, envelope("InternalServerError", json!(500)), "Server", true),
+            (
+                200,
+                envelope("requests", json!("rate_limit_exceeded")),
+                "RateLimited",
+                true,
+            ),
+            (
+                200,
+                envelope("insufficient_quota", none.clone()),
+                "QuotaExhausted",
+                false,
+            ),
+            (
+                200,
+                envelope("BadRequestError", json!(400)),
+                "Invalid",
+                false,
+            ),
+            (
+                200,
+                envelope("InternalServerError", json!(500)),
+                "Server",
+                true,
+            ),
             (200, envelope("overloaded_error", none), "Overloaded", true),
         ];
         for (status, body, expected, retryable) in table {
             let error = refused(status, &body);
             assert_eq!(name(&error), expected, "{status} {body}");
-            assert_eq!(error.is_retryable_before_first_byte(), retryable, "{status} {body}");
+            assert_eq!(
+                error.is_retryable_before_first_byte(),
+                retryable,
+                "{status} {body}"
+            );
         }
     }
 
