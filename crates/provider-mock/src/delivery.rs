@@ -127,7 +127,9 @@ mod tests {
     use super::*;
 
     fn pieces() -> Vec<Piece> {
-        ["a", "b", "c"].map(|text| Piece::new(text.to_owned(), 1)).to_vec()
+        ["a", "b", "c"]
+            .map(|text| Piece::new(text.to_owned(), 1))
+            .to_vec()
     }
 
     #[test]

@@ -156,9 +156,15 @@ mod tests {
     #[test]
     fn an_answer_is_cut_to_what_a_request_allows() {
         let whole = Answer::new("one two three", 3, &[]);
-        assert_eq!((whole.text().as_str(), whole.end), ("one two three", End::Turn));
+        assert_eq!(
+            (whole.text().as_str(), whole.end),
+            ("one two three", End::Turn)
+        );
         let short = Answer::new("one two three", 2, &[]);
-        assert_eq!((short.text().as_str(), short.end), ("one two ", End::Length));
+        assert_eq!(
+            (short.text().as_str(), short.end),
+            ("one two ", End::Length)
+        );
         let stops = ["three".to_owned(), "two".to_owned()];
         let stopped = Answer::new("one two three", 3, &stops);
         let end = End::StopText("two".to_owned());

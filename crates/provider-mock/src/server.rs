@@ -226,7 +226,10 @@ fn decide(received: &Received, behaviour: &Behaviour) -> Result<Decided, Refusal
         Api::Openai => &["authorization"],
         Api::Anthropic => &["x-api-key", "authorization"],
     };
-    if !of_key.iter().any(|name| received.headers.contains_key(*name)) {
+    if !of_key
+        .iter()
+        .any(|name| received.headers.contains_key(*name))
+    {
         return Err(Refusal::no_key(api));
     }
     let body = &received.body;

@@ -1,17 +1,20 @@
-"""Asks the stand-in through the official SDKs, which check what they are sent: sdks.py URL."""
+"""Asks the stand-in through the official SDKs, which check what they are sent: sdks.py URL. Ends with 77 without them."""
 
 import json
 import sys
 
-import anthropic
-import openai
+try:
+    import anthropic
+    import openai
+except ImportError as error:
+    print(error)
+    sys.exit(77)
 
 URL = sys.argv[1]
 TURNS = [{"role": "user", "content": "Grüße an die 🦀 bitte"}]
 SAID = "You said: Grüße an die 🦀 bitte"
 ARGUMENTS = {"city": "Zürich", "days": 2}
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}, "days": {"type": "integer"}}}
-asked = 0
 
 
 def openai_client(**options):

@@ -269,6 +269,27 @@ mod tests {
     }
 
     #[test]
+    fn habits_of_other_servers_are_understood() {
+        // Thoughts in a field of their own, numbers of its own, tokens beside the last choice, and no end mark.
+        let text = concat!(
+            "data: {\"choices\": [{\"index\": 0, \"delta\": {\"role\": \"assistant\", \"reasoning_content\": \"hm\"}}], \"usage\": null}\n\n",
+            "data: {\"choices\": [{\"index\": 1, \"delta\": {\"content\": \"another choice\"}}]}\n\n",
+            "data: {\"choices\": [{\"index\": 0, \"delta\": {\"content\": \"Hi\"}, \"finish_reason\": \"stop\", \"stop_reason\": null}], \"usage\": {\"prompt_tokens\": 3, \"completion_tokens\": 2}, \"timings\": {\"prompt_n\": 3}}\n\n",
+        );
+        let mut parser = AnswerParser::openai("m");
+        parser.push(text.as_bytes());
+        parser.end();
+        let text = parser.next_event().unwrap().unwrap();
+        assert_eq!(text, ProviderEvent::Text("Hi".to_owned()));
+        let Some(Ok(ProviderEvent::Finished(finished))) = parser.next_event() else {
+            panic!("no end");
+        };
+        let usage = finished.usage.unwrap();
+        let counted = (usage.tokens.input_tokens, usage.tokens.output_tokens);
+        assert_eq!((counted, usage.problem), ((3, 2), None));
+    }
+
+    #[test]
     fn what_a_model_refuses_with_is_text() {
         let text = concat!(
             "data: {\"choices\": [{\"delta\": {\"refusal\": \"No.\"}}]}\n\n",

@@ -120,10 +120,11 @@ impl Endpoint {
     }
 
     /// Sends a request, and returns the answer to it if it is one of the kind that is expected.
-    pub(crate) async fn send(&self, call: Call<'_>) -> Result<Answer, ProviderError> {
+    pub(crate) async fn send(&self, mut call: Call<'_>) -> Result<Answer, ProviderError> {
         let key = call.deadlines.wait(Phase::Total, self.keys.key()).await??;
         let expected = expected_content(call.delivery);
-        let mut request = self.request(&call)?.header(ACCEPT, expected);
+        let body = call.body.take();
+        let mut request = self.request(call.path, body).header(ACCEPT, expected);
         if let Some(key) = &key {
             let value = key.header(self.convention.key_prefix)?;
             request = request.header(self.convention.key_header, value);
@@ -150,21 +151,21 @@ impl Endpoint {
         Ok(Answer { head, response })
     }
 
-    fn request(&self, call: &Call<'_>) -> Result<RequestBuilder, ProviderError> {
+    fn request(&self, path: &str, body: Option<Vec<u8>>) -> RequestBuilder {
         let mut url = self.base.clone();
-        let (path, query) = call.path.split_once('?').unwrap_or((call.path, ""));
+        let (path, query) = path.split_once('?').unwrap_or((path, ""));
         let path = format!("{}{path}", url.path().trim_end_matches('/'));
         url.set_path(&path);
         url.set_query((!query.is_empty()).then_some(query));
         let client = &self.transport.client;
-        let request = match &call.body {
+        let request = match body {
             Some(body) => client
                 .post(url)
                 .header(CONTENT_TYPE, "application/json")
-                .body(body.clone()),
+                .body(body),
             None => client.get(url),
         };
-        Ok(request.headers(self.headers.clone()))
+        request.headers(self.headers.clone())
     }
 }
 

@@ -215,7 +215,8 @@ impl ProviderError {
     pub fn is_fault_of_provider(&self) -> bool {
         match self {
             Self::Overloaded(_) | Self::Server(_) | Self::Connection(_) | Self::Protocol(_) => true,
-            Self::Timeout { .. } => true,
+            // Who has little time may ask a provider that is well.
+            Self::Timeout { phase, .. } => *phase != Phase::Total,
             Self::Interrupted { cause, .. } => cause.is_fault_of_provider(),
             Self::RateLimited { .. }
             | Self::QuotaExhausted(_)
@@ -282,6 +283,19 @@ mod tests {
         assert!(error.is_fault_of_provider());
         let chain = "the answer broke off: the provider is overloaded";
         assert_eq!(error_chain(&error), chain);
+    }
+
+    #[test]
+    fn a_caller_without_time_is_no_fault_of_the_providers() {
+        let timeout = |phase| {
+            let limit = Duration::from_secs(1);
+            ProviderError::Timeout { phase, limit }
+        };
+        assert!(!timeout(Phase::Total).is_fault_of_provider());
+        for phase in [Phase::Connect, Phase::FirstByte, Phase::Idle] {
+            assert!(timeout(phase).is_fault_of_provider(), "{phase:?}");
+            assert!(timeout(phase).is_retryable_before_first_byte());
+        }
     }
 
     #[test]

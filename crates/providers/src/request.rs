@@ -63,7 +63,8 @@ pub enum Delivery {
     Whole,
 }
 
-/// How long an answer is waited for.
+/// How long an answer is waited for. The first two tell of the provider's health, so that they are the operator's
+/// to set; `total` may be a user's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Timeouts {
     /// From the request to the first bytes of a streamed answer. A whole answer has its head only when it is

@@ -182,6 +182,31 @@ async fn a_stream_that_is_dropped_ends_the_connection() {
 }
 
 #[tokio::test]
+async fn a_call_that_is_dropped_ends_the_connection() {
+    for kind in BOTH {
+        let place = Place::new(kind).await;
+        place.mock.next(Behaviour {
+            head_ms: 3_600_000,
+            ..Behaviour::default()
+        });
+        let request = question();
+        let is_asked = async {
+            while place.mock.exchanges().is_empty() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            answer = place.provider.complete(&request) => panic!("{answer:?}"),
+            () = is_asked => {}
+        }
+        while place.last().ended == Ended::Open {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(place.last().ended, Ended::Abandoned, "{kind:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_line_that_means_nothing_is_passed_over_however_long() {
     for kind in BOTH {
         let place = Place::new(kind).await;

@@ -10,4 +10,5 @@ mod bodies;
 mod failures;
 mod keys;
 mod lists;
+mod retries;
 mod setup;
