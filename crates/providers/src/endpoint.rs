@@ -133,6 +133,8 @@ impl Endpoint {
             Delivery::Stream => Phase::FirstByte,
             Delivery::Whole => Phase::Total,
         };
+        // Last, so that they take the place of the others.
+        let request = request.headers(self.headers.clone());
         let sent = call.deadlines.wait(phase, request.send()).await?;
         let limit = self.transport.connect_timeout;
         let response = sent.map_err(|error| ProviderError::from_sending(error, limit))?;
@@ -158,14 +160,13 @@ impl Endpoint {
         url.set_path(&path);
         url.set_query((!query.is_empty()).then_some(query));
         let client = &self.transport.client;
-        let request = match body {
+        match body {
             Some(body) => client
                 .post(url)
                 .header(CONTENT_TYPE, "application/json")
                 .body(body),
             None => client.get(url),
-        };
-        request.headers(self.headers.clone())
+        }
     }
 }
 

@@ -95,7 +95,10 @@ impl RetryPolicy {
     fn backoff(&self, number: u32, random: f64) -> Duration {
         let doublings = number.saturating_sub(1).min(31);
         let grown = self.base.saturating_mul(1 << doublings).min(self.cap);
-        grown.mul_f64(0.5 + 0.5 * random.clamp(0.0, 1.0))
+        let is_share = (0.0..=1.0).contains(&random);
+        let half = grown / 2;
+        let above = half.mul_f64(if is_share { random } else { 1.0 });
+        half.saturating_add(above).min(grown)
     }
 }
 
@@ -202,15 +205,18 @@ mod tests {
         }
 
         #[test]
-        fn no_number_of_attempts_or_randomness_breaks_it(number: u32, random: f64, base in 0..u64::MAX) {
+        fn no_number_of_attempts_or_randomness_breaks_it(
+            number: u32, random: f64, base in 0..u64::MAX, cap in 0..=u64::MAX,
+        ) {
             let policy = RetryPolicy {
                 max_attempts: u32::MAX,
                 base: Duration::from_millis(base),
+                cap: Duration::from_secs(cap),
                 ..RetryPolicy::default()
             };
             let error = limited(None);
-            let random = if random.is_nan() { 0.0 } else { random };
-            let decided = policy.decide(Attempt { random, ..attempt(&error, number) }, &Unlimited);
+            let time_left = Duration::MAX;
+            let decided = policy.decide(Attempt { random, time_left, ..attempt(&error, number) }, &Unlimited);
             let fits = match decided {
                 Retry::After(wait) => wait <= policy.cap,
                 Retry::No(why) => number == u32::MAX && why == NoRetry::Attempts,

@@ -57,10 +57,15 @@ async fn an_extra_header_takes_the_place_of_the_usual_one() {
     assert_eq!(place.last().headers["anthropic-version"], "2023-06-01");
     let key = ProviderKey::new(SECRET).unwrap();
     let mut settings = settings(place.mock.url(), Arc::new(FixedKey(Some(key))));
-    settings.headers = vec![("anthropic-version".to_owned(), "2026-10-21".to_owned())];
+    let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    settings.headers = vec![
+        header("anthropic-version", "2026-10-21"),
+        header("x-api-key", "of-a-gateway"),
+    ];
     let provider = crate::setup::provider(Kind::Anthropic, settings);
     provider.complete(&question()).await.unwrap();
     assert_eq!(place.last().headers["anthropic-version"], "2026-10-21");
+    assert_eq!(place.last().headers["x-api-key"], "of-a-gateway");
 }
 
 #[tokio::test]

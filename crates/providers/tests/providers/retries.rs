@@ -8,19 +8,22 @@ use llmopt_providers::{Attempt, NoRetry, ProviderError, Retry, RetryPolicy, Shar
 use crate::setup::{BOTH, Place, question, said};
 
 /// Asks as often as the policy allows, and waits for nothing: the waits are returned.
-async fn ask(place: &Place, budget: &SharedRetryBudget) -> (Vec<Duration>, Result<String, NoRetry>) {
+async fn ask(
+    place: &Place,
+    budget: &SharedRetryBudget,
+) -> (Vec<Duration>, Result<String, NoRetry>) {
     let mut waits = Vec::new();
-    for number in 1.. {
+    loop {
         let error = match place.provider.complete(&question()).await {
             Ok(completion) => return (waits, Ok(said(completion).await.text)),
             Err(error) => error,
         };
+        let number = u32::try_from(waits.len()).unwrap() + 1;
         match decide(number, &error, budget) {
             Retry::After(wait) => waits.push(wait),
             Retry::No(why) => return (waits, Err(why)),
         }
     }
-    unreachable!("it ends with one of the attempts")
 }
 
 fn decide(number: u32, error: &ProviderError, budget: &SharedRetryBudget) -> Retry {
@@ -38,10 +41,18 @@ async fn a_request_that_may_work_is_asked_again_after_what_the_provider_says() {
     for kind in BOTH {
         let place = Place::new(kind).await;
         let retry_after = Some("7".to_owned());
-        place.mock.next(Behaviour::failing(Fault::RateLimited { retry_after }));
-        place.mock.next(Behaviour::failing(Fault::ErrorAfter { events: 1 }));
+        place
+            .mock
+            .next(Behaviour::failing(Fault::RateLimited { retry_after }));
+        place
+            .mock
+            .next(Behaviour::failing(Fault::ErrorAfter { events: 1 }));
         let (waits, answer) = ask(&place, &SharedRetryBudget::new(0, 9)).await;
-        assert_eq!(waits, [Duration::from_millis(7500), Duration::from_secs(1)], "{kind:?}");
+        assert_eq!(
+            waits,
+            [Duration::from_millis(7500), Duration::from_secs(1)],
+            "{kind:?}"
+        );
         assert!(answer.unwrap().starts_with("You said:"));
         assert_eq!(place.mock.exchanges().len(), 3);
     }
@@ -60,7 +71,10 @@ async fn a_provider_in_trouble_is_asked_no_oftener_than_is_allowed() {
             assert!(answer.is_err());
         }
         let asked = place.mock.exchanges().len();
-        assert!((20..=24).contains(&asked), "{kind:?}: {asked} requests for 20");
+        assert!(
+            (20..=24).contains(&asked),
+            "{kind:?}: {asked} requests for 20"
+        );
     }
 }
 
