@@ -5,6 +5,6 @@
 API_REQUIREMENTS="$LLMOPT_ROOT/scripts/lib/api-requirements.txt"
 
 ensure_api_clients() {
-  ensure_environment api "$API_REQUIREMENTS" "clients of the API (95 MB)" --require-hashes
+  ensure_environment api "$API_REQUIREMENTS" "clients of the API, and SDKs of others (175 MB)" --require-hashes
   export LLMOPT_TEST_API_PYTHON="$ENVIRONMENT/bin/python"
 }

@@ -34,6 +34,8 @@ pub(crate) fn write(body: &impl Serialize) -> Result<Vec<u8>, ProviderError> {
 fn problem(error: &serde_json::Error, what: &str, path: &str) -> ProviderError {
     let (line, column) = (error.line(), error.column());
     ProviderError::Protocol(match error.classify() {
+        // The place is lost in a value of which the kind decides the shape.
+        Category::Data if path == "." => format!("{what} has something unexpected in it"),
         Category::Data => format!("{what} has something unexpected at `{path}`"),
         Category::Eof => format!("{what} is JSON that is cut off"),
         Category::Syntax | Category::Io => {

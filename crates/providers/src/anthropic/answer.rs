@@ -14,28 +14,33 @@ use crate::{
     usage::ExclusiveCounts,
 };
 
-/// The events of a stream. Kinds that are not known are passed over, as Anthropic asks of its clients.
+/// What all events have.
 #[derive(Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-enum Event {
-    MessageStart {
-        message: Start,
-    },
-    ContentBlockStart {
-        content_block: Block,
-    },
-    ContentBlockDelta {
-        delta: BlockDelta,
-    },
-    MessageDelta {
-        delta: End,
-        #[serde(default)]
-        usage: Option<Usage>,
-    },
-    MessageStop,
-    Error,
-    #[serde(other)]
-    Other,
+struct Kind {
+    #[serde(rename = "type")]
+    kind: String,
+}
+
+#[derive(Deserialize)]
+struct MessageStart {
+    message: Start,
+}
+
+#[derive(Deserialize)]
+struct ContentBlockStart {
+    content_block: Block,
+}
+
+#[derive(Deserialize)]
+struct ContentBlockDelta {
+    delta: BlockDelta,
+}
+
+#[derive(Deserialize)]
+struct MessageDelta {
+    delta: End,
+    #[serde(default)]
+    usage: Option<Usage>,
 }
 
 #[derive(Deserialize)]
@@ -233,32 +238,36 @@ fn written(input: &Value) -> String {
     }
 }
 
-/// Names an event as an error does: with its kind, if that is one of the API's.
-fn named(kind: &str) -> String {
-    let is_kind = kind.len() <= 40 && kind.bytes().all(|it| it == b'_' || it.is_ascii_lowercase());
-    match is_kind && !kind.is_empty() {
-        true => format!("the event `{kind}`"),
-        false => "an event of the stream".to_owned(),
-    }
-}
-
 impl Decoder for EventDecoder {
     fn take(
         &mut self,
         event: &SseEvent,
         said: &mut VecDeque<ProviderEvent>,
     ) -> Result<Progress, ProviderError> {
-        match json::read(event.data.as_bytes(), &named(&event.event))? {
-            Event::MessageStart { message } => self.start(message),
-            Event::ContentBlockStart { content_block } => self.block(content_block, said),
-            Event::ContentBlockDelta { delta } => self.delta(delta, said),
-            Event::MessageDelta { delta, usage } => {
-                self.reason = delta.stop_reason.or(self.reason.take());
-                self.count(usage);
+        let data = event.data.as_bytes();
+        let Kind { kind } = json::read(data, "an event of the stream")?;
+        match kind.as_str() {
+            "message_start" => {
+                let start: MessageStart = json::read(data, "the event `message_start`")?;
+                self.start(start.message);
             }
-            Event::MessageStop => return Ok(Progress::IsWhole),
-            Event::Error => return Err(self.head.refusal(event.data.as_bytes())),
-            Event::Other => {}
+            "content_block_start" => {
+                let start: ContentBlockStart = json::read(data, "the event `content_block_start`")?;
+                self.block(start.content_block, said);
+            }
+            "content_block_delta" => {
+                let delta: ContentBlockDelta = json::read(data, "the event `content_block_delta`")?;
+                self.delta(delta.delta, said);
+            }
+            "message_delta" => {
+                let last: MessageDelta = json::read(data, "the event `message_delta`")?;
+                self.reason = last.delta.stop_reason.or(self.reason.take());
+                self.count(last.usage);
+            }
+            "message_stop" => return Ok(Progress::IsWhole),
+            "error" => return Err(self.head.refusal(data)),
+            // Kinds that are not known are passed over, as Anthropic asks of its clients.
+            _ => {}
         }
         Ok(Progress::GoesOn)
     }
