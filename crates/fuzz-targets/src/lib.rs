@@ -17,6 +17,7 @@ mod folders;
 mod guarded;
 mod names;
 mod platform;
+mod providers;
 mod records;
 mod requests;
 mod scratch;
@@ -85,6 +86,8 @@ targets! {
     inference_request: answers::request
     /// The answer of the function that holds models, in pieces.
     inference_answer: answers::answer
+    /// An answer of OpenAI's or Anthropic's, streamed in pieces or whole.
+    provider_answer: providers::answer
     /// Names of models, keys of objects, texts of platform keys, times, cursors of pages.
     names: names::all
     /// Records that are kept, and numbers of rate limits.

@@ -1,0 +1,90 @@
+mod answer;
+mod body;
+mod refusals;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use reqwest::header::HeaderMap;
+
+use crate::{
+    Completion, CompletionRequest, Delivery, EndpointSettings, ModelList, Provider, ProviderError,
+    RateHeaders, SettingsError, Transport,
+    answer_parser::Decoder,
+    deadlines::Deadlines,
+    endpoint::{Call, Convention, Endpoint, Head},
+    models,
+    reader::{begin, read_whole, whole},
+};
+
+pub use body::{Dialect, MaxTokensField};
+
+pub(crate) const CONVENTION: Convention = Convention {
+    key_header: "authorization",
+    key_prefix: "Bearer ",
+    rate: |headers, _| RateHeaders::openai(headers),
+    describe: refusals::describe,
+    classify: refusals::classify,
+};
+
+pub(crate) use answer::read;
+
+/// Makes sense of a stream with this head.
+pub(crate) fn decoder(head: Head) -> Box<dyn Decoder> {
+    Box::new(answer::ChunkDecoder::new(head))
+}
+
+/// OpenAI's chat completions, and servers that speak the same.
+#[derive(Clone)]
+pub struct OpenAiProvider {
+    endpoint: Endpoint,
+    dialect: Dialect,
+}
+
+impl OpenAiProvider {
+    /// OpenAI's own address.
+    pub const BASE_URL: &'static str = "https://api.openai.com/v1";
+
+    /// Makes a client of a server that speaks `dialect`. Connects to nothing yet.
+    ///
+    /// # Errors
+    /// If the address or a header cannot be used.
+    pub fn new(
+        transport: Transport,
+        settings: EndpointSettings,
+        dialect: Dialect,
+    ) -> Result<Self, SettingsError> {
+        let endpoint = Endpoint::new(transport, settings, CONVENTION, HeaderMap::new())?;
+        Ok(Self { endpoint, dialect })
+    }
+}
+
+#[async_trait]
+impl Provider for OpenAiProvider {
+    async fn complete(&self, request: &CompletionRequest) -> Result<Completion, ProviderError> {
+        let deadlines = Deadlines::start(request.timeouts);
+        let call = Call {
+            path: "/chat/completions",
+            body: Some(body::write(request, self.dialect)?),
+            model: &request.model,
+            delivery: request.delivery,
+            deadlines,
+        };
+        let answer = self.endpoint.send(call).await?;
+        match request.delivery {
+            Delivery::Stream => {
+                let decoder = decoder(answer.head.clone());
+                begin(answer, deadlines, decoder).await
+            }
+            Delivery::Whole => {
+                let body = read_whole(answer.response, &deadlines).await?;
+                let events = read(&body, &answer.head)?;
+                Ok(whole(answer.head, events))
+            }
+        }
+    }
+
+    async fn list_models(&self, timeout: Duration) -> Result<ModelList, ProviderError> {
+        models::list(&self.endpoint, "/models", timeout).await
+    }
+}
