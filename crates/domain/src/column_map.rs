@@ -7,6 +7,9 @@ use serde::{
 use thiserror::Error;
 use utoipa::ToSchema;
 
+/// The longest name of a column that is mapped, in bytes: a record holds it.
+const LONGEST_COLUMN: usize = 1000;
+
 /// Why something is no map of columns.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum ColumnMapError {
@@ -22,6 +25,9 @@ pub enum ColumnMapError {
     /// A name is mapped to a column without a name.
     #[error("`{0}` is mapped to no column: expected `{0}=COLUMN`")]
     NoColumn(String),
+    /// A column's name is longer than any.
+    #[error("`{0}` is mapped to a column of more than {most} bytes: expected a shorter name", most = LONGEST_COLUMN)]
+    LongColumn(String),
     /// The text has another form.
     #[error("`{0}` is no map of columns: expected `prompt=COLUMN,response=COLUMN`")]
     Malformed(String),
@@ -93,6 +99,9 @@ impl ColumnMap {
         if column.is_empty() {
             return Err(ColumnMapError::NoColumn(name.to_owned()));
         }
+        if column.len() > LONGEST_COLUMN {
+            return Err(ColumnMapError::LongColumn(name.to_owned()));
+        }
         if self.0.contains_key(name) {
             return Err(ColumnMapError::NameTwice(name.to_owned()));
         }
@@ -149,7 +158,8 @@ impl<'de> Visitor<'de> for Entries {
     type Value = ColumnMap;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("an object such as `{\"prompt\": \"COLUMN\", \"response\": \"COLUMN\"}`")
+        formatter
+            .write_str("an object such as `{\"prompt\": \"COLUMN\", \"response\": \"COLUMN\"}`")
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<ColumnMap, A::Error> {
@@ -207,7 +217,10 @@ mod tests {
         let map = map("prompt=frage,response=antwort");
         let json = json!({"prompt": "frage", "response": "antwort"});
         assert_eq!(serde_json::to_value(&map).unwrap(), json);
-        assert_eq!(serde_json::from_value::<ColumnMap>(json.clone()).unwrap(), map);
+        assert_eq!(
+            serde_json::from_value::<ColumnMap>(json.clone()).unwrap(),
+            map
+        );
         assert_eq!(json.to_string().parse(), Ok(map));
         let comma: ColumnMap = r#"{"prompt": "Frage, bitte"}"#.parse().unwrap();
         assert_eq!(comma.column("prompt"), Some("Frage, bitte"));
@@ -224,13 +237,31 @@ mod tests {
     fn unknown_names_are_refused_with_those_there_are() {
         let said = refusal("promt=frage");
         assert!(said.starts_with("`promt` is no column that is read: expected one of `prompt`, "));
-        assert!(said.contains("`messages`") && said.ends_with("`text`"), "{said}");
+        assert!(
+            said.contains("`messages`") && said.ends_with("`text`"),
+            "{said}"
+        );
+    }
+
+    #[test]
+    fn columns_without_end_are_refused() {
+        let longest = "x".repeat(LONGEST_COLUMN);
+        assert_eq!(
+            map(&format!("prompt={longest}")).column("prompt"),
+            Some(&*longest)
+        );
+        assert_eq!(
+            refusal(&format!("prompt={longest}x")),
+            "`prompt` is mapped to a column of more than 1000 bytes: expected a shorter name"
+        );
     }
 
     #[test]
     fn doubles_and_empty_names_are_refused() {
         assert!(refusal("prompt=a,prompt=b").starts_with("`prompt` is mapped twice"));
-        assert!(refusal("prompt=a,response=a").starts_with("the column `a` is mapped to two names"));
+        assert!(
+            refusal("prompt=a,response=a").starts_with("the column `a` is mapped to two names")
+        );
         assert_eq!(
             refusal("prompt=,response=a"),
             "`prompt` is mapped to no column: expected `prompt=COLUMN`"
