@@ -77,7 +77,7 @@ pub fn run_evaluation(
         overlong: Overlong::Error,
         vocabulary: folder.config().vocab_size,
     };
-    let mut rows = Rows::load(&spec.dataset, &encoder, limits)?.rows;
+    let mut rows = Rows::load(&spec.dataset, &spec.columns, &encoder, limits)?.rows;
     rows.truncate(spec.limit.map_or(usize::MAX, |limit| limit as usize));
     let evaluation = Evaluation {
         encoder: &encoder,

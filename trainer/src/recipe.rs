@@ -3,7 +3,9 @@
 use std::time::Instant;
 
 use llmopt_artifact::{LossPoint, ModelFolder};
-use llmopt_domain::{JobSpec, Method, ObjectKey, Precision, TrainingConfig, TrainingEvent};
+use llmopt_domain::{
+    DatasetFile, JobSpec, Method, ObjectKey, Precision, TrainingConfig, TrainingEvent,
+};
 use llmopt_service::ClaimedJob;
 use llmopt_storage::FolderStore;
 use llmopt_tokenization::{EncodedExample, Encoder};
@@ -109,12 +111,9 @@ pub fn run_job(
     let folder: &'static ModelFolder = Box::leak(Box::new(ModelFolder::open(&spec.base.path)?));
     let encoder = Encoder::open(&spec.base.path, config.chat_template.as_deref())?;
     let limits = limits(config, folder);
-    let rows = Rows::load(&spec.dataset.path, &encoder, limits)?;
-    let held_out = spec
-        .evaluation
-        .as_ref()
-        .map(|file| Rows::load(&file.path, &encoder, limits))
-        .transpose()?;
+    let load = |file: &DatasetFile| Rows::load(&file.path, &file.columns, &encoder, limits);
+    let rows = load(&spec.dataset)?;
+    let held_out = spec.evaluation.as_ref().map(load).transpose()?;
 
     events.send(&TrainingEvent::Preparing {
         what: "loading the base model".into(),

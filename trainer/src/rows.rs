@@ -1,7 +1,7 @@
 use std::path::Path;
 
 use llmopt_dataset::read_conversations;
-use llmopt_domain::{Conversation, Overlong};
+use llmopt_domain::{ColumnMap, Conversation, Overlong};
 use llmopt_tokenization::{EncodedExample, Encoder};
 
 use crate::TrainerError;
@@ -33,15 +33,16 @@ pub(crate) struct Rows {
 }
 
 impl Rows {
-    /// Reads and tokenizes the dataset at `path`.
+    /// Reads and tokenizes the dataset at `path`, whose columns are mapped so.
     pub(crate) fn load(
         path: &Path,
+        columns: &ColumnMap,
         encoder: &Encoder,
         limits: Limits,
     ) -> Result<Self, TrainerError> {
         let mut kept = Vec::new();
         let (mut overlong, mut longest) = (Vec::new(), 0);
-        for (number, conversation) in read_conversations(path)? {
+        for (number, conversation) in read_conversations(path, &columns.clone().into())? {
             let encoded =
                 encoder
                     .encode_training(&conversation)

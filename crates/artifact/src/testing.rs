@@ -2,7 +2,9 @@
 
 use std::{fs, path::Path};
 
-use llmopt_domain::{BaseModel, DatasetFile, Digest, EvaluationMetrics, JobSpec, TrainingConfig};
+use llmopt_domain::{
+    BaseModel, ColumnMap, DatasetFile, Digest, EvaluationMetrics, JobSpec, TrainingConfig,
+};
 use safetensors::Dtype;
 use tempfile::TempDir;
 
@@ -97,10 +99,12 @@ pub(crate) fn job_spec() -> JobSpec {
         dataset: DatasetFile {
             digest: digest("dataset"),
             path: "/home/someone/orders.jsonl".into(),
+            columns: ColumnMap::default(),
         },
         evaluation: Some(DatasetFile {
             digest: digest("evaluation"),
             path: "/home/someone/held_out.jsonl".into(),
+            columns: ColumnMap::default(),
         }),
         config: TrainingConfig::default(),
         code_version: "0.1.0".to_owned(),

@@ -20,7 +20,7 @@ mod planted;
 use std::{error::Error, fs, path::PathBuf, time::Instant};
 
 use fastrand::Rng;
-use llmopt_dataset::{NearPair, Sketches, read_conversations};
+use llmopt_dataset::{NearPair, ReadOptions, Sketches, read_conversations};
 use llmopt_domain::Conversation;
 use planted::{Pair, Sentences};
 
@@ -88,7 +88,7 @@ fn sentences() -> Result<Sentences, Failure> {
     let folder = std::env::var_os("LLMOPT_TEST_DATA").map(PathBuf::from);
     match folder.map(|folder| folder.join("gsm8k/train.jsonl")) {
         Some(file) if file.is_file() => {
-            let rows = read_conversations(&file)?;
+            let rows = read_conversations(&file, &ReadOptions::default())?;
             let turns = rows.iter().flat_map(|(_, row)| &row.messages);
             Ok(Sentences::of(turns.map(|turn| turn.content.as_str())))
         }

@@ -1,12 +1,13 @@
-use std::{iter::Chain, path::Path, vec};
+use std::{collections::BTreeSet, iter::Chain, mem, path::Path, vec};
 
-use llmopt_domain::{Conversation, LessonKind, Place, Sample};
+use llmopt_domain::{ColumnMap, Conversation, LessonKind, Place, Sample};
 
 use crate::{
-    Columns, DatasetError, Example, Reader, Row, Rule,
-    columns::{FoundColumns, recognise},
-    open,
+    Columns, DatasetError, Example, ReadOptions, Reader, Row, Rule,
+    mapping::sample,
+    open_with,
     problem::Problem,
+    recognition::{FoundColumns, missing_columns, recognise},
     rules::EmptyText,
 };
 
@@ -18,28 +19,90 @@ const LOOK_AHEAD: usize = 20;
 pub(crate) struct Rows {
     /// Absent where there are no rows to tell by.
     pub(crate) columns: Option<Result<Columns, Problem>>,
-    pub(crate) rows: Chain<vec::IntoIter<Result<Row, DatasetError>>, Reader>,
+    /// What the file calls them.
+    pub(crate) map: ColumnMap,
+    pub(crate) rows: CheckedRows,
 }
 
 /// Recognises the columns of what `reader` reads.
 pub(crate) fn with_columns(mut reader: Reader) -> Rows {
+    let (file, map) = (reader.file(), reader.columns().clone());
     let ahead: Vec<_> = reader.by_ref().take(LOOK_AHEAD).collect();
-    let rows = ahead.iter().flatten();
-    let found = FoundColumns::of(rows);
+    let found = FoundColumns::of(ahead.iter().flatten(), &map);
     let columns = ahead.iter().any(Result::is_ok).then(|| recognise(&found));
+    let unseen = match &columns {
+        // What is wrong with the columns is said already.
+        Some(Err(_)) => Vec::new(),
+        _ => map.iter().map(owned).collect(),
+    };
+    let in_file = found.in_file.iter().map(|name| (*name).to_owned());
+    let in_file = in_file.collect();
     Rows {
         columns,
-        rows: ahead.into_iter().chain(reader),
+        rows: CheckedRows {
+            rows: ahead.into_iter().chain(reader),
+            file,
+            unseen,
+            in_file,
+        },
+        map,
     }
 }
 
-/// Reads every row of the dataset at `path` as a conversation, with the row's number counted from 1.
+fn owned((name, column): (&str, &str)) -> (String, String) {
+    (name.to_owned(), column.to_owned())
+}
+
+/// The rows of a file; the last item is an error where a column is mapped that none of them had.
+pub(crate) struct CheckedRows {
+    rows: Chain<vec::IntoIter<Result<Row, DatasetError>>, Reader>,
+    file: String,
+    unseen: Vec<(String, String)>,
+    /// The columns of the first rows.
+    in_file: BTreeSet<String>,
+}
+
+impl CheckedRows {
+    fn missing(&mut self) -> Option<DatasetError> {
+        let unseen = mem::take(&mut self.unseen);
+        // Without any row nothing is known of columns.
+        if unseen.is_empty() || self.in_file.is_empty() {
+            return None;
+        }
+        let absent: Vec<_> = unseen
+            .iter()
+            .map(|(name, column)| (name.as_str(), column.as_str()))
+            .collect();
+        let in_file = self.in_file.iter().map(String::as_str).collect();
+        Some(of_file(&self.file, missing_columns(&absent, &in_file)))
+    }
+}
+
+impl Iterator for CheckedRows {
+    type Item = Result<Row, DatasetError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let Some(row) = self.rows.next() else {
+            return self.missing().map(Err);
+        };
+        if let Ok(row) = &row {
+            self.unseen
+                .retain(|(name, _)| !row.fields.contains_key(name));
+        }
+        Some(row)
+    }
+}
+
+/// Reads every row of the dataset at `path`, as `options` say, as a conversation with the row's number counted from 1.
 ///
 /// # Errors
 /// As [`read_samples`]; and if there is something else to learn from the rows than the assistant's turns.
-pub fn read_conversations(path: &Path) -> Result<Vec<(u64, Conversation)>, DatasetError> {
+pub fn read_conversations(
+    path: &Path,
+    options: &ReadOptions,
+) -> Result<Vec<(u64, Conversation)>, DatasetError> {
     let mut conversations = Vec::new();
-    for sample in read_samples(path)? {
+    for sample in read_samples(path, options)? {
         let (row, sample) = sample?;
         let kind = sample.lesson.kind();
         if kind != LessonKind::Responses {
@@ -51,49 +114,62 @@ pub fn read_conversations(path: &Path) -> Result<Vec<(u64, Conversation)>, Datas
     Ok(conversations)
 }
 
-/// Reads the rows of the dataset at `path` one after the other, each with its number counted from 1.
+/// Reads the rows of the dataset at `path`, as `options` say, one after the other, each with its number counted from 1.
 ///
-/// The first error is the last item: a row that is broken, or of which prompt or response is missing or empty.
+/// The first error is the last item: a row that is broken, or of which prompt or response is missing or empty; or
+/// that a column is mapped which no row had.
 ///
 /// # Errors
 /// [`DatasetError::Read`] or [`DatasetError::Unsupported`].
 pub fn read_samples(
     path: &Path,
+    options: &ReadOptions,
 ) -> Result<impl Iterator<Item = Result<(u64, Sample), DatasetError>> + use<>, DatasetError> {
     let file = path.display().to_string();
-    let Rows { columns, rows } = with_columns(open(path)?);
+    let Rows { columns, map, rows } = with_columns(open_with(path, options)?);
     let mut has_failed = false;
     Ok(rows.map_while(move |row| {
         if has_failed {
             return None;
         }
-        let sample = row.and_then(|row| read_row(&file, columns.as_ref(), &row));
+        let sample = row.and_then(|row| {
+            let columns = known_columns(columns.as_ref(), &row, &map);
+            let columns = columns.map_err(|problem| of_file(&file, problem))?;
+            Ok((row.number, checked(&file, &columns, &map, &row)?))
+        });
         has_failed = sample.is_err();
         Some(sample)
     }))
 }
 
-fn read_row(
-    file: &str,
+/// Returns the columns of `row`, where they are not known yet by it alone: where every row that was looked at first
+/// is broken.
+fn known_columns(
     columns: Option<&Result<Columns, Problem>>,
     row: &Row,
-) -> Result<(u64, Sample), DatasetError> {
-    // Absent only where every row that was looked at first is broken.
-    let columns = columns.cloned();
-    let columns = columns.unwrap_or_else(|| recognise(&FoundColumns::of([row].into_iter())));
-    let columns = columns.map_err(|problem| of_file(file, problem))?;
-    Ok((row.number, checked(file, &columns, row)?))
+    map: &ColumnMap,
+) -> Result<Columns, Problem> {
+    match columns {
+        Some(columns) => columns.clone(),
+        None => recognise(&FoundColumns::of([row].into_iter(), map)),
+    }
 }
 
 /// Reads a row of which nothing may be missing.
-pub(crate) fn checked(file: &str, columns: &Columns, row: &Row) -> Result<Sample, DatasetError> {
-    let sample = columns.sample(&row.fields);
+pub(crate) fn checked(
+    file: &str,
+    columns: &Columns,
+    map: &ColumnMap,
+    row: &Row,
+) -> Result<Sample, DatasetError> {
+    let sample = sample(row, columns, map);
     let sample = sample.map_err(|problem| content(problem, row.place(file)))?;
     let mut findings = Vec::new();
     EmptyText.check(
         &Example {
             file,
             columns,
+            map,
             row,
             conversation: &sample.conversation,
         },
@@ -127,14 +203,15 @@ mod tests {
     use crate::testing::File;
 
     fn refusal(file: &File) -> String {
-        let error = read_conversations(&file.path).unwrap_err();
+        let error = read_conversations(&file.path, &ReadOptions::default()).unwrap_err();
         let said = error.to_string();
         said.replace(&file.path.display().to_string(), "FILE")
     }
 
     #[test]
     fn rows_keep_their_numbers_and_texts() {
-        let rows = read_conversations(&File::with_rows(3, "").path).unwrap();
+        let rows =
+            read_conversations(&File::with_rows(3, "").path, &ReadOptions::default()).unwrap();
         let expected = Conversation::from_pair("count 2", "it is 2");
         assert_eq!(rows[2], (3, expected));
         assert_eq!(rows.len(), 3);
@@ -165,7 +242,7 @@ mod tests {
     #[test]
     fn no_rows_give_no_conversations() {
         assert_eq!(
-            read_conversations(&File::new("a.jsonl", b"\n").path).unwrap(),
+            read_conversations(&File::new("a.jsonl", b"\n").path, &ReadOptions::default()).unwrap(),
             []
         );
     }

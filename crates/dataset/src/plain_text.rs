@@ -110,6 +110,7 @@ mod tests {
     fn texts(file: &File, rows: TextRows) -> Vec<(u64, u64, String)> {
         let options = ReadOptions {
             text_rows: Some(rows),
+            ..ReadOptions::default()
         };
         let rows = open_with(&file.path, &options).unwrap().map(|row| {
             let row = row.unwrap();

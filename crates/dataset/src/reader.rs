@@ -4,7 +4,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use llmopt_domain::{Digest, Place};
+use llmopt_domain::{ColumnMap, Digest, Place};
 use serde_json::{Map, Value};
 
 use crate::{
@@ -14,6 +14,7 @@ use crate::{
     json::Elements,
     jsonl::Lines,
     layers::Layers,
+    mapping::{Renamed, renamed},
     parquet::Records,
     plain_text::PlainText,
     problem::{Problem, Scope},
@@ -27,8 +28,10 @@ pub struct Row {
     pub number: u64,
     /// The line of the file on which it begins, counted from 1; 0 where the file has no lines.
     pub line: u64,
-    /// Its columns, in the order of the file.
+    /// Its columns, in the order of the file, under the names that they are mapped to.
     pub fields: Map<String, Value>,
+    /// Its columns that are called as another is mapped to; they are not read.
+    pub set_aside: Map<String, Value>,
 }
 
 impl Row {
@@ -43,10 +46,21 @@ impl Row {
 }
 
 /// How a file is read, where it does not tell itself.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReadOptions {
     /// What is a row of plain text; by default a line, and in Markdown, whose lines say nothing, a paragraph.
     pub text_rows: Option<TextRows>,
+    /// Which of the file's columns stand for those that are recognised.
+    pub columns: ColumnMap,
+}
+
+impl From<ColumnMap> for ReadOptions {
+    fn from(columns: ColumnMap) -> Self {
+        Self {
+            columns,
+            ..Self::default()
+        }
+    }
 }
 
 /// The rows of a file, one after the other, in constant memory.
@@ -59,6 +73,7 @@ pub struct Reader {
     format: Format,
     encoding: Encoding,
     compression: Option<Compression>,
+    columns: ColumnMap,
     rows: Rows,
     number: u64,
     failed: bool,
@@ -112,6 +127,7 @@ pub fn open_with(path: &Path, options: &ReadOptions) -> Result<Reader, DatasetEr
         format,
         encoding,
         compression,
+        columns: options.columns.clone(),
         rows: Rows::new(format, source, path, options)?,
         number: 0,
         failed: false,
@@ -208,20 +224,32 @@ impl Reader {
         self.compression
     }
 
+    /// Returns what stands for the columns that are recognised.
+    pub fn columns(&self) -> &ColumnMap {
+        &self.columns
+    }
+
+    /// Returns the file's name, as it was given.
+    pub(crate) fn file(&self) -> String {
+        self.path.display().to_string()
+    }
+
     fn found(&mut self, (line, found): Found) -> Result<Row, DatasetError> {
         let fields = found.map_err(|problem| self.problem(line, problem))?;
+        let Renamed { fields, set_aside } = renamed(fields, &self.columns);
         self.number += 1;
         Ok(Row {
             number: self.number,
             line,
             fields,
+            set_aside,
         })
     }
 
     fn problem(&mut self, line: u64, problem: Problem) -> DatasetError {
         self.number += u64::from(problem.scope == Scope::Row);
         DatasetError::Content(Box::new(problem.at(Place {
-            file: self.path.display().to_string(),
+            file: self.file(),
             row: Some(self.number),
             line: (line > 0).then_some(line),
             field: None,

@@ -11,14 +11,16 @@ use std::{
     str::FromStr,
 };
 
+use llmopt_domain::ColumnMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use crate::{
-    Columns, DatasetError, Row,
+    Columns, DatasetError, ReadOptions, Row,
     conversations::{Rows, checked, of_file, with_columns},
-    open,
+    mapping::{columns_in_file, field_in_file, without_map},
+    open_with,
     problem::shortened,
 };
 
@@ -68,6 +70,9 @@ pub struct RepairSummary {
     pub rows_after: u64,
     /// How often each repair changed something.
     pub totals: BTreeMap<Repair, u64>,
+    /// The columns that were renamed, each under the name that it has now; absent where none was mapped.
+    #[serde(skip_serializing_if = "ColumnMap::is_empty")]
+    pub renamed_columns: ColumnMap,
 }
 
 impl Repair {
@@ -124,8 +129,11 @@ impl FromStr for Repair {
     }
 }
 
-/// Writes the dataset at `path` to `out`, as JSONL in the same columns, with what `repairs` mend put right; hands
+/// Writes the dataset at `path`, read as `options` say, to `out`, as JSONL with what `repairs` mend put right; hands
 /// every change to `changes`.
+///
+/// The columns stay, but for those that are mapped: they get the names that they are mapped to, so that what is written
+/// is read without a map. A column that has such a name and is not meant is written as `unmapped_NAME`.
 ///
 /// Texts are mended first, then rows are left out: what becomes the same is a duplicate. Takes some bytes for each row
 /// that is kept.
@@ -136,11 +144,12 @@ impl FromStr for Repair {
 /// both `out` and `changes`.
 pub fn repair(
     path: &Path,
+    options: &ReadOptions,
     repairs: &[Repair],
     out: &mut impl Write,
     changes: &mut dyn FnMut(&Change) -> io::Result<()>,
 ) -> Result<RepairSummary, DatasetError> {
-    let Rows { columns, rows } = with_columns(open(path)?);
+    let Rows { columns, map, rows } = with_columns(open_with(path, options)?);
     let file = path.display().to_string();
     let columns = columns.transpose();
     let columns = columns.map_err(|problem| of_file(&file, problem))?;
@@ -149,8 +158,12 @@ pub fn repair(
         out,
         changes,
         seen: HashSet::new(),
-        summary: RepairSummary::default(),
+        summary: RepairSummary {
+            renamed_columns: map.clone(),
+            ..RepairSummary::default()
+        },
         file,
+        map,
     };
     for row in rows {
         repairing.row(row, columns.as_ref())?;
@@ -167,6 +180,7 @@ struct Repairing<'a, W> {
     seen: HashSet<u64>,
     summary: RepairSummary,
     file: String,
+    map: ColumnMap,
 }
 
 impl<W: Write> Repairing<'_, W> {
@@ -189,14 +203,14 @@ impl<W: Write> Repairing<'_, W> {
             return Ok(());
         };
         self.edit(&mut row, columns)?;
-        if let Err(error) = checked(&self.file, columns, &row) {
+        if let Err(error) = checked(&self.file, columns, &self.map, &row) {
             return self.broken(row.number, error);
         }
         if self.has(Repair::DuplicateRow) && !self.seen.insert(fingerprint(&row, columns)) {
-            return self.leave_out(Repair::DuplicateRow, row.number, &row.fields);
+            return self.leave_out(Repair::DuplicateRow, &row);
         }
         self.summary.rows_after += 1;
-        let written = serde_json::to_writer(&mut *self.out, &row.fields);
+        let written = serde_json::to_writer(&mut *self.out, &without_map(row));
         let written = written.map_err(io::Error::from);
         let written = written.and_then(|()| self.out.write_all(b"\n"));
         written.map_err(DatasetError::Write)
@@ -219,16 +233,15 @@ impl<W: Write> Repairing<'_, W> {
         }
     }
 
-    fn leave_out(
-        &mut self,
-        repair: Repair,
-        row: u64,
-        fields: &Map<String, Value>,
-    ) -> Result<(), DatasetError> {
-        let json = serde_json::to_string(fields).unwrap_or_default();
+    fn leave_out(&mut self, repair: Repair, row: &Row) -> Result<(), DatasetError> {
+        let columns = columns_in_file(row, &self.map);
+        let columns: Map<String, Value> = columns
+            .map(|(name, value)| (name.to_owned(), value.clone()))
+            .collect();
+        let json = serde_json::to_string(&columns).unwrap_or_default();
         self.note(Change {
             repair,
-            row,
+            row: row.number,
             field: None,
             before: shortened(&json),
             after: None,
@@ -239,7 +252,8 @@ impl<W: Write> Repairing<'_, W> {
     fn edit(&mut self, row: &mut Row, columns: &Columns) -> Result<(), DatasetError> {
         for (column, value) in &mut row.fields {
             if columns.reads(column) {
-                self.edit_value(row.number, column, value)?;
+                let place = field_in_file(column.clone(), &self.map);
+                self.edit_value(row.number, &place, value)?;
             }
         }
         Ok(())
@@ -319,10 +333,16 @@ mod tests {
     fn repaired(lines: &str, repairs: &[Repair]) -> (Vec<Value>, Vec<Change>, RepairSummary) {
         let file = File::new("rows.jsonl", lines.as_bytes());
         let (mut out, mut changes) = (Vec::new(), Vec::new());
-        let summary = repair(&file.path, repairs, &mut out, &mut |change| {
-            changes.push(change.clone());
-            Ok(())
-        });
+        let summary = repair(
+            &file.path,
+            &ReadOptions::default(),
+            repairs,
+            &mut out,
+            &mut |change| {
+                changes.push(change.clone());
+                Ok(())
+            },
+        );
         let text = String::from_utf8(out).unwrap();
         let rows = text.lines().map(|line| serde_json::from_str(line).unwrap());
         (rows.collect(), changes, summary.unwrap())
@@ -415,7 +435,13 @@ mod tests {
         let broken: Vec<_> = changes.iter().map(|it| it.row).collect();
         assert_eq!(broken, [2, 3, 4]);
         let file = File::new("rows.jsonl", lines.as_bytes());
-        let refused = repair(&file.path, &[], &mut Vec::new(), &mut |_| Ok(()));
+        let refused = repair(
+            &file.path,
+            &ReadOptions::default(),
+            &[],
+            &mut Vec::new(),
+            &mut |_| Ok(()),
+        );
         assert!(refused.unwrap_err().to_string().contains("row 2"));
     }
 

@@ -6,7 +6,7 @@ use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
 };
 
-use llmopt_domain::{Digest, Finding, Severity};
+use llmopt_domain::{ColumnMap, Digest, Finding, Severity};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -25,6 +25,9 @@ pub struct ValidationReport {
     /// What its columns were recognised as, if they were.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub columns: Option<Columns>,
+    /// What the file calls them, where it was read with a map.
+    #[serde(skip_serializing_if = "ColumnMap::is_empty")]
+    pub column_map: ColumnMap,
     /// All rows, broken ones included.
     pub rows: u64,
     /// The rows without an error.

@@ -2,7 +2,7 @@
 
 use std::{fs, path::PathBuf};
 
-use llmopt_domain::{Conversation, Finding};
+use llmopt_domain::{ColumnMap, Conversation, Finding};
 
 use crate::{Columns, DatasetError, Example, Row, Rule, Totals, ValidationReport, open};
 
@@ -75,10 +75,12 @@ pub(crate) fn findings_of(rule: &mut dyn Rule, conversations: &[Conversation]) -
             number,
             line: number,
             fields: serde_json::Map::new(),
+            set_aside: serde_json::Map::new(),
         };
         let example = Example {
             file: "rows.jsonl",
             columns: if is_pair { &pair } else { &Columns::Messages },
+            map: &ColumnMap::default(),
             row: &row,
             conversation,
         };

@@ -1,18 +1,20 @@
 use std::path::Path;
 
-use llmopt_domain::{Finding, Place, Severity};
+use llmopt_domain::{ColumnMap, Finding, Place, Severity};
 
 use crate::{
-    Columns, DatasetError, Encoding, Example, Row, Rule, Totals, ValidationReport,
+    Columns, DatasetError, Encoding, Example, ReadOptions, Row, Rule, Totals, ValidationReport,
     conversations::{Rows, with_columns},
-    digest, open,
+    digest,
+    mapping::sample,
+    open_with,
     report::{Findings, RowCounts},
     rules::rules,
     statistics::Measurements,
 };
 
 /// What validation goes by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ValidationOptions {
     /// Fewer rows are an error.
     pub minimum_rows: u64,
@@ -20,6 +22,17 @@ pub struct ValidationOptions {
     pub findings_per_code: u64,
     /// Among how many rows near duplicates are looked for, which keeps 152 bytes of each; 0 for none.
     pub near_duplicate_rows: u64,
+    /// How the file is read.
+    pub reading: ReadOptions,
+}
+
+impl From<ReadOptions> for ValidationOptions {
+    fn from(reading: ReadOptions) -> Self {
+        Self {
+            reading,
+            ..Self::default()
+        }
+    }
 }
 
 impl Default for ValidationOptions {
@@ -28,6 +41,7 @@ impl Default for ValidationOptions {
             minimum_rows: 10,
             findings_per_code: 20,
             near_duplicate_rows: 1_000_000,
+            reading: ReadOptions::default(),
         }
     }
 }
@@ -40,11 +54,11 @@ pub fn validate(
     path: &Path,
     options: &ValidationOptions,
 ) -> Result<ValidationReport, DatasetError> {
-    let reader = open(path)?;
+    let reader = open_with(path, &options.reading)?;
     let (format, encoding) = (reader.format(), reader.encoding());
-    let Rows { columns, rows } = with_columns(reader);
-    let file = path.display().to_string();
-    let mut validation = Validation::new(file.clone(), options);
+    let file = reader.file();
+    let Rows { columns, map, rows } = with_columns(reader);
+    let mut validation = Validation::new(file.clone(), map, options);
     let columns = match columns.transpose() {
         Ok(columns) => columns,
         Err(problem) => {
@@ -64,6 +78,7 @@ pub fn validate(
     }
     validation.finish();
     let Validation {
+        map,
         findings,
         measurements,
         rows,
@@ -74,6 +89,7 @@ pub fn validate(
         file,
         format,
         columns,
+        column_map: map,
         rows: rows.all,
         valid_rows: rows.valid,
         statistics: measurements.finish(quality.duplicates),
@@ -102,6 +118,7 @@ fn other_encoding(file: &str) -> Finding {
 
 struct Validation {
     file: String,
+    map: ColumnMap,
     rules: Vec<Box<dyn Rule>>,
     findings: Findings,
     measurements: Measurements,
@@ -109,9 +126,10 @@ struct Validation {
 }
 
 impl Validation {
-    fn new(file: String, options: &ValidationOptions) -> Self {
+    fn new(file: String, map: ColumnMap, options: &ValidationOptions) -> Self {
         Self {
             file,
+            map,
             rules: rules(options),
             findings: Findings::new(options.findings_per_code),
             measurements: Measurements::default(),
@@ -141,7 +159,7 @@ impl Validation {
     }
 
     fn check(&mut self, row: &Row, columns: &Columns) {
-        let conversation = match columns.sample(&row.fields) {
+        let conversation = match sample(row, columns, &self.map) {
             Ok(sample) => sample.conversation,
             Err(problem) => return self.findings.push(problem.at(row.place(&self.file))),
         };
@@ -149,6 +167,7 @@ impl Validation {
         let example = Example {
             file: &self.file,
             columns,
+            map: &self.map,
             row,
             conversation: &conversation,
         };

@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Digest, ModelId, TrainingConfig};
+use crate::{ColumnMap, Digest, ModelId, TrainingConfig};
 
 /// A base model that was resolved to a folder.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,6 +24,26 @@ pub struct DatasetFile {
     pub digest: Digest,
     /// The file on this machine.
     pub path: PathBuf,
+    /// Which of its columns stand for those that are recognised.
+    #[serde(default, skip_serializing_if = "ColumnMap::is_empty")]
+    pub columns: ColumnMap,
+}
+
+/// What a job's identity holds of a dataset: of one whose columns are not mapped, its digest alone.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum DatasetIdentity<'a> {
+    Bytes(&'a Digest),
+    Mapped(&'a Digest, &'a ColumnMap),
+}
+
+impl DatasetFile {
+    fn identity(&self) -> DatasetIdentity<'_> {
+        match self.columns.is_empty() {
+            true => DatasetIdentity::Bytes(&self.digest),
+            false => DatasetIdentity::Mapped(&self.digest, &self.columns),
+        }
+    }
 }
 
 /// Everything a trainer needs for one training job, and all that its result depends on.
@@ -58,8 +78,8 @@ impl JobSpec {
             self.format,
             &self.model,
             &self.base.digest,
-            &self.dataset.digest,
-            self.evaluation.as_ref().map(|file| &file.digest),
+            self.dataset.identity(),
+            self.evaluation.as_ref().map(DatasetFile::identity),
             &self.config,
             &self.code_version,
         ))
@@ -78,6 +98,9 @@ pub struct EvaluationSpec {
     pub tokenizer: PathBuf,
     /// The rows to evaluate on.
     pub dataset: PathBuf,
+    /// Which of their columns stand for those that are recognised.
+    #[serde(default, skip_serializing_if = "ColumnMap::is_empty")]
+    pub columns: ColumnMap,
     /// Evaluate only the first so many rows.
     pub limit: Option<u64>,
     /// Tokens to generate at most for each row; 0 measures the loss only.
@@ -92,13 +115,55 @@ pub struct EvaluationSpec {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_job_that_was_written_down_is_the_same_job() {
+    fn golden() -> JobSpec {
         let golden = include_str!("../golden/training_job.v1.json");
         let job: crate::TrainingJob = serde_json::from_str(golden).unwrap();
+        job.spec
+    }
+
+    #[test]
+    fn a_job_without_maps_is_the_one_it_was_before_there_were_any() {
+        let mut spec = golden();
+        spec.evaluation = Some(spec.dataset.clone());
+        let before = Digest::of_json(&(
+            spec.format,
+            &spec.model,
+            &spec.base.digest,
+            &spec.dataset.digest,
+            spec.evaluation.as_ref().map(|file| &file.digest),
+            &spec.config,
+            &spec.code_version,
+        ));
+        assert_eq!(spec.identity().unwrap(), before.unwrap());
+        let written = serde_json::to_string(&spec).unwrap();
+        assert!(!written.contains("columns"), "{written}");
+    }
+
+    #[test]
+    fn another_map_is_another_job() {
+        let spec = golden();
+        let maps = ["prompt=frage", "prompt=antwort", "response=frage"];
+        let mut identities = vec![spec.identity().unwrap()];
+        for map in maps {
+            let mut mapped = spec.clone();
+            mapped.dataset.columns = map.parse().unwrap();
+            identities.push(mapped.identity().unwrap());
+            let mut evaluated = spec.clone();
+            evaluated.evaluation = Some(mapped.dataset.clone());
+            identities.push(evaluated.identity().unwrap());
+            let written = serde_json::to_string(&mapped).unwrap();
+            assert_eq!(serde_json::from_str::<JobSpec>(&written).unwrap(), mapped);
+        }
+        let different: std::collections::BTreeSet<_> = identities.iter().collect();
+        assert_eq!(different.len(), identities.len());
+    }
+
+    #[test]
+    fn a_job_that_was_written_down_is_the_same_job() {
+        let golden = golden();
         // Numbers of all lengths, as people and programs write them.
         for number in 1..2_000_u32 {
-            let mut spec = job.spec.clone();
+            let mut spec = golden.clone();
             spec.config.learning_rate = f64::from(number) * 1.1e-7;
             spec.config.lora.alpha = 0.1 + f64::from(number) * 0.2;
             let written = serde_json::to_string(&spec).unwrap();

@@ -4,6 +4,7 @@
 //! plain data that every process shares.
 
 mod api_key;
+mod column_map;
 mod conversation;
 mod digest;
 mod error_chain;
@@ -23,6 +24,7 @@ mod training_job;
 mod uploaded_dataset;
 
 pub use api_key::{ApiKey, KeyLimits, KeyProblem, KeyText, KeyUse, PreviousSecret, Scope};
+pub use column_map::{ColumnMap, ColumnMapError};
 pub use conversation::{Conversation, Message, Role, Weight};
 pub use digest::Digest;
 pub use error_chain::error_chain;

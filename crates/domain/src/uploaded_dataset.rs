@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use crate::{Digest, Format};
+use crate::{ColumnMap, Digest, Format};
 
 /// The record of an uploaded dataset.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -8,7 +8,7 @@ use crate::{Digest, Format};
 pub struct UploadedDataset {
     /// The version of this format.
     pub format: Format<1>,
-    /// The short form of its digest: the same bytes give the same dataset.
+    /// The short form of its digest: the same bytes, read in the same way, give the same dataset.
     pub id: String,
     /// When it was first uploaded, in milliseconds since 1970.
     pub created_ms: u64,
@@ -20,6 +20,9 @@ pub struct UploadedDataset {
     pub size_bytes: u64,
     /// How its rows are laid out: `jsonl`, `json` or `csv`.
     pub layout: String,
+    /// Which of its columns stand for those that are recognised.
+    #[serde(default, skip_serializing_if = "ColumnMap::is_empty")]
+    pub columns: ColumnMap,
     /// Its rows.
     pub rows: u64,
     /// Findings that keep it from being trained on.

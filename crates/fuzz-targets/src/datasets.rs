@@ -1,7 +1,7 @@
 use std::{collections::BTreeSet, path::Path};
 
 use llmopt_dataset::{
-    DatasetError, Encoding, Format, Row, ValidationOptions, ValidationReport, open,
+    DatasetError, Encoding, Format, ReadOptions, Row, ValidationOptions, ValidationReport, open,
     read_conversations, validate,
 };
 use llmopt_domain::{Conversation, Digest, Finding, Role, Severity};
@@ -257,7 +257,7 @@ fn check_findings(report: &ValidationReport) {
 
 /// Reads rows as training does; nothing, where one is refused.
 fn conversations(path: &Path) -> Option<Vec<(u64, Conversation)>> {
-    match read_conversations(path) {
+    match read_conversations(path, &ReadOptions::default()) {
         Ok(conversations) => {
             for (_, conversation) in &conversations {
                 check_conversation(conversation);

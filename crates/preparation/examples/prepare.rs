@@ -30,7 +30,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     let encoder = Encoder::open(Path::new(folder), None)?;
     let (mut tokens, mut labels) = (0, 0);
-    encode_rows(rows, &encoder, threads, |row| {
+    encode_rows(rows, &options.reading, &encoder, threads, |row| {
         tokens += row.encoded.ids.len();
         labels += row.encoded.trainable_tokens();
         Ok::<_, PreparationError>(())

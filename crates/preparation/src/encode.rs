@@ -5,7 +5,7 @@ use std::{
     thread,
 };
 
-use llmopt_dataset::{DatasetError, read_samples};
+use llmopt_dataset::{DatasetError, ReadOptions, read_samples};
 use llmopt_domain::Sample;
 use llmopt_tokenization::{EncodedExample, Encoder};
 
@@ -30,7 +30,7 @@ pub struct EncodedRow {
 type Read = Vec<Result<(u64, Sample), DatasetError>>;
 type Encoded = Vec<Result<EncodedRow, PreparationError>>;
 
-/// Reads and tokenizes the dataset at `path` on so many threads, and hands its rows over in their order.
+/// Reads the dataset at `path`, as `options` say, and tokenizes it on so many threads, and hands its rows over in their order.
 ///
 /// Holds at most some thousand rows at a time. The first error ends it, one of `each` too.
 ///
@@ -39,11 +39,12 @@ type Encoded = Vec<Result<EncodedRow, PreparationError>>;
 /// cannot be rendered or tokenized.
 pub fn encode_rows<E: From<PreparationError>>(
     path: &Path,
+    options: &ReadOptions,
     encoder: &Encoder,
     threads: NonZeroUsize,
     mut each: impl FnMut(EncodedRow) -> Result<(), E>,
 ) -> Result<(), E> {
-    let samples = read_samples(path).map_err(PreparationError::from)?;
+    let samples = read_samples(path, options).map_err(PreparationError::from)?;
     thread::scope(|scope| {
         let (mut tasks, mut results) = (Vec::new(), Vec::new());
         for _ in 0..threads.get() {
@@ -113,6 +114,7 @@ fn encode(
 mod tests {
     use std::fs;
 
+    use llmopt_dataset::ColumnMap;
     use llmopt_tokenization::train_bpe;
     use tempfile::TempDir;
 
@@ -121,6 +123,7 @@ mod tests {
     struct Workplace {
         folder: TempDir,
         encoder: Encoder,
+        options: ReadOptions,
     }
 
     impl Workplace {
@@ -133,7 +136,11 @@ mod tests {
             )
             .unwrap();
             let encoder = Encoder::open(folder.path(), None).unwrap();
-            Self { folder, encoder }
+            Self {
+                folder,
+                encoder,
+                options: ReadOptions::default(),
+            }
         }
 
         /// Encodes a file of these lines, and says with what it ended.
@@ -142,7 +149,7 @@ mod tests {
             fs::write(&path, lines).unwrap();
             let threads = NonZeroUsize::new(threads).unwrap();
             let mut rows = Vec::new();
-            let ended = encode_rows(&path, &self.encoder, threads, |row| {
+            let ended = encode_rows(&path, &self.options, &self.encoder, threads, |row| {
                 rows.push(row);
                 Ok::<_, PreparationError>(())
             });
@@ -198,11 +205,26 @@ mod tests {
             }
         }
         let threads = NonZeroUsize::new(2).unwrap();
-        let ended = encode_rows(&path, &place.encoder, threads, |row| match row.number {
-            3 => Err(Enough(row.number)),
-            _ => Ok(()),
-        });
+        let ended = encode_rows(
+            &path,
+            &place.options,
+            &place.encoder,
+            threads,
+            |row| match row.number {
+                3 => Err(Enough(row.number)),
+                _ => Ok(()),
+            },
+        );
         assert_eq!(ended.unwrap_err().0, 3);
+    }
+
+    #[test]
+    fn mapped_columns_are_encoded_as_if_they_had_the_names() {
+        let mut place = Workplace::new();
+        let (plain, _) = place.encode(&lines(3), 2);
+        place.options = ReadOptions::from("prompt=frage".parse::<ColumnMap>().unwrap());
+        let (mapped, ended) = place.encode(&lines(3).replace("\"prompt\"", "\"frage\""), 2);
+        assert_eq!((mapped, ended), (plain, None));
     }
 
     #[test]

@@ -4,8 +4,8 @@ use std::{
     time::Duration,
 };
 
-use llmopt_dataset::{DatasetError, ValidationOptions, ValidationReport, validate};
-use llmopt_domain::{Digest, Format, ObjectKey, TrainingJob, UploadedDataset};
+use llmopt_dataset::{DatasetError, ValidationReport, validate};
+use llmopt_domain::{ColumnMap, Digest, Format, ObjectKey, TrainingJob, UploadedDataset};
 use llmopt_storage::{
     FolderStore, Listing, Page, RecordStore, StagedFolder, StorageError, UploadStore, UploadTarget,
 };
@@ -17,7 +17,9 @@ use tokio::{
     sync::Mutex,
 };
 
-use crate::{ServiceError, blocking::blocking, clock::now_ms, training_jobs::active_jobs};
+use crate::{
+    DatasetSource, ServiceError, blocking::blocking, clock::now_ms, training_jobs::active_jobs,
+};
 
 /// How long a place to send a file to stays open.
 const UPLOAD_VALID: Duration = Duration::from_secs(3600);
@@ -27,9 +29,9 @@ const RECORD: &str = "dataset.json";
 
 /// The datasets that were uploaded.
 ///
-/// A dataset is its bytes and how they are read: its id comes of their digest and of the file's
-/// extension, and the same are kept once. Its file and report lie in a published folder, its record says
-/// that it is there.
+/// A dataset is its bytes and how they are read: its id comes of their digest, of the file's
+/// extension and of the map of its columns, and the same are kept once. Its file and report lie in a published
+/// folder, its record says that it is there.
 #[derive(Clone)]
 pub struct Datasets {
     folders: Arc<dyn FolderStore>,
@@ -43,9 +45,21 @@ pub struct Datasets {
 /// A dataset that is being uploaded; what was written is removed when it is dropped.
 pub struct DatasetUpload {
     name: String,
+    columns: ColumnMap,
     staged: StagedFolder,
     file: File,
     size_bytes: u64,
+}
+
+/// A file that is to be a dataset.
+pub(crate) struct NewDataset<'a> {
+    /// What its owner calls it.
+    pub(crate) name: String,
+    pub(crate) size_bytes: u64,
+    /// Which of its columns stand for those that are recognised.
+    pub(crate) columns: ColumnMap,
+    /// The dataset that it is a mended version of.
+    pub(crate) parent: Option<&'a UploadedDataset>,
 }
 
 /// What came of an upload.
@@ -90,6 +104,7 @@ impl Datasets {
         let file = File::create(&path).await;
         Ok(DatasetUpload {
             name: name.to_owned(),
+            columns: ColumnMap::default(),
             file: file.map_err(ServiceError::file("write", path))?,
             staged,
             size_bytes: 0,
@@ -106,6 +121,7 @@ impl Datasets {
     pub async fn finish(&self, upload: DatasetUpload) -> Result<Uploaded, ServiceError> {
         let DatasetUpload {
             name,
+            columns,
             staged,
             mut file,
             size_bytes,
@@ -113,7 +129,13 @@ impl Datasets {
         let flushed = file.flush().await;
         flushed.map_err(ServiceError::file("write", name.as_str()))?;
         drop(file);
-        self.keep(name, &staged, size_bytes, None).await
+        let new = NewDataset {
+            name,
+            size_bytes,
+            columns,
+            parent: None,
+        };
+        self.keep(&staged, new).await
     }
 
     /// Opens a place to send a file to past this process, for what is too large for a request's body.
@@ -124,11 +146,16 @@ impl Datasets {
         Ok(self.uploads()?.begin(UPLOAD_VALID).await?)
     }
 
-    /// Validates the file that was sent to the upload `id`, and makes it visible as `name`.
+    /// Validates the file that was sent to the upload `id`, and makes it visible as `name`; it is read with `columns`.
     ///
     /// # Errors
     /// [`ServiceError::UnknownUpload`] if nothing was sent; else as [`finish`](Self::finish).
-    pub async fn complete_upload(&self, id: &str, name: &str) -> Result<Uploaded, ServiceError> {
+    pub async fn complete_upload(
+        &self,
+        id: &str,
+        name: &str,
+        columns: ColumnMap,
+    ) -> Result<Uploaded, ServiceError> {
         let uploads = self.uploads()?;
         let staged = self.folders.stage().await?;
         let path = staged.path().join(file_name(name));
@@ -139,9 +166,13 @@ impl Datasets {
                 StorageError::NoRecord { .. } => ServiceError::UnknownUpload(id.to_owned()),
                 error => error.into(),
             })?;
-        let uploaded = self
-            .keep(name.to_owned(), &staged, size_bytes, None)
-            .await?;
+        let new = NewDataset {
+            name: name.to_owned(),
+            size_bytes,
+            columns,
+            parent: None,
+        };
+        let uploaded = self.keep(&staged, new).await?;
         // The dataset is there: what is left of the upload is deleted in some days in any case.
         if let Err(error) = uploads.discard(id).await {
             tracing::warn!(%error, "an upload that is a dataset now could not be deleted");
@@ -163,20 +194,19 @@ impl Datasets {
         Ok(self.folders.stage().await?)
     }
 
-    /// Validates the file in `staged` and publishes it; as a version of `parent`, if there is one.
+    /// Validates the file in `staged` and publishes it; as a version of its parent, if it has one.
     pub(crate) async fn keep(
         &self,
-        name: String,
         staged: &StagedFolder,
-        size_bytes: u64,
-        parent: Option<&UploadedDataset>,
+        new: NewDataset<'_>,
     ) -> Result<Uploaded, ServiceError> {
-        let path = staged.path().join(file_name(&name));
-        let shown = name.clone();
-        let report = blocking("validate", move || inspect(&path, &shown)).await?;
-        let mut record = record(name, size_bytes, &report)?;
-        record.parent = parent.map(|it| it.id.clone());
-        record.origin = parent.map(|it| it.origin().to_owned());
+        let source = DatasetSource {
+            path: staged.path().join(file_name(&new.name)),
+            columns: new.columns.clone(),
+        };
+        let shown = new.name.clone();
+        let report = blocking("validate", move || inspect(&source, &shown)).await?;
+        let record = record(new, &report)?;
         let _changing = self.changing.lock().await;
         if let Some(dataset) = self.existing(&record.id).await? {
             return Ok(Uploaded {
@@ -242,8 +272,17 @@ impl Datasets {
     /// # Errors
     /// [`ServiceError::UnknownDataset`], or [`ServiceError::Storage`].
     pub async fn path(&self, id: &str) -> Result<PathBuf, ServiceError> {
-        self.get(id).await?;
-        dataset_path(&*self.folders, id).await
+        Ok(self.source(id).await?.path)
+    }
+
+    /// Returns the dataset's file, and how it is read.
+    ///
+    /// # Errors
+    /// As [`path`](Self::path).
+    pub async fn source(&self, id: &str) -> Result<DatasetSource, ServiceError> {
+        let columns = self.get(id).await?.columns;
+        let path = dataset_path(&*self.folders, id).await?;
+        Ok(DatasetSource { path, columns })
     }
 
     /// Deletes the dataset; where there is none, this succeeds too.
@@ -307,6 +346,11 @@ impl Datasets {
 }
 
 impl DatasetUpload {
+    /// Says which of the file's columns stand for those that are recognised.
+    pub fn map_columns(&mut self, columns: ColumnMap) {
+        self.columns = columns;
+    }
+
     /// Writes the next bytes of the file.
     ///
     /// # Errors
@@ -346,9 +390,9 @@ pub(crate) async fn dataset_path(
     Ok(folder.join(file_name(&record.name)))
 }
 
-/// Validates the file at `path`, which its owner calls `name`.
-fn inspect(path: &Path, name: &str) -> Result<ValidationReport, ServiceError> {
-    let report = validate(path, &ValidationOptions::default());
+/// Validates the file of `source`, which its owner calls `name`.
+fn inspect(source: &DatasetSource, name: &str) -> Result<ValidationReport, ServiceError> {
+    let report = validate(&source.path, &source.options().into());
     let mut report = report.map_err(|error| match error {
         DatasetError::Unsupported { found, fix, .. } => ServiceError::Upload {
             name: name.to_owned(),
@@ -377,30 +421,39 @@ async fn read_json<T: DeserializeOwned>(folder: &Path, name: &str) -> Result<T, 
     parsed.map_err(ServiceError::file("read", path))
 }
 
-fn record(
-    name: String,
-    size_bytes: u64,
-    report: &ValidationReport,
-) -> Result<UploadedDataset, ServiceError> {
+fn record(new: NewDataset<'_>, report: &ValidationReport) -> Result<UploadedDataset, ServiceError> {
+    let NewDataset {
+        name,
+        size_bytes,
+        columns,
+        parent,
+    } = new;
     let (errors, warnings) = report.counts();
     Ok(UploadedDataset {
         format: Format,
-        id: id(&report.digest, &name)?,
+        id: id(&report.digest, &name, &columns)?,
         created_ms: now_ms(),
         name,
         digest: report.digest.clone(),
         size_bytes,
         layout: report.format.to_string().to_ascii_lowercase(),
+        columns,
         rows: report.rows,
         errors,
         warnings,
-        parent: None,
-        origin: None,
+        parent: parent.map(|it| it.id.clone()),
+        origin: parent.map(|it| it.origin().to_owned()),
     })
 }
 
-fn id(digest: &Digest, name: &str) -> Result<String, ServiceError> {
-    let id = Digest::of_json(&(digest, file_name(name)));
+/// Renders the id of these bytes, read so. What is read with a map is another dataset than what is read without, or
+/// with another; ids of what has none are those that they were before there were maps.
+fn id(digest: &Digest, name: &str, columns: &ColumnMap) -> Result<String, ServiceError> {
+    let file = file_name(name);
+    let id = match columns.is_empty() {
+        true => Digest::of_json(&(digest, file)),
+        false => Digest::of_json(&(digest, file, columns)),
+    };
     let id = id.map_err(|error| ServiceError::file("render", name)(error.into()))?;
     Ok(id.short().to_owned())
 }

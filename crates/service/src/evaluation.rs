@@ -5,7 +5,7 @@ use llmopt_domain::{Digest, EvaluationSpec, Overlong};
 use llmopt_tokenization::Encoder;
 
 use crate::{
-    Jobs, ResolvedModel, ServiceError,
+    DatasetSource, Jobs, ResolvedModel, ServiceError,
     tokens::{TokenLimits, check_tokens},
     training::{check_rows, held_out},
 };
@@ -18,7 +18,7 @@ pub struct EvaluationRequest {
     /// Which of its weights.
     pub weights: Weights,
     /// The rows to evaluate on.
-    pub dataset: PathBuf,
+    pub dataset: DatasetSource,
     /// Evaluate only the first so many rows.
     pub limit: Option<u64>,
     /// Tokens to generate at most for each row; 0 measures the loss only.
@@ -66,14 +66,17 @@ pub fn prepare_evaluation(
         overlong: Overlong::Error,
         vocabulary: folder.config().vocab_size,
     };
-    check_rows(&request.dataset, &held_out())?;
-    check_tokens(&request.dataset, &Encoder::open(published, None)?, limits)?;
+    let dataset = request.dataset;
+    check_rows(&dataset, held_out())?;
+    let encoder = Encoder::open(published, None)?;
+    check_tokens(&dataset.path, &dataset.options(), &encoder, limits)?;
     Ok(EvaluationSpec {
         model,
         adapter,
         // The published folder's own: those it was trained with.
         tokenizer: published.clone(),
-        dataset: request.dataset,
+        dataset: dataset.path,
+        columns: dataset.columns,
         limit: request.limit,
         max_new_tokens: request.max_new_tokens,
         predictions: request.predictions,

@@ -4,6 +4,7 @@ use std::{
 };
 
 use llmopt_artifact::{Gpt2Config, init_gpt2};
+use llmopt_dataset::ReadOptions;
 use llmopt_tokenization::{Encoder, train_bpe};
 use serde::Deserialize;
 
@@ -107,7 +108,7 @@ fn rendered_texts(datasets: &[PathBuf], folder: &Path) -> Result<Vec<String>, Se
     fs::remove_dir_all(folder).map_err(ServiceError::file("remove", folder))?;
     let mut texts = Vec::new();
     for path in datasets {
-        each_row(path, &encoder, |row| {
+        each_row(path, &ReadOptions::default(), &encoder, |row| {
             texts.push(encoder.decode(&row.encoded.ids)?);
             Ok(())
         })?;

@@ -69,3 +69,6 @@ async fn with_stored_datasets(
     }
     Ok(spec)
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,6 +8,7 @@ mod answers;
 mod blocking;
 mod catalog;
 mod clock;
+mod dataset_source;
 mod datasets;
 mod dispatcher;
 mod error;
@@ -39,6 +40,7 @@ mod training_jobs;
 
 pub use answers::{AnswerLease, Answers, Begun, LARGEST_ANSWER, PastAnswer, Recalled, RequestName};
 pub use catalog::{CatalogModel, ModelCatalog};
+pub use dataset_source::DatasetSource;
 pub use datasets::{DatasetUpload, Datasets, Uploaded};
 pub use dispatcher::{Dispatch, Dispatcher, WorkerEnd};
 pub use error::ServiceError;

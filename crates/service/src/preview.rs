@@ -1,7 +1,7 @@
 use std::path::Path;
 
 use llmopt_artifact::Gpt2Config;
-use llmopt_dataset::read_samples;
+use llmopt_dataset::{ReadOptions, read_samples};
 use llmopt_domain::{Conversation, LessonKind, Sample};
 use llmopt_tokenization::Encoder;
 use serde::Serialize;
@@ -59,7 +59,7 @@ pub fn model_context(model: &ResolvedModel) -> Result<usize, ServiceError> {
     Ok(Gpt2Config::read(&model.path)?.n_positions)
 }
 
-/// Shows `row` of the dataset at `path`, counted from 1, as the model of `encoder` sees it.
+/// Shows `row`, counted from 1, of the dataset at `path`, read as `options` say, as the model of `encoder` sees it.
 ///
 /// Reads no further than the row. Where `max_length` is given, tokens beyond it are told apart.
 ///
@@ -67,12 +67,13 @@ pub fn model_context(model: &ResolvedModel) -> Result<usize, ServiceError> {
 /// If the dataset cannot be read or does not have the row, or the row cannot be tokenized.
 pub fn preview(
     path: &Path,
+    options: &ReadOptions,
     row: u64,
     encoder: &Encoder,
     max_length: Option<usize>,
 ) -> Result<Preview, ServiceError> {
     let mut last = 0;
-    for sample in read_samples(path)? {
+    for sample in read_samples(path, options)? {
         let (number, sample) = sample?;
         if number == row {
             return Preview::of(path, row, sample, encoder, max_length);
@@ -117,7 +118,8 @@ impl Datasets {
                 Some(longest) => longest,
                 None => model_context(&model)?,
             };
-            let shown = preview(&path, request.row, &encoder, Some(longest));
+            let options = ReadOptions::from(dataset.columns);
+            let shown = preview(&path, &options, request.row, &encoder, Some(longest));
             shown.map_err(|error| error.in_file(&dataset.name))
         })
         .await

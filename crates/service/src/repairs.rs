@@ -5,13 +5,13 @@ use std::{
 };
 
 use llmopt_dataset::{Change, DatasetError, Repair, RepairSummary, repair};
-use llmopt_domain::{ObjectKey, UploadedDataset};
+use llmopt_domain::{ColumnMap, ObjectKey, UploadedDataset};
 use llmopt_storage::{Listing, Page, StorageError};
 
 use crate::{
-    Datasets, ServiceError,
+    DatasetSource, Datasets, ServiceError,
     blocking::blocking,
-    datasets::{Uploaded, file_name},
+    datasets::{NewDataset, Uploaded, file_name},
 };
 
 /// Every change that made a dataset of another, one on each line.
@@ -42,8 +42,12 @@ impl Datasets {
         let staged = self.stage().await?;
         let name = mended_name(&parent.name);
         let (folder, file) = (staged.path().to_owned(), file_name(&name));
+        let source = DatasetSource {
+            path,
+            columns: parent.columns.clone(),
+        };
         let mended = blocking("mend", move || {
-            mend(&path, &folder.join(file), &folder.join(CHANGES), &repairs)
+            mend(&source, &folder.join(file), &folder.join(CHANGES), &repairs)
         });
         let mended = mended.await.map_err(|error| error.in_file(&parent.name));
         let Written {
@@ -51,7 +55,14 @@ impl Datasets {
             summary,
             changes,
         } = mended?;
-        let uploaded = self.keep(name, &staged, size_bytes, Some(&parent)).await?;
+        let mended = NewDataset {
+            name,
+            size_bytes,
+            // It is written in the columns that are recognised.
+            columns: ColumnMap::default(),
+            parent: Some(&parent),
+        };
+        let uploaded = self.keep(&staged, mended).await?;
         Ok(Mended {
             uploaded,
             summary,
@@ -102,14 +113,20 @@ struct Written {
 }
 
 /// Writes the mended dataset to `out` and its changes to `log`.
-fn mend(path: &Path, out: &Path, log: &Path, repairs: &[Repair]) -> Result<Written, ServiceError> {
+fn mend(
+    source: &DatasetSource,
+    out: &Path,
+    log: &Path,
+    repairs: &[Repair],
+) -> Result<Written, ServiceError> {
     let create = |path: &Path| File::create(path).map(BufWriter::new);
     let (mut rows, mut lines) = (
         create(out).map_err(ServiceError::file("write", out))?,
         create(log).map_err(ServiceError::file("write", log))?,
     );
     let mut first = Vec::new();
-    let summary = repair(path, repairs, &mut rows, &mut |change| {
+    let options = source.options();
+    let summary = repair(&source.path, &options, repairs, &mut rows, &mut |change| {
         if first.len() < FIRST {
             first.push(change.clone());
         }

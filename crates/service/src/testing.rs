@@ -3,7 +3,7 @@
 use std::{num::NonZeroU32, path::Path, sync::Arc};
 
 use llmopt_domain::{
-    BaseModel, DatasetFile, Digest, JobEventBody, JobSpec, TrainingConfig, TrainingJob,
+    BaseModel, ColumnMap, DatasetFile, Digest, JobEventBody, JobSpec, TrainingConfig, TrainingJob,
 };
 use llmopt_storage_embedded::{
     Database, FileFolderStore, SqliteEventLog, SqliteMessageQueue, SqliteRecordStore,
@@ -85,6 +85,7 @@ pub(crate) fn spec() -> JobSpec {
         dataset: DatasetFile {
             digest,
             path: "/nowhere/rows.jsonl".into(),
+            columns: ColumnMap::default(),
         },
         evaluation: None,
         config: TrainingConfig::default(),

@@ -1,6 +1,6 @@
 use std::{num::NonZeroUsize, path::Path, thread::available_parallelism};
 
-use llmopt_dataset::DatasetError;
+use llmopt_dataset::{DatasetError, ReadOptions};
 use llmopt_domain::{LessonKind, Overlong};
 use llmopt_preparation::{EncodedRow, encode_rows};
 use llmopt_tokenization::{EncodedExample, Encoder};
@@ -55,18 +55,19 @@ pub(crate) struct TokenLimits {
     pub(crate) vocabulary: usize,
 }
 
-/// Tokenizes every row of the dataset at `path` and counts.
+/// Tokenizes every row of the dataset at `path`, read as `options` say, and counts.
 ///
 /// # Errors
 /// If the dataset cannot be read, or a row cannot be tokenized.
 pub fn token_statistics(
     path: &Path,
+    options: &ReadOptions,
     encoder: &Encoder,
     max_length: usize,
 ) -> Result<TokenStatistics, ServiceError> {
     let mut lengths = Vec::new();
     let mut trainable_tokens = 0;
-    each_row(path, encoder, |EncodedRow { encoded, .. }| {
+    each_row(path, options, encoder, |EncodedRow { encoded, .. }| {
         lengths.push(encoded.ids.len());
         trainable_tokens += encoded.trainable_tokens() as u64;
         Ok(())
@@ -81,6 +82,7 @@ pub fn token_statistics(
 /// Tokenizes every row and refuses what cannot be trained on, with the numbers of all rows concerned.
 pub(crate) fn check_tokens(
     path: &Path,
+    options: &ReadOptions,
     encoder: &Encoder,
     limits: TokenLimits,
 ) -> Result<TokenStatistics, ServiceError> {
@@ -88,6 +90,7 @@ pub(crate) fn check_tokens(
     let (mut overlong, mut unlabelled) = (Vec::new(), Vec::new());
     each_row(
         path,
+        options,
         encoder,
         |EncodedRow {
              number,
@@ -140,11 +143,12 @@ pub(crate) fn check_tokens(
 /// Tokenizes every row of the dataset at `path` on all cores.
 pub(crate) fn each_row(
     path: &Path,
+    options: &ReadOptions,
     encoder: &Encoder,
     each: impl FnMut(EncodedRow) -> Result<(), ServiceError>,
 ) -> Result<(), ServiceError> {
     let threads = available_parallelism().unwrap_or(NonZeroUsize::MIN);
-    encode_rows(path, encoder, threads, each)
+    encode_rows(path, options, encoder, threads, each)
 }
 
 fn check_vocabulary(

@@ -6,7 +6,7 @@ use llmopt_domain::{BaseModel, DatasetFile, Digest, JobSpec, ModelId, ModelName,
 use llmopt_tokenization::Encoder;
 
 use crate::{
-    ResolvedModel, ServiceError, TokenStatistics, jobs,
+    DatasetSource, ResolvedModel, ServiceError, TokenStatistics, jobs,
     tokens::{TokenLimits, check_tokens},
 };
 
@@ -18,9 +18,9 @@ pub struct TrainingRequest {
     /// The digest of its files; absent, they are read for it.
     pub base_digest: Option<Digest>,
     /// The rows to train on.
-    pub dataset: PathBuf,
+    pub dataset: DatasetSource,
     /// The rows to evaluate on, if any.
-    pub evaluation: Option<PathBuf>,
+    pub evaluation: Option<DatasetSource>,
     /// The name to publish under.
     pub name: ModelName,
     /// How to train.
@@ -52,14 +52,19 @@ pub struct PreparedJob {
 pub fn prepare_training(request: TrainingRequest) -> Result<PreparedJob, ServiceError> {
     let config = request.config;
     config.validate().map_err(ServiceError::Config)?;
-    let report = check_rows(&request.dataset, &ValidationOptions::default())?;
+    let report = check_rows(&request.dataset, ValidationOptions::default())?;
     let base = Gpt2Config::read(&request.base.path)?;
     let encoder = Encoder::open(&request.base.path, config.chat_template.as_deref())?;
     let limits = limits(&config, &base);
-    let tokens = check_tokens(&request.dataset, &encoder, limits)?;
+    let tokens = check_tokens(
+        &request.dataset.path,
+        &request.dataset.options(),
+        &encoder,
+        limits,
+    )?;
     if let Some(evaluation) = &request.evaluation {
-        check_rows(evaluation, &held_out())?;
-        check_tokens(evaluation, &encoder, limits)?;
+        check_rows(evaluation, held_out())?;
+        check_tokens(&evaluation.path, &evaluation.options(), &encoder, limits)?;
     }
     let base_digest = match request.base_digest {
         Some(digest) => digest,
@@ -76,12 +81,8 @@ pub fn prepare_training(request: TrainingRequest) -> Result<PreparedJob, Service
             digest: base_digest,
             path: absolute(&request.base.path)?,
         },
-        dataset: dataset_file(&request.dataset)?,
-        evaluation: request
-            .evaluation
-            .as_deref()
-            .map(dataset_file)
-            .transpose()?,
+        dataset: dataset_file(request.dataset)?,
+        evaluation: request.evaluation.map(dataset_file).transpose()?,
         config,
         code_version: request.code_version,
         data_dir: absolute(&request.data_dir)?,
@@ -146,10 +147,14 @@ pub(crate) fn held_out() -> ValidationOptions {
 
 /// Refuses a dataset that has errors, with all of them.
 pub(crate) fn check_rows(
-    path: &Path,
-    options: &ValidationOptions,
+    source: &DatasetSource,
+    options: ValidationOptions,
 ) -> Result<ValidationReport, ServiceError> {
-    let report = validate(path, options)?;
+    let options = ValidationOptions {
+        reading: source.options(),
+        ..options
+    };
+    let report = validate(&source.path, &options)?;
     if report.has_errors() {
         return Err(ServiceError::Findings {
             report: Box::new(report),
@@ -169,10 +174,11 @@ fn limits(config: &TrainingConfig, base: &Gpt2Config) -> TokenLimits {
     }
 }
 
-fn dataset_file(path: &Path) -> Result<DatasetFile, ServiceError> {
+fn dataset_file(source: DatasetSource) -> Result<DatasetFile, ServiceError> {
     Ok(DatasetFile {
-        digest: digest(path)?,
-        path: absolute(path)?,
+        digest: digest(&source.path)?,
+        path: absolute(&source.path)?,
+        columns: source.columns,
     })
 }
 

@@ -121,15 +121,16 @@ impl TrainingJobs {
         let models = Models::new(&*self.stores.folders);
         let base = models.resolve_name(&request.base_model, &*self.hub).await?;
         let base_digest = Some(models.digest(&base).await?);
-        let dataset = self.datasets.path(&request.dataset).await?;
+        let dataset = self.datasets.source(&request.dataset).await?;
         let evaluation = match &request.evaluation {
-            Some(id) => Some(self.datasets.path(id).await?),
+            Some(id) => Some(self.datasets.source(id).await?),
             None => None,
         };
         let used = [Some(&dataset), evaluation.as_ref()].into_iter().flatten();
         let ids = [Some(&request.dataset), request.evaluation.as_ref()];
         let ids = ids.into_iter().flatten();
-        let used: Vec<_> = used.cloned().zip(ids.cloned()).collect();
+        let used = used.map(|it| it.path.clone());
+        let used: Vec<_> = used.zip(ids.cloned()).collect();
         let training = TrainingRequest {
             base,
             base_digest,

@@ -119,3 +119,6 @@ async fn delete_dataset(
     datasets.delete(&id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,7 @@ use axum::{
     http::{HeaderMap, StatusCode, header},
 };
 use futures::{Stream, StreamExt, TryStreamExt};
+use llmopt_domain::ColumnMap;
 use llmopt_http::{Code, JsonBody, Parameters, Problem, Validation};
 use llmopt_service::{DatasetUpload, Datasets, Uploaded};
 use serde::Deserialize;
@@ -19,6 +20,8 @@ use crate::view::{DatasetView, UploadView};
 const LARGEST: u64 = 4 << 30;
 /// The longest name, in bytes.
 const LONGEST_NAME: usize = 200;
+/// The longest map of columns, in bytes.
+const LONGEST_MAP: usize = 4096;
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -27,6 +30,9 @@ pub(crate) struct UploadParameters {
     /// What the file is called; its extension tells the format.
     #[param(min_length = 1, max_length = 200)]
     name: Option<String>,
+    /// Which of its columns stand for those that are read, where they have other names.
+    #[param(example = "prompt=frage,response=antwort", max_length = 4096)]
+    columns: Option<String>,
 }
 
 /// A file as it is: any bytes.
@@ -49,6 +55,9 @@ pub(crate) struct UploadForm {
     /// The file; its name tells the format.
     #[schema(format = Binary, content_media_type = "application/octet-stream")]
     file: String,
+    /// Which of its columns stand for those that are read, where they have other names.
+    #[schema(max_length = 4096)]
+    columns: Option<String>,
 }
 
 /// Takes a file, as the whole body or as the part `file` of a form, and keeps it with a report.
@@ -78,7 +87,8 @@ pub(crate) async fn create_dataset(
     request: Request,
 ) -> Result<(StatusCode, Json<DatasetView>), Problem> {
     let content_type = content_type(request.headers());
-    let upload = if content_type.starts_with("multipart/form-data") {
+    let columns = parameters.columns.as_deref().map(column_map).transpose()?;
+    let mut upload = if content_type.starts_with("multipart/form-data") {
         of_form(&datasets, parameters.name, request).await?
     } else {
         let name = parameters
@@ -87,6 +97,9 @@ pub(crate) async fn create_dataset(
         let body = request.into_body();
         of_body(&datasets, &name, body).await?
     };
+    if let Some(columns) = columns {
+        upload.map_columns(columns);
+    }
     Ok(shown(datasets.finish(upload).await?))
 }
 
@@ -113,6 +126,9 @@ pub(crate) struct CompleteRequest {
     /// What the file is called; its extension tells the format.
     #[schema(min_length = 1, max_length = 200)]
     name: String,
+    /// Which of its columns stand for those that are read, where they have other names.
+    #[serde(default)]
+    columns: ColumnMap,
 }
 
 /// Takes in the file that was sent there, as [`create_dataset`] takes one in a request.
@@ -135,7 +151,8 @@ pub(crate) async fn complete_upload(
     JsonBody(request): JsonBody<CompleteRequest>,
 ) -> Result<(StatusCode, Json<DatasetView>), Problem> {
     check_name(&request.name)?;
-    Ok(shown(datasets.complete_upload(&id, &request.name).await?))
+    let CompleteRequest { name, columns } = request;
+    Ok(shown(datasets.complete_upload(&id, &name, columns).await?))
 }
 
 fn shown(uploaded: Uploaded) -> (StatusCode, Json<DatasetView>) {
@@ -161,21 +178,57 @@ async fn of_form(
 ) -> Result<DatasetUpload, Problem> {
     let form = Multipart::from_request(request, &()).await;
     let mut form = form.map_err(|rejection| broken(&rejection.body_text()))?;
+    let (mut upload, mut columns) = (None, None);
     while let Some(field) = form
         .next_field()
         .await
         .map_err(|error| broken(&error.body_text()))?
     {
-        if field.name() == Some("file") {
-            let name = name.or_else(|| field.file_name().map(str::to_owned));
-            let name = name.unwrap_or_else(|| "dataset".to_owned());
-            return receive(datasets, &name, parts(field)).await;
+        match field.name() {
+            Some("file") if upload.is_none() => {
+                let name = name.clone();
+                let name = name.or_else(|| field.file_name().map(str::to_owned));
+                let name = name.unwrap_or_else(|| "dataset".to_owned());
+                upload = Some(receive(datasets, &name, parts(field)).await?);
+            }
+            Some("columns") => columns = Some(column_map(&short_text(field).await?)?),
+            _ => {}
         }
     }
-    Err(Problem::new(
-        Code::InvalidRequest,
-        "the form has no part `file`: send one with `curl -F file=@rows.jsonl`, or the file as the whole body",
-    ))
+    let mut upload = upload.ok_or_else(|| {
+        Problem::new(
+            Code::InvalidRequest,
+            "the form has no part `file`: send one with `curl -F file=@rows.jsonl`, or the file as the whole body",
+        )
+    })?;
+    if let Some(columns) = columns {
+        upload.map_columns(columns);
+    }
+    Ok(upload)
+}
+
+/// Reads a part that is no file: no more of it than a map of columns may have, and a little, which tells.
+async fn short_text(field: Field<'_>) -> Result<String, Problem> {
+    let mut text = Vec::new();
+    let parts = parts(field);
+    futures::pin_mut!(parts);
+    while let Some(part) = parts.next().await
+        && text.len() <= LONGEST_MAP
+    {
+        text.extend_from_slice(&part?);
+    }
+    Ok(String::from_utf8_lossy(&text).into_owned())
+}
+
+fn column_map(text: &str) -> Result<ColumnMap, Problem> {
+    let mut validation = Validation::default();
+    let parsed = match text.len() <= LONGEST_MAP {
+        true => text.parse::<ColumnMap>().map_err(|error| error.to_string()),
+        false => Err(format!("expected at most {LONGEST_MAP} bytes")),
+    };
+    let map = validation.take("/columns", parsed);
+    validation.finish()?;
+    Ok(map.unwrap_or_default())
 }
 
 fn parts(field: Field<'_>) -> impl Stream<Item = Result<Bytes, Problem>> + '_ {

@@ -1,6 +1,6 @@
 use std::time::UNIX_EPOCH;
 
-use llmopt_domain::UploadedDataset;
+use llmopt_domain::{ColumnMap, UploadedDataset};
 use llmopt_http::timestamp;
 use llmopt_storage::UploadTarget;
 use serde::Serialize;
@@ -19,6 +19,9 @@ pub(crate) struct DatasetView {
     valid: bool,
     errors: u64,
     warnings: u64,
+    /// Which of its columns stand for those that are read, where they have other names.
+    #[serde(skip_serializing_if = "ColumnMap::is_empty")]
+    columns: ColumnMap,
     /// The dataset that it is a mended version of.
     #[serde(skip_serializing_if = "Option::is_none")]
     parent_id: Option<String>,
@@ -37,6 +40,7 @@ impl From<UploadedDataset> for DatasetView {
             digest: dataset.digest.to_string(),
             errors: dataset.errors,
             warnings: dataset.warnings,
+            columns: dataset.columns,
             parent_id: dataset.parent,
             created_at: timestamp(dataset.created_ms),
         }

@@ -9,7 +9,9 @@ use std::{
 };
 
 use llmopt_artifact::ModelFolder;
-use llmopt_domain::{BaseModel, DatasetFile, JobSpec, ModelId, ObjectKey, TrainingConfig};
+use llmopt_domain::{
+    BaseModel, ColumnMap, DatasetFile, JobSpec, ModelId, ObjectKey, TrainingConfig,
+};
 use safetensors::SafeTensors;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -40,6 +42,7 @@ impl Workplace {
             DatasetFile {
                 digest: llmopt_dataset::digest(&path).unwrap(),
                 path,
+                columns: ColumnMap::default(),
             }
         };
         let spec = JobSpec {

@@ -2,9 +2,10 @@ use std::path::PathBuf;
 
 use clap::Args;
 use llmopt_domain::{EvaluationMetrics, EvaluationSpec};
-use llmopt_service::{EvaluationRequest, Weights, prepare_evaluation};
+use llmopt_service::{DatasetSource, EvaluationRequest, Weights, prepare_evaluation};
 
 use crate::{
+    commands::columns::ColumnFlags,
     context::Context,
     failure::Failure,
     listener::EvaluationListener,
@@ -37,6 +38,8 @@ pub(crate) struct EvaluateArguments {
     /// Evaluate the merged weights in place of base and adapter
     #[arg(long)]
     merged: bool,
+    #[command(flatten)]
+    columns: ColumnFlags,
 }
 
 pub(super) async fn run(
@@ -82,7 +85,10 @@ async fn prepare(
         } else {
             Weights::AsTrained
         },
-        dataset: arguments.dataset,
+        dataset: DatasetSource {
+            path: arguments.dataset,
+            columns: arguments.columns.map(),
+        },
         limit: arguments.limit,
         max_new_tokens: arguments.max_new_tokens,
         predictions: arguments.predictions,

@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+mod columns;
 pub(crate) mod dataset;
 pub(crate) mod evaluate;
 pub(crate) mod keys;

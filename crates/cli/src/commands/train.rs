@@ -1,9 +1,12 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use llmopt_domain::{Digest, EvaluationMetrics, JobSpec, ModelName, ObjectKey, TrainingEvent};
+use llmopt_domain::{
+    ColumnMap, Digest, EvaluationMetrics, JobSpec, ModelName, ObjectKey, TrainingEvent,
+};
 use llmopt_service::{
-    Job, ModelSummary, PreparedJob, TrainingRequest, check_unchanged, prepare_training,
+    DatasetSource, Job, ModelSummary, PreparedJob, TrainingRequest, check_unchanged,
+    prepare_training,
 };
 use llmopt_storage_embedded::FileFolderStore;
 
@@ -25,6 +28,7 @@ use crate::{
 Examples:
   llmopt train --base-model distilgpt2 --dataset orders.jsonl --eval-dataset heldout.jsonl --name orders
   llmopt train --base-model ./my-gpt2 --dataset orders.csv --name orders --method full --epochs 5
+  llmopt train --base-model distilgpt2 --dataset fragen.csv --columns prompt=frage,response=antwort --name fragen
   llmopt train --base-model orders --dataset more.jsonl --name orders-2 --config training.json
   llmopt train --resume
   llmopt train --resume 3f2a91c07be4")]
@@ -43,6 +47,12 @@ pub(crate) struct TrainArguments {
     /// Rows that are never trained on, to measure the result with
     #[arg(long, value_name = "FILE", requires = "base_model")]
     eval_dataset: Option<PathBuf>,
+    /// Which columns of both stand for those that are read: `prompt=frage,response=antwort`
+    #[arg(long, value_name = "NAME=COLUMN,...", requires = "base_model")]
+    columns: Option<ColumnMap>,
+    /// The same of the rows to measure with, where they differ
+    #[arg(long, value_name = "NAME=COLUMN,...", requires = "eval_dataset")]
+    eval_columns: Option<ColumnMap>,
     /// The name to publish under
     #[arg(long, required_unless_present = "resume", requires = "base_model")]
     name: Option<ModelName>,
@@ -54,6 +64,16 @@ pub(crate) struct TrainArguments {
     restart: bool,
     #[command(flatten)]
     config: ConfigFlags,
+}
+
+impl TrainArguments {
+    fn evaluation(&self) -> Option<DatasetSource> {
+        let columns = self.eval_columns.as_ref().or(self.columns.as_ref());
+        Some(DatasetSource {
+            path: self.eval_dataset.clone()?,
+            columns: columns.cloned().unwrap_or_default(),
+        })
+    }
 }
 
 /// A job that is about to run.
@@ -97,8 +117,11 @@ async fn new_run(
     let prepared = prepare_training(TrainingRequest {
         base: context.resolve(store, base_model).await?,
         base_digest: None,
-        dataset,
-        evaluation: arguments.eval_dataset.clone(),
+        dataset: DatasetSource {
+            path: dataset,
+            columns: arguments.columns.clone().unwrap_or_default(),
+        },
+        evaluation: arguments.evaluation(),
         name,
         config,
         data_dir: context.data_dir.clone(),

@@ -173,3 +173,84 @@ fn findings_beyond_the_first_few_are_counted() {
     assert_eq!(said.code, Some(2), "{said:#?}");
     assert!(said.out.contains("20 more of ["), "{said:#?}");
 }
+
+/// The map of a file with German columns, as a flag.
+const COLUMNS: &str = "--columns prompt=frage,response=antwort";
+
+fn german(count: usize) -> String {
+    rows(count)
+        .replace("prompt", "frage")
+        .replace("response", "antwort")
+}
+
+#[test]
+fn mapped_columns_are_read_and_told_as_the_file_calls_them() {
+    let place = Workplace::new();
+    place.write("fragen.jsonl", &german(12));
+    place
+        .run(&format!("dataset validate fragen.jsonl {COLUMNS}"))
+        .succeeds(&["12 rows of `frage` and `antwort`, fit to train on"]);
+    let report = place
+        .run(&format!("dataset validate fragen.jsonl {COLUMNS} --json"))
+        .json();
+    assert_eq!(report["column_map"]["prompt"], "frage");
+    assert_eq!(report["columns"]["prompt"], "prompt");
+    let said = place.run("dataset validate fragen.jsonl");
+    assert_eq!(said.code, Some(2), "{said:#?}");
+    assert!(said.out.contains("or map them"), "{said:#?}");
+    place.write("fragen.jsonl", &german(12).replace("it is 4", " "));
+    let said = place.run(&format!("dataset validate fragen.jsonl {COLUMNS}"));
+    assert!(
+        said.out.contains("row 5 (line 5), field `antwort`"),
+        "{said:#?}"
+    );
+}
+
+#[test]
+fn a_bad_map_of_columns_is_refused_before_anything_is_read() {
+    let place = Workplace::new();
+    place
+        .run("dataset validate rows.jsonl --columns promt=frage")
+        .fails(2, &["`promt` is no column that is read", "`prompt`"]);
+    let said = place.run("dataset validate rows.jsonl --columns prompt=frage,response=response");
+    assert_eq!(said.code, Some(2), "{said:#?}");
+    assert!(
+        said.out.contains(
+            "expected a column `frage` for `prompt`, found the columns `prompt`, `response`"
+        ),
+        "{said:#?}"
+    );
+}
+
+#[test]
+fn a_mapped_row_is_shown_and_counted_as_the_model_sees_it() {
+    let place = Workplace::with_base();
+    place.write("fragen.jsonl", &german(12));
+    let of = |file: &str, columns: &str| {
+        let preview = format!("dataset preview {file} --base-model base --row 3 --json {columns}");
+        let stats = format!("dataset stats {file} --base-model base --json {columns}");
+        (
+            place.run(&preview).json(),
+            place.run(&stats).json()["tokens"].clone(),
+        )
+    };
+    assert_eq!(of("fragen.jsonl", COLUMNS), of("rows.jsonl", ""));
+}
+
+#[test]
+fn a_mapped_dataset_is_mended_into_one_that_needs_no_map() {
+    let place = Workplace::new();
+    place.write("fragen.jsonl", &german(12).replace("it is 4", "it is 4 "));
+    place
+        .run(&format!(
+            "dataset fix fragen.jsonl --out mended.jsonl --all {COLUMNS}"
+        ))
+        .succeeds(&[
+            "the column `frage` is `prompt` now",
+            "antwort",
+            "1 changes; 12 of 12 rows are left",
+        ]);
+    place
+        .run("dataset validate mended.jsonl")
+        .succeeds(&["12 rows of `prompt` and `response`, fit to train on"]);
+}

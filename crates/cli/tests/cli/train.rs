@@ -31,6 +31,33 @@ fn a_job_is_trained_and_published() {
 }
 
 #[test]
+fn a_job_trains_on_mapped_columns_and_another_map_is_another_job() {
+    const TRAIN: &str = "train --base-model base --dataset fragen.jsonl --name orders";
+    let place = Workplace::with_base();
+    let german = rows(12).replace("prompt", "frage");
+    place.write("fragen.jsonl", &german);
+    place.run(TRAIN).fails(2, &["unknown_columns"]);
+    let mapped = format!("{TRAIN} --columns prompt=frage");
+    place
+        .run(&format!("{mapped} --eval-dataset fragen.jsonl"))
+        .succeeds(&["12 rows", "published version 1"]);
+    place
+        .run(&format!("{mapped} --eval-dataset rows.jsonl"))
+        .fails(2, &["expected a column `frage` for `prompt`"]);
+    place
+        .run(&format!(
+            "{mapped} --eval-dataset rows.jsonl --eval-columns prompt=prompt"
+        ))
+        .succeeds(&["published version 2"]);
+    place
+        .run(&format!("{TRAIN} --columns prompt=response,response=frage"))
+        .succeeds(&["published version 3"]);
+    place
+        .run("evaluate base --dataset fragen.jsonl --columns prompt=frage")
+        .succeeds(&["loss"]);
+}
+
+#[test]
 fn events_pass_through_as_json_lines() {
     let place = Workplace::with_base();
     let events = place.run(&format!("{TRAIN} --json")).json_lines();

@@ -121,6 +121,7 @@ mod tests {
 
     use super::*;
     use crate::{
+        ReadOptions,
         near::planted::{Pair, Sentences},
         read_conversations,
         testing::test_data,
@@ -178,7 +179,8 @@ mod tests {
     fn pairs_among_the_sentences_of_gsm8k_are_found() {
         const PAIRS: usize = 300;
         let Some(folder) = test_data() else { return };
-        let rows = read_conversations(&folder.join("gsm8k/train.jsonl")).unwrap();
+        let rows =
+            read_conversations(&folder.join("gsm8k/train.jsonl"), &ReadOptions::default()).unwrap();
         let turns = rows.iter().flat_map(|(_, row)| &row.messages);
         let sentences = Sentences::of(turns.map(|turn| turn.content.as_str()));
         assert_found(PAIRS, &planted(&sentences, PAIRS, 0.8));

@@ -28,7 +28,7 @@ impl Rule for EmptyText {
                 continue;
             }
             let mut place = example.place();
-            place.field = Some(example.columns.field_of(example.conversation, i));
+            place.field = Some(example.field_of_turn(i));
             let expected = match turn.role {
                 Role::System => "a system text",
                 Role::User => "a prompt",

@@ -3,7 +3,7 @@ use std::collections::HashSet;
 use llmopt_domain::{Finding, Severity};
 
 use super::{Example, Rule, fingerprint};
-use crate::problem::shortened;
+use crate::problem::{quoted, shortened};
 
 /// A column that is not read may have been meant to be.
 #[derive(Default)]
@@ -29,14 +29,21 @@ impl Rule for ExtraColumns {
     }
 
     fn check(&mut self, example: &Example<'_>, findings: &mut Vec<Finding>) {
-        for column in example.row.fields.keys() {
-            if example.columns.reads(column) || !self.said.insert(fingerprint(column)) {
+        let Example {
+            columns, map, row, ..
+        } = example;
+        let fields = row.fields.keys().filter(|name| !columns.reads(name));
+        for column in fields.chain(row.set_aside.keys()) {
+            if !self.said.insert(fingerprint(column)) {
                 continue;
             }
             let mut place = example.place();
             place.field = Some(shortened(column));
-            let expected = format!("only {}", example.columns);
-            let found = "a column that is not read".to_owned();
+            let expected = format!("only {}", columns.in_file(map));
+            let found = match map.column(column) {
+                Some(other) => format!("a column that is not read, because {} is", quoted([other])),
+                None => "a column that is not read".to_owned(),
+            };
             findings.push(self.finding(place, &expected, found));
         }
     }

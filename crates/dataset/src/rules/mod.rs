@@ -32,9 +32,9 @@ mod terrible;
 
 use std::hash::{DefaultHasher, Hash, Hasher as _};
 
-use llmopt_domain::{Conversation, Finding, Message, Place, Severity};
+use llmopt_domain::{ColumnMap, Conversation, Finding, Message, Place, Severity};
 
-use crate::{Columns, Row, ValidationOptions};
+use crate::{Columns, Row, ValidationOptions, mapping::field_in_file};
 pub(crate) use empty_text::EmptyText;
 pub use reference::{Reference, references};
 
@@ -45,6 +45,8 @@ pub struct Example<'a> {
     pub file: &'a str,
     /// What the file's columns were recognised as.
     pub columns: &'a Columns,
+    /// What the file calls them.
+    pub map: &'a ColumnMap,
     /// The row.
     pub row: &'a Row,
     /// What it says.
@@ -60,8 +62,13 @@ impl Example<'_> {
     /// Returns the place of the turn at `index`.
     pub fn place_of_turn(&self, index: usize) -> Place {
         let mut place = self.place();
-        place.field = Some(self.columns.field_of(self.conversation, index));
+        place.field = Some(self.field_of_turn(index));
         place
+    }
+
+    /// Names the field that the turn at `index` came from, as the file does.
+    pub fn field_of_turn(&self, index: usize) -> String {
+        field_in_file(self.columns.field_of(self.conversation, index), self.map)
     }
 
     /// Returns the place of the response.

@@ -34,7 +34,11 @@ impl Rule for OtherLesson {
             file: example.file.to_owned(),
             ..Place::default()
         };
-        let found = format!("{} in {}", kind.as_str(), example.columns);
+        let found = format!(
+            "{} in {}",
+            kind.as_str(),
+            example.columns.in_file(example.map)
+        );
         findings.push(self.finding(place, "conversations", found));
     }
 }

@@ -12,7 +12,7 @@ const fn error(code: &'static str, description: &'static str, fix: &'static str)
 }
 
 /// What reading itself finds, before any rule sees the row.
-pub(super) const READING: [Reference; 22] = [
+pub(super) const READING: [Reference; 23] = [
     error(
         "unparsable_row",
         "a row that is no JSON object, or breaks the table",
@@ -46,12 +46,17 @@ pub(super) const READING: [Reference; 22] = [
     error(
         "unknown_columns",
         "columns of which none are known to hold prompts and responses",
-        "rename the columns to one of the shapes that are named",
+        "rename the columns to one of the shapes that are named, or map them",
+    ),
+    error(
+        "missing_column",
+        "a map of columns that names one which no row has",
+        "correct the map, or leave it out",
     ),
     error(
         "ambiguous_columns",
         "columns that could be read in two ways",
-        "remove or rename the columns that are not meant",
+        "remove or rename the columns that are not meant, or map those that are",
     ),
     error(
         "broken_compression",

@@ -78,7 +78,7 @@ impl Rule for ToolCalls {
             return;
         }
         for (index, turn) in conversation.messages.iter().enumerate() {
-            let field = example.columns.field_of(conversation, index);
+            let field = example.field_of_turn(index);
             let field = field.strip_suffix(".content").unwrap_or(&field);
             for (number, call) in turn.tool_calls.iter().enumerate() {
                 let wrong = contradictions(conversation, call).into_iter();

@@ -11,6 +11,8 @@ mod broken;
 mod broken_text;
 mod cases;
 mod encodings;
+#[cfg(feature = "parquet")]
+mod mapped;
 mod packed;
 #[cfg(feature = "parquet")]
 mod parquet_files;

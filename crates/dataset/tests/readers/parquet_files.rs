@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::cases::File;
 
-fn bytes(name: &str) -> Vec<u8> {
+pub(crate) fn bytes(name: &str) -> Vec<u8> {
     let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/parquet"));
     fs::read(folder.join(name).with_extension("parquet")).unwrap()
 }

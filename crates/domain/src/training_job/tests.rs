@@ -1,5 +1,5 @@
 use super::*;
-use crate::{BaseModel, DatasetFile, Digest, TrainingConfig};
+use crate::{BaseModel, ColumnMap, DatasetFile, Digest, TrainingConfig};
 
 const LEASE: u64 = 1_000;
 
@@ -16,6 +16,7 @@ fn job() -> TrainingJob {
         dataset: DatasetFile {
             digest,
             path: "/data/datasets/a/rows.jsonl".into(),
+            columns: ColumnMap::default(),
         },
         evaluation: None,
         config: TrainingConfig::default(),

@@ -15,7 +15,8 @@ async fn upload(stores: &Stores, name: &str, text: &str) -> Result<Uploaded, Ser
 }
 
 fn id_of(text: &str, name: &str) -> String {
-    id(&Digest::of_bytes(text.as_bytes()), name).unwrap()
+    let digest = Digest::of_bytes(text.as_bytes());
+    id(&digest, name, &ColumnMap::default()).unwrap()
 }
 
 #[tokio::test]
@@ -68,6 +69,78 @@ async fn the_same_bytes_read_in_another_way_are_another_dataset() {
     let right = upload(&stores, "a.jsonl", &rows()).await.unwrap();
     assert!(right.created && right.dataset.is_valid());
     assert_ne!(right.dataset.id, wrong.dataset.id);
+}
+
+/// The only file that was sent past this process.
+struct Sent(&'static str);
+
+#[async_trait::async_trait]
+impl UploadStore for Sent {
+    async fn begin(&self, _valid: Duration) -> Result<UploadTarget, StorageError> {
+        panic!("nothing is sent anew")
+    }
+
+    async fn fetch(&self, _id: &str, into: &Path) -> Result<u64, StorageError> {
+        std::fs::write(into, self.0).unwrap();
+        Ok(self.0.len() as u64)
+    }
+
+    async fn discard(&self, _id: &str) -> Result<(), StorageError> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn the_same_bytes_with_another_map_of_columns_are_another_dataset() {
+    const CSV: &str = "frage,antwort,kurz\na,b,c\n";
+    let stores = Stores::new();
+    let datasets = stores.datasets.clone().with_uploads(Arc::new(Sent(CSV)));
+    let complete = async |map: &str| {
+        let map = serde_json::from_str(map).unwrap();
+        datasets.complete_upload("u", "a.csv", map).await.unwrap()
+    };
+    let long = complete(r#"{"prompt": "frage", "response": "antwort"}"#).await;
+    let short = complete(r#"{"prompt": "frage", "response": "kurz"}"#).await;
+    let none = complete("{}").await;
+    assert!(long.created && short.created && none.created);
+    assert_ne!(long.dataset.id, short.dataset.id);
+    assert_eq!(none.dataset.id, id_of(CSV, "a.csv"));
+    let again = complete(r#"{"response": "antwort", "prompt": "frage"}"#).await;
+    assert_eq!(
+        (again.dataset.clone(), again.created),
+        (long.dataset.clone(), false)
+    );
+    for uploaded in [long, short] {
+        let known = datasets.get(&uploaded.dataset.id).await.unwrap();
+        assert_eq!(known, uploaded.dataset);
+        let source = datasets.source(&known.id).await.unwrap();
+        assert_eq!(source.columns, known.columns);
+        assert!(!known.columns.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn what_is_mended_has_the_columns_that_are_read() {
+    let stores = Stores::new();
+    let mut upload = stores.datasets.upload("fragen.csv").await.unwrap();
+    upload.map_columns("prompt=frage,response=antwort".parse().unwrap());
+    upload
+        .write("frage;antwort\na;b \n".as_bytes())
+        .await
+        .unwrap();
+    let first = stores.datasets.finish(upload).await.unwrap().dataset;
+    let repairs = vec![llmopt_dataset::Repair::TrailingSpace];
+    let mended = stores.datasets.mend(&first.id, repairs).await.unwrap();
+    assert_eq!(mended.summary.renamed_columns, first.columns);
+    assert_eq!(mended.changes[0].field.as_deref(), Some("antwort"));
+    let second = mended.uploaded.dataset;
+    assert_eq!(
+        (&second.columns, &second.parent),
+        (&ColumnMap::default(), &Some(first.id))
+    );
+    let path = stores.datasets.path(&second.id).await.unwrap();
+    let text = std::fs::read_to_string(path).unwrap();
+    assert_eq!(text, "{\"prompt\":\"a\",\"response\":\"b\"}\n");
 }
 
 #[tokio::test]

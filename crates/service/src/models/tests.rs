@@ -5,7 +5,7 @@ use std::{
 
 use async_trait::async_trait;
 use llmopt_artifact::{Resources, RowCounts, TrainingMetadata};
-use llmopt_domain::{BaseModel, DatasetFile, JobSpec, TrainingConfig};
+use llmopt_domain::{BaseModel, ColumnMap, DatasetFile, JobSpec, TrainingConfig};
 use llmopt_storage_embedded::FileFolderStore;
 
 use super::*;
@@ -77,6 +77,7 @@ fn metadata(id: &ModelId, seed: u64) -> TrainingMetadata {
         dataset: DatasetFile {
             digest,
             path: "rows.jsonl".into(),
+            columns: ColumnMap::default(),
         },
         evaluation: None,
         config: TrainingConfig {

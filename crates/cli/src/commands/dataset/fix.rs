@@ -7,7 +7,7 @@ use std::{
 use clap::Args;
 use llmopt_dataset::{Change, Repair, RepairSummary, repair};
 
-use crate::{context::Context, failure::Failure};
+use crate::{commands::columns::ColumnFlags, context::Context, failure::Failure};
 
 /// Mends what can be mended without asking, into a new file; the dataset stays as it is.
 #[derive(Args, Debug)]
@@ -22,7 +22,8 @@ Repairs:
 
 Examples:
   llmopt dataset fix orders.csv --out orders.jsonl --repair broken_row,duplicate_row
-  llmopt dataset fix orders.jsonl --out mended.jsonl --all --changes changes.jsonl")]
+  llmopt dataset fix orders.jsonl --out mended.jsonl --all --changes changes.jsonl
+  llmopt dataset fix fragen.csv --out mended.jsonl --all --columns prompt=frage,response=antwort")]
 pub(crate) struct FixArguments {
     /// The dataset
     file: PathBuf,
@@ -38,6 +39,8 @@ pub(crate) struct FixArguments {
     /// Where every change is written, one on each line as JSON
     #[arg(long, value_name = "FILE")]
     changes: Option<PathBuf>,
+    #[command(flatten)]
+    columns: ColumnFlags,
 }
 
 /// Changes that are shown where they are not written to a file.
@@ -52,7 +55,8 @@ pub(super) fn run(context: &mut Context, arguments: &FixArguments) -> Result<(),
     let log = arguments.changes.as_deref().map(NewFile::create);
     let mut log = log.transpose()?;
     let mut shown = Vec::new();
-    let summary = repair(&arguments.file, &repairs, &mut out.writer, &mut |change| {
+    let (file, options) = (&arguments.file, arguments.columns.options());
+    let summary = repair(file, &options, &repairs, &mut out.writer, &mut |change| {
         if shown.len() < SHOWN {
             shown.push(change.clone());
         }
@@ -101,6 +105,9 @@ fn show(
     let changes: u64 = summary.totals.values().sum();
     if arguments.changes.is_none() && changes > SHOWN as u64 {
         output.line("these are the first; `--changes FILE` writes all of them")?;
+    }
+    for (name, column) in summary.renamed_columns.iter() {
+        output.line(format!("the column `{column}` is `{name}` now"))?;
     }
     output.line(format!(
         "{changes} changes; {} of {} rows are left in `{}`",

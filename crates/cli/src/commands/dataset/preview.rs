@@ -4,7 +4,9 @@ use anstyle::{AnsiColor, Style};
 use clap::Args;
 use llmopt_service::{Preview, PreviewToken, model_context, open_encoder, preview};
 
-use crate::{config_file::read, context::Context, failure::Failure};
+use crate::{
+    commands::columns::ColumnFlags, config_file::read, context::Context, failure::Failure,
+};
 
 /// Shows a row as a model will see it: its tokens, and which of them carry loss.
 #[derive(Args, Debug)]
@@ -27,6 +29,8 @@ pub(crate) struct PreviewArguments {
     /// A file with the chat template's Jinja source [default: the model's own]
     #[arg(long, value_name = "FILE")]
     chat_template: Option<PathBuf>,
+    #[command(flatten)]
+    columns: ColumnFlags,
 }
 
 pub(super) async fn run(
@@ -41,7 +45,8 @@ pub(super) async fn run(
         Some(longest) => longest.get(),
         None => model_context(&model)?,
     };
-    let shown = preview(&arguments.file, arguments.row, &encoder, Some(longest))?;
+    let (file, options) = (&arguments.file, arguments.columns.options());
+    let shown = preview(file, &options, arguments.row, &encoder, Some(longest))?;
     if context.output.is_json() {
         return context.output.json(&shown);
     }

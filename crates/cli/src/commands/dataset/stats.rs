@@ -1,10 +1,11 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use llmopt_dataset::{Lengths, ValidationOptions, ValidationReport, validate};
+use llmopt_dataset::{Lengths, ValidationReport, validate};
 use llmopt_service::{TokenStatistics, model_context, open_encoder, token_statistics};
 
 use crate::{
+    commands::columns::ColumnFlags,
     context::Context,
     failure::Failure,
     output::{Output, count_text},
@@ -25,12 +26,14 @@ pub(crate) struct StatsArguments {
     /// Longest row in tokens [default: the model's context]
     #[arg(long, value_name = "TOKENS", requires = "base_model")]
     max_length: Option<usize>,
+    #[command(flatten)]
+    columns: ColumnFlags,
 }
 
 const WIDEST_BAR: u64 = 40;
 
 pub(super) async fn run(context: &mut Context, arguments: &StatsArguments) -> Result<(), Failure> {
-    let report = validate(&arguments.file, &ValidationOptions::default())
+    let report = validate(&arguments.file, &arguments.columns.options().into())
         .map_err(|error| Failure::input_from(&error))?;
     if report.has_errors() {
         return Err(llmopt_service::ServiceError::Findings {
@@ -64,7 +67,8 @@ async fn count_tokens(
     let longest = arguments
         .max_length
         .map_or(longest, |length| length.min(longest));
-    Ok(Some(token_statistics(&arguments.file, &encoder, longest)?))
+    let (file, options) = (&arguments.file, arguments.columns.options());
+    Ok(Some(token_statistics(file, &options, &encoder, longest)?))
 }
 
 fn show_characters(output: &mut Output, report: &ValidationReport) -> Result<(), Failure> {

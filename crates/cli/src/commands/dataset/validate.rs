@@ -2,10 +2,11 @@ use std::path::PathBuf;
 
 use anstyle::{AnsiColor, Style};
 use clap::Args;
-use llmopt_dataset::{ValidationOptions, ValidationReport, validate};
+use llmopt_dataset::{ValidationReport, validate};
 use llmopt_domain::{Finding, LessonKind, Severity};
 
 use crate::{
+    commands::columns::ColumnFlags,
     context::Context,
     failure::Failure,
     output::{Output, count_text},
@@ -16,14 +17,17 @@ use crate::{
 #[command(after_help = "\
 Examples:
   llmopt dataset validate orders.jsonl
-  llmopt dataset validate orders.csv --json")]
+  llmopt dataset validate orders.csv --json
+  llmopt dataset validate fragen.csv --columns prompt=frage,response=antwort")]
 pub(crate) struct ValidateArguments {
     /// The dataset
     file: PathBuf,
+    #[command(flatten)]
+    columns: ColumnFlags,
 }
 
 pub(super) fn run(context: &mut Context, arguments: &ValidateArguments) -> Result<(), Failure> {
-    let report = validate(&arguments.file, &ValidationOptions::default())
+    let report = validate(&arguments.file, &arguments.columns.options().into())
         .map_err(|error| Failure::input_from(&error))?;
     let output = &mut context.output;
     if output.is_json() {
@@ -51,7 +55,7 @@ fn verdict(report: &ValidationReport) -> String {
         let names = columns
             .required()
             .into_iter()
-            .map(|name| format!("`{name}`"));
+            .map(|name| format!("`{}`", report.column_map.column(name).unwrap_or(name)));
         format!(" of {}", names.collect::<Vec<_>>().join(" and "))
     });
     format!("`{}`: {rows} rows{columns}, {fit}", report.file)
