@@ -33,6 +33,14 @@ pub(crate) fn with_columns(mut reader: Reader) -> Rows {
     }
 }
 
+/// Tells what the columns of the dataset at `path` are recognised as, by its first rows; `None` where they are not.
+///
+/// # Errors
+/// [`DatasetError::Read`] or [`DatasetError::Unsupported`].
+pub fn recognised_columns(path: &Path) -> Result<Option<Columns>, DatasetError> {
+    Ok(with_columns(open(path)?).columns.and_then(Result::ok))
+}
+
 /// Reads every row of the dataset at `path` as a conversation, with the row's number counted from 1.
 ///
 /// # Errors

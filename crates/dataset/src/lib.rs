@@ -49,7 +49,7 @@ mod testing;
 
 pub use columns::Columns;
 pub use compression::Compression;
-pub use conversations::{read_conversations, read_samples};
+pub use conversations::{read_conversations, read_samples, recognised_columns};
 pub use encoding::Encoding;
 pub use error::DatasetError;
 pub use format::Format;
@@ -57,7 +57,7 @@ pub use near::{Cluster, Leak, NearDuplicates, NearPair, Similarity, Sketches, le
 pub use plain_text::TextRows;
 pub use reader::{ReadOptions, Reader, Row, digest, open, open_with};
 pub use repair::{Change, Repair, RepairSummary, repair};
-pub use report::{Quality, Recommendation, ValidationReport};
+pub use report::{Quality, Recommendation, ValidationReport, suggested_epochs, suggested_held_out};
 pub use rules::{Example, Reference, Rule, Totals, references, rules};
 pub use splits::{RowKey, Shares, Split, split};
 pub use statistics::{Lengths, Statistics};

@@ -4,6 +4,7 @@ use clap::Args;
 use llmopt_dataset::{Lengths, ValidationOptions, ValidationReport, validate};
 use llmopt_service::{TokenStatistics, model_context, open_encoder, token_statistics};
 
+use super::token_report::show_statistics;
 use crate::{
     context::Context,
     failure::Failure,
@@ -27,8 +28,6 @@ pub(crate) struct StatsArguments {
     max_length: Option<usize>,
 }
 
-const WIDEST_BAR: u64 = 40;
-
 pub(super) async fn run(context: &mut Context, arguments: &StatsArguments) -> Result<(), Failure> {
     let report = validate(&arguments.file, &ValidationOptions::default())
         .map_err(|error| Failure::input_from(&error))?;
@@ -45,7 +44,7 @@ pub(super) async fn run(context: &mut Context, arguments: &StatsArguments) -> Re
     }
     show_characters(output, &report)?;
     match tokens {
-        Some(tokens) => show_tokens(output, &tokens),
+        Some(tokens) => show_statistics(output, &tokens),
         None => Ok(()),
     }
 }
@@ -93,43 +92,4 @@ fn show_characters(output: &mut Output, report: &ValidationReport) -> Result<(),
         ],
         rows,
     )
-}
-
-fn show_tokens(output: &mut Output, tokens: &TokenStatistics) -> Result<(), Failure> {
-    output.facts(&[
-        ("tokens", count_text(tokens.tokens)),
-        ("trained on", count_text(tokens.trainable_tokens)),
-        (
-            "tokens in a row",
-            format!(
-                "{} to {}, median {}, 95 in 100 at most {}",
-                tokens.min, tokens.max, tokens.median, tokens.p95
-            ),
-        ),
-        (
-            "rows too long",
-            format!(
-                "{} (limit {} tokens)",
-                count_text(tokens.overlong_rows),
-                tokens.max_length
-            ),
-        ),
-    ])?;
-    let most = tokens
-        .histogram
-        .iter()
-        .map(|bar| bar.rows)
-        .max()
-        .unwrap_or(1)
-        .max(1);
-    let rows = tokens.histogram.iter().map(|bar| {
-        let width = (bar.rows * WIDEST_BAR).div_ceil(most) as usize;
-        vec![
-            format!("{}-{}", bar.from, bar.to),
-            count_text(bar.rows),
-            "#".repeat(width),
-        ]
-    });
-    let rows = rows.collect();
-    output.table(&["tokens", "rows", ""], rows)
 }

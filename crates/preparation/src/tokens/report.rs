@@ -1,0 +1,302 @@
+use std::{collections::BTreeMap, num::NonZeroUsize, path::Path};
+
+use llmopt_dataset::recognised_columns;
+use llmopt_domain::{Finding, Place, Severity, error_chain};
+use llmopt_tokenization::Encoder;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{
+    findings::Findings,
+    row::{EndToken, MeasuredRow},
+    rules::{Limits, check, untokenizable},
+    statistics::{TokenMeasurements, TokenStatistics},
+    suggestions::{Seen, Suggestion, TrainingEstimate},
+};
+use crate::{EncodedRow, PreparationError, encode::encode_each_row};
+
+/// What a model can take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ModelLimits {
+    /// Longest sequence in tokens.
+    pub context: usize,
+    /// The ids that its embedding has rows for.
+    pub vocabulary: usize,
+}
+
+/// What a [`TokenReport`] goes by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TokenOptions {
+    /// What the model can take.
+    pub model: ModelLimits,
+    /// The longest row that is trained on, in tokens.
+    pub max_length: usize,
+    /// More tokens without loss in a row are a warning.
+    pub long_prompt: usize,
+    /// More tokens with loss in a row are a warning.
+    pub long_response: usize,
+    /// How many findings of one code a report holds at most.
+    pub findings_per_code: u64,
+    /// The rows that say the same as an earlier one: they count for nothing where epochs are suggested.
+    pub duplicates: u64,
+}
+
+impl TokenOptions {
+    /// Goes by what `model` can take, and else by defaults.
+    pub fn of(model: ModelLimits) -> Self {
+        const LONG: usize = 2_048;
+        Self {
+            model,
+            max_length: model.context,
+            long_prompt: LONG,
+            long_response: LONG,
+            findings_per_code: 20,
+            duplicates: 0,
+        }
+    }
+}
+
+/// What a model's tokenizer tells of a dataset.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub struct TokenReport {
+    /// What was counted.
+    pub statistics: TokenStatistics,
+    /// What was found: errors first, then warnings; of each code only the first few.
+    pub findings: Vec<Finding>,
+    /// How many findings there are of each code, those left out included.
+    pub totals: BTreeMap<String, u64>,
+    /// What to set for training, and why.
+    pub suggestions: Vec<Suggestion>,
+    /// What a job with these settings would compute; absent where no row is short enough.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub estimate: Option<TrainingEstimate>,
+}
+
+impl TokenReport {
+    /// Tells whether a job would refuse the dataset, or train wrongly on it.
+    pub fn has_errors(&self) -> bool {
+        let mut findings = self.findings.iter();
+        findings.any(|finding| finding.severity == Severity::Error)
+    }
+
+    /// Calls the file `name` throughout.
+    pub fn rename(&mut self, name: &str) {
+        for finding in &mut self.findings {
+            name.clone_into(&mut finding.place.file);
+        }
+    }
+}
+
+/// Tokenizes every row of the dataset at `path` on so many threads, and says what that tells of it.
+///
+/// Takes constant memory. A row that cannot be tokenized is a finding, and those after it are counted.
+///
+/// # Errors
+/// [`PreparationError::Dataset`] if the file cannot be read or a row is broken.
+pub fn token_report(
+    path: &Path,
+    encoder: &Encoder,
+    threads: NonZeroUsize,
+    options: &TokenOptions,
+) -> Result<TokenReport, PreparationError> {
+    let file = path.display().to_string();
+    let mut reporter = Reporter {
+        limits: Limits {
+            file: &file,
+            columns: recognised_columns(path)?,
+            options,
+            end: EndToken::of(encoder),
+        },
+        findings: Findings::new(options.findings_per_code),
+        measurements: TokenMeasurements::new(encoder.vocabulary_size(), options.max_length),
+    };
+    encode_each_row(path, encoder, threads, |row| reporter.add(row))?;
+    Ok(reporter.finish())
+}
+
+struct Reporter<'a> {
+    limits: Limits<'a>,
+    findings: Findings,
+    measurements: TokenMeasurements,
+}
+
+impl Reporter<'_> {
+    fn add(&mut self, row: Result<EncodedRow, PreparationError>) -> Result<(), PreparationError> {
+        match row {
+            Ok(row) => self.measure(&row),
+            Err(PreparationError::Row { row, source, .. }) => {
+                let place = Place {
+                    file: self.limits.file.to_owned(),
+                    row: Some(row),
+                    ..Place::default()
+                };
+                self.findings
+                    .push(untokenizable(place, error_chain(&source)));
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    fn measure(&mut self, row: &EncodedRow) {
+        self.measurements.add(row);
+        let Limits { options, end, .. } = &self.limits;
+        let measured = MeasuredRow::of(row, options.max_length, end.id);
+        let found = check(&measured, &self.limits).into_iter();
+        found.for_each(|finding| self.findings.push(finding));
+    }
+
+    fn finish(self) -> TokenReport {
+        let statistics = self.measurements.statistics();
+        let (findings, totals) = self.findings.finish();
+        let options = self.limits.options;
+        let seen = Seen {
+            lengths: self.measurements.lengths(),
+            statistics: &statistics,
+            context: options.model.context,
+            duplicates: options.duplicates,
+        };
+        let (suggestions, estimate) = (seen.suggestions(), seen.estimate());
+        TokenReport {
+            findings,
+            totals,
+            suggestions,
+            estimate,
+            statistics,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use llmopt_tokenization::train_bpe;
+
+    use super::*;
+
+    struct Workplace {
+        folder: tempfile::TempDir,
+        encoder: Encoder,
+    }
+
+    impl Workplace {
+        fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let texts = ["how much is it".to_owned()].into_iter();
+            train_bpe(texts, 270, folder.path()).unwrap();
+            let encoder = Encoder::open(folder.path(), None).unwrap();
+            Self { folder, encoder }
+        }
+
+        fn report(
+            &self,
+            lines: &str,
+            options: &TokenOptions,
+        ) -> Result<TokenReport, PreparationError> {
+            let path = self.folder.path().join("rows.jsonl");
+            fs::write(&path, lines).unwrap();
+            let mut report = token_report(&path, &self.encoder, NonZeroUsize::MIN, options)?;
+            report.rename("rows.jsonl");
+            Ok(report)
+        }
+    }
+
+    fn options() -> TokenOptions {
+        TokenOptions::of(ModelLimits {
+            context: 64,
+            vocabulary: 270,
+        })
+    }
+
+    fn line(prompt: &str, response: &str) -> String {
+        serde_json::json!({"prompt": prompt, "response": response}).to_string() + "\n"
+    }
+
+    fn said(report: &TokenReport) -> Vec<String> {
+        report.findings.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn a_good_dataset_has_numbers_and_no_findings() {
+        let lines: String = (0..60).map(|i| line(&i.to_string(), "it is")).collect();
+        let report = Workplace::new().report(&lines, &options()).unwrap();
+        assert_eq!((report.statistics.rows, said(&report)), (60, Vec::new()));
+        assert!(!report.has_errors() && report.estimate.is_some());
+        assert_eq!(report.statistics.vocabulary.size, 270);
+    }
+
+    #[test]
+    fn a_row_that_is_too_long_is_named_with_its_field_and_what_to_do() {
+        let lines = line("how much", "so") + &line("how much", &"x".repeat(90));
+        let report = Workplace::new().report(&lines, &options()).unwrap();
+        let length = report.statistics.row.max;
+        let beyond = length - 64;
+        assert_eq!(
+            said(&report),
+            [format!(
+                "rows.jsonl, row 2, field `response`: expected at most 64 tokens, found {length}, {beyond} of the answers' beyond that [cut_answer]; shorten the row, raise `max_length` up to the model's context, or have jobs leave it out with `overlong` as `drop`: nothing is cut silently"
+            )]
+        );
+        assert!(report.has_errors());
+    }
+
+    #[test]
+    fn a_row_that_cannot_be_tokenized_is_a_finding_and_the_others_count() {
+        let lines = line("a", "b") + &line("<|endoftext|>", "c") + &line("d", "e");
+        let report = Workplace::new().report(&lines, &options()).unwrap();
+        assert_eq!((report.statistics.rows, report.findings.len()), (2, 1));
+        assert_eq!(report.findings[0].place.row, Some(2));
+        assert!(
+            report.findings[0]
+                .found
+                .starts_with("the user message at turn 1 contains `<|endoftext|>`"),
+            "{report:?}"
+        );
+    }
+
+    #[test]
+    fn a_broken_row_ends_it() {
+        let error = Workplace::new().report(&(line("a", "b") + "{\n"), &options());
+        assert!(
+            matches!(error, Err(PreparationError::Dataset(_))),
+            "{error:?}"
+        );
+    }
+
+    #[test]
+    fn findings_of_one_code_are_capped_and_counted_and_errors_stand_first() {
+        let lines = line("a", "b").repeat(30) + &line(&"p".repeat(60), "b");
+        let options = TokenOptions {
+            long_response: 1,
+            ..options()
+        };
+        let report = Workplace::new().report(&lines, &options).unwrap();
+        assert_eq!(report.totals["long_response"], 31);
+        assert_eq!(report.findings.len(), 21);
+        assert_eq!(report.findings[0].code, "nothing_trained");
+    }
+
+    #[test]
+    fn a_row_whose_answers_have_no_weight_teaches_nothing() {
+        let turns = serde_json::json!({"messages": [
+            {"role": "user", "content": "a"},
+            {"role": "assistant", "content": "b", "weight": 0},
+        ]});
+        let report = Workplace::new()
+            .report(&format!("{turns}\n"), &options())
+            .unwrap();
+        assert_eq!(report.totals["nothing_trained"], 1);
+        assert_eq!(
+            report.findings[0].place.field.as_deref(),
+            Some("messages[1].content")
+        );
+    }
+
+    #[test]
+    fn a_file_without_rows_tells_nothing() {
+        let report = Workplace::new().report("\n", &options()).unwrap();
+        assert_eq!(report.statistics.rows, 0);
+        assert!(report.suggestions.is_empty() && report.estimate.is_none());
+    }
+}
