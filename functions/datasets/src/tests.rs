@@ -76,7 +76,7 @@ fn init_tiny(folder: &FilePath) {
 
 /// Twelve rows, the last with an answer of `last`.
 fn rows(last: &str) -> String {
-    let answer = |n| {
+    let answer = |n: u32| {
         if n == 12 {
             last.to_owned()
         } else {

@@ -223,7 +223,7 @@ mod tests {
         let report = Workplace::new().report(&lines, &options()).unwrap();
         assert_eq!((report.statistics.rows, said(&report)), (60, Vec::new()));
         assert!(!report.has_errors() && report.estimate.is_some());
-        assert_eq!(report.statistics.vocabulary.size, 270);
+        assert_eq!(report.statistics.vocabulary.size, 258);
     }
 
     #[test]

@@ -164,7 +164,7 @@ mod tests {
     fn a_row_as_long_as_the_limit_is_not_too_long() {
         let row = row(&[1, 2, 3, 4], "..!!");
         assert_eq!(
-            measured(&[row.clone()], 4).overlong,
+            measured(std::slice::from_ref(&row), 4).overlong,
             OverlongRows::default()
         );
         let expected = OverlongRows {
