@@ -50,7 +50,6 @@ impl ReportParameters {
     responses(
         (status = 200, description = "The report.", body = DatasetReport),
         (status = 404, description = "`dataset_not_found` or `model_not_found`"),
-        (status = 422, description = "`validation_failed`"),
     )
 )]
 pub(crate) async fn get_report(
