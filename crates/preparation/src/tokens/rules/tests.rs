@@ -4,15 +4,14 @@ use expect_test::expect_file;
 
 use super::*;
 use crate::{
-    EncodedRow,
+    EncodedRow, ModelLimits,
     tokens::testing::{END, options, row},
 };
 
 const BEGIN: &str = "<!-- Generated from crates/preparation/src/tokens/rules.rs; `UPDATE_EXPECT=1 cargo test -p llmopt-preparation` writes it anew. -->\n";
 const STOP: &str = "<!-- End of what is generated from a tokenizer's rules. -->\n";
 
-/// What is found in `row` with these options: code, field, expected and found.
-fn found(row: &EncodedRow, options: &TokenOptions) -> Vec<String> {
+fn findings(row: &EncodedRow, options: &TokenOptions) -> Vec<Finding> {
     let columns = Columns::Pair {
         prompt: "prompt",
         response: "response",
@@ -23,12 +22,15 @@ fn found(row: &EncodedRow, options: &TokenOptions) -> Vec<String> {
         options,
         end: EndToken {
             id: END,
-            text: "<end>".to_owned(),
+            text: "<|endoftext|>".to_owned(),
         },
     };
-    let measured = MeasuredRow::of(row, options.max_length, END);
-    let findings = check(&measured, &limits).into_iter();
-    let said = findings.map(|it| {
+    check(&MeasuredRow::of(row, options.max_length, END), &limits)
+}
+
+/// What is found in `row` with these options: code, field, expected and found.
+fn found(row: &EncodedRow, options: &TokenOptions) -> Vec<String> {
+    let said = findings(row, options).into_iter().map(|it| {
         assert_eq!(
             (it.place.file.as_str(), it.place.row),
             ("rows.jsonl", Some(1))
@@ -60,13 +62,13 @@ fn an_answer_that_would_be_cut_is_an_error_with_how_much() {
 
 #[test]
 fn an_end_token_that_would_be_cut_is_one_of_its_own() {
-    let said = "no_end_token response: `<end>` with loss among the first 8 tokens, it beyond them, in a row of 9";
+    let said = "no_end_token response: `<|endoftext|>` with loss among the first 8 tokens, it beyond them, in a row of 9";
     assert_eq!(found(&of_length(9), &options()), [said]);
 }
 
 #[test]
 fn an_answer_that_ends_with_another_token_never_teaches_to_stop() {
-    let said = "no_end_token response: `<end>` as the last token with loss, the id `4`";
+    let said = "no_end_token response: `<|endoftext|>` as the last token with loss, the id `4`";
     assert_eq!(found(&row(&[1, 2, 3, 4, END], "..!!."), &options()), [said]);
     assert!(found(&row(&[1, 2, 3, 4, END], "..!!!"), &options()).is_empty());
 }
@@ -129,6 +131,46 @@ fn codes_are_no_other_rule_s_and_have_all_that_is_shown_of_them() {
         }
     }
     assert!(all.is_sorted_by_key(|it| std::cmp::Reverse(it.severity)));
+}
+
+#[test]
+fn examples_are_what_findings_say() {
+    /// A row of so many tokens without loss, with loss, and without again.
+    fn parts(before: usize, trained: usize, after: usize) -> EncodedRow {
+        let mut ids = vec![1; before + trained + after];
+        ids[before + trained - 1] = END;
+        let mask = [".".repeat(before), "!".repeat(trained), ".".repeat(after)];
+        row(&ids, &mask.concat())
+    }
+    let options = TokenOptions {
+        max_length: 512,
+        ..TokenOptions::of(ModelLimits {
+            context: 4_096,
+            vocabulary: 50_257,
+        })
+    };
+    let rows = [
+        ("nothing_trained", parts(600, 9, 0), 512),
+        ("cut_answer", parts(100, 600, 0), 512),
+        ("no_end_token", parts(100, 413, 0), 512),
+        ("overlong_row", parts(100, 400, 30), 512),
+        ("unknown_ids", row(&[1, 50_260, END], ".!!"), 512),
+        ("long_prompt", parts(3_120, 9, 0), 4_096),
+        ("long_response", parts(9, 2_500, 0), 4_096),
+    ];
+    assert_eq!(rows.len(), RULES.len());
+    for ((code, row, max_length), rule) in rows.into_iter().zip(&RULES) {
+        let options = TokenOptions {
+            max_length,
+            ..options
+        };
+        let [finding] = &findings(&row, &options)[..] else {
+            panic!("{code}")
+        };
+        assert_eq!((finding.code.as_str(), rule.reference.code), (code, code));
+        let said = format!("expected {}, found {}", finding.expected, finding.found);
+        assert_eq!(said, rule.reference.example);
+    }
 }
 
 fn table() -> String {
