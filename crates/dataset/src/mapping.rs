@@ -1,11 +1,15 @@
 //! Columns that a file calls otherwise than they are recognised: each row is read under the names that are known,
 //! and what is said of it has the file's.
 
-use llmopt_domain::{ColumnMap, Sample};
+use std::path::Path;
+
+use llmopt_domain::{ColumnMap, Conversation, Sample};
 use serde_json::{Map, Value};
 
 use crate::{
-    Columns, Row,
+    Columns, DatasetError, ReadOptions, Row,
+    conversations::{Rows, with_columns},
+    open_with,
     problem::{Problem, quoted, shortened},
 };
 
@@ -36,6 +40,31 @@ pub(crate) fn renamed(fields: Fields, map: &ColumnMap) -> Renamed {
         }
     }
     renamed
+}
+
+/// What the columns of a file are recognised as, and what the file calls them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileColumns {
+    columns: Columns,
+    map: ColumnMap,
+}
+
+impl FileColumns {
+    /// Recognises the columns of the dataset at `path`, read as `options` say, by its first rows; `None` where they
+    /// are not understood.
+    ///
+    /// # Errors
+    /// [`DatasetError::Read`] or [`DatasetError::Unsupported`].
+    pub fn of(path: &Path, options: &ReadOptions) -> Result<Option<Self>, DatasetError> {
+        let Rows { columns, map, .. } = with_columns(open_with(path, options)?);
+        let columns = columns.and_then(Result::ok);
+        Ok(columns.map(|columns| Self { columns, map }))
+    }
+
+    /// Names the field that the turn at `index` of a conversation came from, as the file does.
+    pub fn field_of(&self, conversation: &Conversation, index: usize) -> String {
+        field_in_file(self.columns.field_of(conversation, index), &self.map)
+    }
 }
 
 /// Names a field such as `messages[0].content` as the file does.

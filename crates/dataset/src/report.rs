@@ -12,8 +12,8 @@ use utoipa::ToSchema;
 
 use crate::{Columns, Format, Statistics};
 pub use quality::Quality;
-pub use recommendations::Recommendation;
 use recommendations::recommendations;
+pub use recommendations::{Recommendation, suggested_epochs, suggested_held_out};
 
 /// What validation came to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]

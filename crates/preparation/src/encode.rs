@@ -44,6 +44,18 @@ pub fn encode_rows<E: From<PreparationError>>(
     threads: NonZeroUsize,
     mut each: impl FnMut(EncodedRow) -> Result<(), E>,
 ) -> Result<(), E> {
+    encode_each_row(path, options, encoder, threads, |row| each(row?))
+}
+
+/// As [`encode_rows`], but hands errors over in place of their rows: after one of [`PreparationError::Row`] more rows
+/// follow.
+pub(crate) fn encode_each_row<E: From<PreparationError>>(
+    path: &Path,
+    options: &ReadOptions,
+    encoder: &Encoder,
+    threads: NonZeroUsize,
+    mut each: impl FnMut(Result<EncodedRow, PreparationError>) -> Result<(), E>,
+) -> Result<(), E> {
     let samples = read_samples(path, options).map_err(PreparationError::from)?;
     thread::scope(|scope| {
         let (mut tasks, mut results) = (Vec::new(), Vec::new());
@@ -59,7 +71,7 @@ pub fn encode_rows<E: From<PreparationError>>(
         for result in results.iter().cycle() {
             let Ok(batch) = result.recv() else { break };
             for row in batch {
-                each(row?)?;
+                each(row)?;
             }
         }
         Ok(())

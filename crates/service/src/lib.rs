@@ -8,6 +8,7 @@ mod answers;
 mod blocking;
 mod catalog;
 mod clock;
+mod dataset_report;
 mod dataset_source;
 mod datasets;
 mod dispatcher;
@@ -40,6 +41,7 @@ mod training_jobs;
 
 pub use answers::{AnswerLease, Answers, Begun, LARGEST_ANSWER, PastAnswer, Recalled, RequestName};
 pub use catalog::{CatalogModel, ModelCatalog};
+pub use dataset_report::{DatasetReport, TokenRequest};
 pub use dataset_source::DatasetSource;
 pub use datasets::{DatasetUpload, Datasets, Uploaded};
 pub use dispatcher::{Dispatch, Dispatcher, WorkerEnd};
@@ -63,6 +65,10 @@ pub use job_log::NumberedEvent;
 pub use jobs::{Job, JobLock, Jobs};
 pub use keys::{IssuedKey, Keys, NewKey};
 pub use limiter::{Granted, Limiter};
+pub use llmopt_preparation::{
+    HistogramBar, OverlongRows, SuggestedValue, Suggestion, TokenLengths, TokenOptions,
+    TokenReport, TokenStatistics, TrainingEstimate, VocabularyUse,
+};
 pub use machine::{Cpu, Disk, Machine, Memory};
 pub use model::{ModelSummary, ResolvedModel};
 pub use models::{Models, is_description};
@@ -70,6 +76,6 @@ pub use preview::{Preview, PreviewRequest, PreviewToken, model_context, open_enc
 pub use reference::{HubRepository, ModelReference};
 pub use repairs::Mended;
 pub use stored_generator::StoredGenerator;
-pub use tokens::{HistogramBar, TokenStatistics, token_statistics};
+pub use tokens::{token_options, token_report, token_statistics};
 pub use training::{PreparedJob, TrainingRequest, check_unchanged, prepare_training};
 pub use training_jobs::{JobRequest, JobStores, MetricPoint, Place, Submitted, TrainingJobs};

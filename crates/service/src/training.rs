@@ -3,10 +3,11 @@ use std::path::{Path, PathBuf};
 use llmopt_artifact::{Gpt2Config, ModelFolder};
 use llmopt_dataset::{ValidationOptions, ValidationReport, digest, validate};
 use llmopt_domain::{BaseModel, DatasetFile, Digest, JobSpec, ModelId, ModelName, TrainingConfig};
+use llmopt_preparation::TokenStatistics;
 use llmopt_tokenization::Encoder;
 
 use crate::{
-    DatasetSource, ResolvedModel, ServiceError, TokenStatistics, jobs,
+    DatasetSource, ResolvedModel, ServiceError, jobs,
     tokens::{TokenLimits, check_tokens},
 };
 

@@ -4,6 +4,7 @@
 //! checked, nor where they are kept.
 
 mod preview;
+mod report;
 mod upload;
 mod versions;
 mod view;
@@ -13,10 +14,8 @@ use axum::{
     extract::{DefaultBodyLimit, Path, State},
     http::StatusCode,
 };
-use llmopt_dataset::ValidationReport;
 use llmopt_http::{PageParameters, PageView, Parameters, Problem};
 use llmopt_service::Datasets;
-use serde_json::Value;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -38,7 +37,7 @@ fn routes() -> OpenApiRouter<Datasets> {
         // An upload is written as it comes and bounded by its own limit.
         .layer(DefaultBodyLimit::disable())
         .routes(routes!(get_dataset, delete_dataset))
-        .routes(routes!(get_report))
+        .routes(routes!(report::get_report))
         .routes(routes!(preview::preview_dataset))
         .routes(routes!(versions::fix_dataset))
         .routes(routes!(versions::list_versions))
@@ -79,24 +78,6 @@ async fn get_dataset(
     Path(id): Path<String>,
 ) -> Result<Json<DatasetView>, Problem> {
     Ok(Json(datasets.get(&id).await?.into()))
-}
-
-/// Tells everything that validation found, by row.
-#[utoipa::path(
-    get,
-    path = "/datasets/{dataset_id}/report",
-    tag = "datasets",
-    params(("dataset_id" = String, Path, description = "The dataset's id.")),
-    responses(
-        (status = 200, description = "The report.", body = ValidationReport),
-        (status = 404, description = "`dataset_not_found`"),
-    )
-)]
-async fn get_report(
-    State(datasets): State<Datasets>,
-    Path(id): Path<String>,
-) -> Result<Json<Value>, Problem> {
-    Ok(Json(datasets.report(&id).await?))
 }
 
 /// Deletes a dataset that no active job needs.

@@ -234,12 +234,12 @@ fn announce(context: &mut Context, prepared: &PreparedJob) -> Result<(), Failure
         prepared.id.short(),
         count_text(tokens.rows),
         count_text(tokens.tokens),
-        count_text(tokens.trainable_tokens),
-        tokens.max,
+        count_text(tokens.kept_trainable_tokens()),
+        tokens.row.max,
         tokens.max_length
     ))?;
-    if tokens.overlong_rows > 0 {
-        let rows = tokens.overlong_rows;
+    if tokens.overlong.rows > 0 {
+        let rows = tokens.overlong.rows;
         context
             .output
             .line(format!("leaving out {rows} rows that are longer"))?;

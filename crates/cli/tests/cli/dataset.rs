@@ -1,5 +1,7 @@
 use std::fs;
 
+use expect_test::expect;
+
 use crate::support::{Workplace, rows};
 
 #[test]
@@ -159,7 +161,87 @@ fn statistics_count_tokens_of_the_base_model() {
     assert!(stats["tokens"]["trainable_tokens"].as_u64().unwrap() > 12);
     place
         .run("dataset stats rows.jsonl --base-model base")
-        .succeeds(&["rows too long", "#"]);
+        .succeeds(&["rows too long", "prompt tokens", "#"]);
+}
+
+#[test]
+fn a_model_s_tokenizer_adds_its_numbers_and_suggestions_to_the_report() {
+    let place = Workplace::with_base();
+    let said = place.run("dataset validate rows.jsonl --base-model base");
+    said.succeeds(&["12 rows of `prompt` and `response`, fit to train on"]);
+    expect![[r#"
+         tokens                            192
+         trained on                        48
+         prompt tokens per response token  3.00
+         vocabulary used                   21 of 289 (7.3 in 100)
+         bytes per token                   0.90
+         rows too long                     0 with 0 tokens (limit 64 tokens)
+         tokens    shortest  median  95 in 100 at most  99 in 100 at most  longest
+         row       16        16      16                 16                 16
+         prompt    12        12      12                 12                 12
+         response  4         4       4                  4                  4
+         prompt tokens  rows
+         12-12          12    ########################################
+         response tokens  rows
+         4-4              12    ########################################
+         setting           suggested  why
+         max_length        64         the longest of 12 rows has 16 tokens, so none is left out
+         batch_size        1          12 rows make 12 steps of an epoch; 16 is usual, and less where an epoch would have fewer than 10
+         micro_batch_size  1          rows have up to 16 tokens, and about 4096 at once take the memory that defaults do; results change by rounding only
+         epochs            10         3 are usual; fewer rows are seen more often, until about 300 were seen, and more than 10,000 less often: there are 12 different ones
+         validation_share  0          of 12 rows none can be spared: write a few more to evaluate on
+        with these 120 steps, 1,920 tokens computed, 480 of them trained on
+        `rows.jsonl`: 12 rows of `prompt` and `response`, fit to train on
+    "#]].assert_eq(&said.out);
+    let report = place
+        .run("dataset validate rows.jsonl --base-model base --json")
+        .json();
+    assert_eq!(report["rows"], 12);
+    assert_eq!(report["tokens"]["statistics"]["rows"], 12);
+    assert_eq!(report["tokens"]["statistics"]["max_length"], 64);
+    assert_eq!(report["tokens"]["suggestions"][0]["setting"], "max_length");
+    let plain = place.run("dataset validate rows.jsonl --json").json();
+    assert!(plain.get("tokens").is_none(), "{plain}");
+}
+
+#[test]
+fn what_only_a_tokenizer_finds_is_told_with_the_other_findings() {
+    let place = Workplace::with_base();
+    place.write("rows.jsonl", &(rows(12) + &rows(1)));
+    let said = place.run("dataset validate rows.jsonl --base-model base --max-length 8");
+    assert_eq!(said.code, Some(2), "{said:#?}");
+    let codes = ["[cut_answer]", "[nothing_trained]", "[duplicate_row]"];
+    let found: Vec<_> = codes.map(|code| said.out.find(code)).into();
+    // Errors stand first, whoever found them.
+    assert!(
+        found[0].or(found[1]) < found[2] && found[2].is_some(),
+        "{said:#?}"
+    );
+    assert!(said.out.contains("not fit to train on"), "{said:#?}");
+    place
+        .run("dataset validate rows.jsonl --base-model base --long-response 2")
+        .succeeds(&["at most 2 tokens with loss", "[long_response]"]);
+}
+
+#[test]
+fn tokens_of_broken_rows_are_not_counted_and_that_is_said() {
+    let place = Workplace::with_base();
+    place.write("rows.jsonl", &(rows(12) + "{\n"));
+    let said = place.run("dataset validate rows.jsonl --base-model base");
+    assert_eq!(said.code, Some(2), "{said:#?}");
+    assert!(said.out.contains("[unparsable_row]"), "{said:#?}");
+    assert!(
+        said.out
+            .contains("tokens are counted once every row can be read"),
+        "{said:#?}"
+    );
+}
+
+#[test]
+fn a_limit_without_a_model_is_refused() {
+    Workplace::new()
+        .run("dataset validate rows.jsonl --max-length 8")
+        .fails(2, &["--base-model"]);
 }
 
 #[test]

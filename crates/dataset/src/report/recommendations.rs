@@ -110,16 +110,15 @@ pub(super) fn recommendations(
 }
 
 fn add_sizes(rows: u64, mut add: impl FnMut(&'static str, String)) {
-    const FEW: u64 = 50;
     let counted_rows = counted(rows, "row");
-    match rows {
-        ..FEW => add(
+    match suggested_held_out(rows) {
+        0 => add(
             "add_rows",
             format!("add rows: {counted_rows} teach little; 50 to 100 good ones are a beginning"),
         ),
-        _ => add("hold_out", held_out(rows)),
+        held_out => add("hold_out", held_out_text(held_out, rows)),
     }
-    let epochs = epochs(rows);
+    let epochs = suggested_epochs(rows);
     let why = match epochs {
         4.. => "so that few rows are seen often enough",
         3 => "as many rows want",
@@ -134,20 +133,29 @@ fn add_sizes(rows: u64, mut add: impl FnMut(&'static str, String)) {
     );
 }
 
-/// A tenth tells how well a model does; more than 1,000 rows tell it no better.
-fn held_out(rows: u64) -> String {
-    let held_out = (rows / 10).clamp(5, 1_000);
+/// Returns how many of so many different rows to hold out: a tenth tells how well a model does, more than 1,000 rows
+/// tell it no better, and of fewer than 50 none can be spared.
+pub fn suggested_held_out(rows: u64) -> u64 {
+    const FEW: u64 = 50;
+    match rows {
+        ..FEW => 0,
+        _ => (rows / 10).clamp(5, 1_000),
+    }
+}
+
+fn held_out_text(held_out: u64, rows: u64) -> String {
     let kept = rows - held_out;
     format!("hold {held_out} of {rows} rows out to evaluate on, and train on the other {kept}")
 }
 
-/// Has about 300 rows seen at least and 30,000 at most, in 1 to 10 epochs; 3 is the usual number.
-fn epochs(rows: u64) -> u64 {
+/// Returns for how many epochs to train on so many different rows: it has about 300 seen at least and 30,000 at most, in
+/// 1 to 10 epochs; 3 is the usual number.
+pub fn suggested_epochs(rows: u64) -> u64 {
     const USUAL: u64 = 3;
     const FEWEST: u64 = 300;
     const MOST: u64 = 30_000;
     match rows * USUAL {
-        ..FEWEST => FEWEST.div_ceil(rows).min(10),
+        ..FEWEST => FEWEST.div_ceil(rows.max(1)).min(10),
         FEWEST..=MOST => USUAL,
         _ => (MOST / rows).max(1),
     }
@@ -212,7 +220,7 @@ mod tests {
     #[test]
     fn fewer_rows_want_more_epochs() {
         let epochs: Vec<u64> = [1, 10, 50, 99, 100, 10_000, 10_001, 15_000, 1_000_000]
-            .map(epochs)
+            .map(suggested_epochs)
             .into();
         assert_eq!(epochs, [10, 10, 6, 4, 3, 3, 2, 2, 1]);
     }

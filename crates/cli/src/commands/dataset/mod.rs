@@ -3,6 +3,7 @@
 mod fix;
 mod preview;
 mod stats;
+mod token_report;
 mod validate;
 
 use clap::Subcommand;
@@ -20,7 +21,7 @@ pub(crate) enum DatasetCommand {
 
 pub(super) async fn run(context: &mut Context, command: DatasetCommand) -> Result<(), Failure> {
     match command {
-        DatasetCommand::Validate(arguments) => validate::run(context, &arguments),
+        DatasetCommand::Validate(arguments) => validate::run(context, &arguments).await,
         DatasetCommand::Fix(arguments) => fix::run(context, &arguments),
         DatasetCommand::Preview(arguments) => preview::run(context, &arguments).await,
         DatasetCommand::Stats(arguments) => stats::run(context, &arguments).await,

@@ -4,6 +4,7 @@ use clap::Args;
 use llmopt_dataset::{Lengths, ValidationReport, validate};
 use llmopt_service::{TokenStatistics, model_context, open_encoder, token_statistics};
 
+use super::token_report::show_statistics;
 use crate::{
     commands::columns::ColumnFlags,
     context::Context,
@@ -30,8 +31,6 @@ pub(crate) struct StatsArguments {
     columns: ColumnFlags,
 }
 
-const WIDEST_BAR: u64 = 40;
-
 pub(super) async fn run(context: &mut Context, arguments: &StatsArguments) -> Result<(), Failure> {
     let report = validate(&arguments.file, &arguments.columns.options().into())
         .map_err(|error| Failure::input_from(&error))?;
@@ -48,7 +47,7 @@ pub(super) async fn run(context: &mut Context, arguments: &StatsArguments) -> Re
     }
     show_characters(output, &report)?;
     match tokens {
-        Some(tokens) => show_tokens(output, &tokens),
+        Some(tokens) => show_statistics(output, &tokens),
         None => Ok(()),
     }
 }
@@ -97,43 +96,4 @@ fn show_characters(output: &mut Output, report: &ValidationReport) -> Result<(),
         ],
         rows,
     )
-}
-
-fn show_tokens(output: &mut Output, tokens: &TokenStatistics) -> Result<(), Failure> {
-    output.facts(&[
-        ("tokens", count_text(tokens.tokens)),
-        ("trained on", count_text(tokens.trainable_tokens)),
-        (
-            "tokens in a row",
-            format!(
-                "{} to {}, median {}, 95 in 100 at most {}",
-                tokens.min, tokens.max, tokens.median, tokens.p95
-            ),
-        ),
-        (
-            "rows too long",
-            format!(
-                "{} (limit {} tokens)",
-                count_text(tokens.overlong_rows),
-                tokens.max_length
-            ),
-        ),
-    ])?;
-    let most = tokens
-        .histogram
-        .iter()
-        .map(|bar| bar.rows)
-        .max()
-        .unwrap_or(1)
-        .max(1);
-    let rows = tokens.histogram.iter().map(|bar| {
-        let width = (bar.rows * WIDEST_BAR).div_ceil(most) as usize;
-        vec![
-            format!("{}-{}", bar.from, bar.to),
-            count_text(bar.rows),
-            "#".repeat(width),
-        ]
-    });
-    let rows = rows.collect();
-    output.table(&["tokens", "rows", ""], rows)
 }
