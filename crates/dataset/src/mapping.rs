@@ -50,6 +50,11 @@ pub struct FileColumns {
 }
 
 impl FileColumns {
+    /// Says that the file calls the recognised `columns` as `map` says.
+    pub fn new(columns: Columns, map: ColumnMap) -> Self {
+        Self { columns, map }
+    }
+
     /// Recognises the columns of the dataset at `path`, read as `options` say, by its first rows; `None` where they
     /// are not understood.
     ///
@@ -58,7 +63,7 @@ impl FileColumns {
     pub fn of(path: &Path, options: &ReadOptions) -> Result<Option<Self>, DatasetError> {
         let Rows { columns, map, .. } = with_columns(open_with(path, options)?);
         let columns = columns.and_then(Result::ok);
-        Ok(columns.map(|columns| Self { columns, map }))
+        Ok(columns.map(|columns| Self::new(columns, map)))
     }
 
     /// Names the field that the turn at `index` of a conversation came from, as the file does.

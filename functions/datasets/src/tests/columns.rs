@@ -6,7 +6,7 @@ use axum::{
 };
 use llmopt_http::{Access, platform};
 use llmopt_storage_embedded::{Database, FileFolderStore, SqliteRecordStore};
-use serde_json::json;
+use serde_json::{Value, json};
 use tower::ServiceExt;
 
 use super::*;

@@ -1,6 +1,8 @@
 use std::{collections::BTreeSet, fmt::Write as _};
 
 use expect_test::expect_file;
+use llmopt_dataset::Columns;
+use llmopt_domain::ColumnMap;
 
 use super::*;
 use crate::{
@@ -18,7 +20,7 @@ fn findings(row: &EncodedRow, options: &TokenOptions) -> Vec<Finding> {
     };
     let limits = Limits {
         file: "rows.jsonl",
-        columns: Some(columns),
+        columns: Some(FileColumns::new(columns, ColumnMap::default())),
         options,
         end: EndToken {
             id: END,
