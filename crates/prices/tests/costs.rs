@@ -3,11 +3,7 @@
 //! Each line of `data/costs.json` has a formula in dollars for a million tokens, written from the providers' lists, and
 //! its exact result. Neither comes from the table or the code.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
+#![expect(clippy::panic, reason = "a test fails by panicking")]
 
 use llmopt_domain::{Picodollars, TokenUsage};
 use llmopt_prices::{
