@@ -106,6 +106,8 @@ fn a_model_is_shown_with_its_history_and_its_sources() {
         "platform.claude.com",
     ]);
     prices(&place, &format!("show gpt-4 {AT}")).succeeds(&["ended on 2026-10-23"]);
+    // The model that first took over has ended, too.
+    prices(&place, &format!("show o1-mini {AT}")).succeeds(&["use `gpt-5.6-terra`"]);
     let shown = prices(&place, "show gpt-5.6-luna --json").json();
     assert_eq!(
         shown["model"]["periods"][1]["price"]["rates"]["cache_write"],

@@ -133,6 +133,21 @@ fn a_dated_name_has_its_models_price() {
 }
 
 #[test]
+fn what_a_model_is_known_to_refuse_is_in_the_table() {
+    let table = embedded();
+    let model = |id| table.model(id).unwrap();
+    use crate::{Api, Refusal};
+    assert_eq!(
+        model("claude-sonnet-5").rejects,
+        [Refusal::SamplingParameters]
+    );
+    assert_eq!(model("claude-opus-5-5").rejects, [Refusal::ForcedToolUse]);
+    assert!(model("claude-sonnet-4-6").rejects.is_empty());
+    assert_eq!(model("o3-pro").apis, [Api::Responses]);
+    assert_eq!(model("gpt-5.5").apis, [Api::Chat, Api::Responses]);
+}
+
+#[test]
 fn a_model_that_ended_is_answered_with_one_that_did_not() {
     let table = embedded();
     let found = table.find("gpt-5", day("2026-12-10"));

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::{
-    TableArguments,
+    TableArguments, instead,
     provider_list::{Announced, Listed, listed},
 };
 use crate::{context::Context, failure::Failure, output::Output};
@@ -66,7 +66,7 @@ pub(super) fn run(context: &mut Context, arguments: &CheckArguments) -> Result<(
     let mut notes: Vec<Note> = Vec::new();
     for model in table.models() {
         notes.extend(age(model, at, arguments.days));
-        notes.extend(end(model, at));
+        notes.extend(end(&table, model, at));
     }
     if let Some(path) = &arguments.models {
         notes.extend(
@@ -157,11 +157,10 @@ fn age(model: &Model, at: Day, days: u32) -> Vec<Note> {
     notes
 }
 
-fn end(model: &Model, at: Day) -> Option<Note> {
+fn end(table: &PriceTable, model: &Model, at: Day) -> Option<Note> {
     let shutdown = model.shutdown.as_ref()?;
     let left = at.days_until(shutdown.on);
-    let instead = shutdown.replacement.as_ref();
-    let instead = instead.map_or_else(String::new, |id| format!("; use `{id}`"));
+    let instead = instead(table, &model.id, at.max(shutdown.on));
     let (kind, message) = match left {
         ..=0 => (Kind::Ended, format!("since {}{instead}", shutdown.on)),
         1..=SOON => (

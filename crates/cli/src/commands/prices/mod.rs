@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use llmopt_domain::Picodollars;
 use llmopt_http::now_ms;
-use llmopt_prices::{Day, PriceTable};
+use llmopt_prices::{Day, Lookup, PriceTable};
 
 use crate::{context::Context, failure::Failure};
 
@@ -58,6 +58,17 @@ impl TableArguments {
 fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     std::fs::read(path)
         .map_err(|error| Failure::input(format!("failed to read `{}`: {error}", path.display())))
+}
+
+/// Says what to use instead of a model that has ended on that day, of what answers then.
+fn instead(table: &PriceTable, model: &str, at: Day) -> String {
+    match table.find(model, at) {
+        Lookup::Retired {
+            replacement: Some(id),
+            ..
+        } => format!("; use `{id}`"),
+        _ => String::new(),
+    }
 }
 
 /// Renders what a token costs as dollars for a million of them.

@@ -1,9 +1,9 @@
 use clap::Args;
-use llmopt_prices::{Day, Model, Multipliers, Period, Rates, Refusal, ServiceTier};
+use llmopt_prices::{Day, Model, Multipliers, Period, PriceTable, Rates, Refusal, ServiceTier};
 use serde::Serialize;
 use serde_json::json;
 
-use super::{TableArguments, per_million};
+use super::{TableArguments, instead, per_million};
 use crate::{
     context::Context,
     failure::Failure,
@@ -50,7 +50,7 @@ pub(super) fn run(context: &mut Context, arguments: &ShowArguments) -> Result<()
         let shown = json!({ "date": version.date, "digest": version.digest, "model": model });
         return output.json(&shown);
     }
-    output.facts(&facts(model, arguments.table.day()))?;
+    output.facts(&facts(&table, model, arguments.table.day()))?;
     output.line("")?;
     output.table(&HEADER, model.periods.iter().flat_map(rows).collect())?;
     for period in &model.periods {
@@ -59,7 +59,7 @@ pub(super) fn run(context: &mut Context, arguments: &ShowArguments) -> Result<()
     Ok(())
 }
 
-fn facts(model: &Model, at: Day) -> Vec<(&'static str, String)> {
+fn facts(table: &PriceTable, model: &Model, at: Day) -> Vec<(&'static str, String)> {
     let mut facts = vec![
         ("model", model.id.clone()),
         ("provider", model.provider.name().to_owned()),
@@ -87,8 +87,7 @@ fn facts(model: &Model, at: Day) -> Vec<(&'static str, String)> {
         } else {
             "ends on"
         };
-        let instead = shutdown.replacement.as_ref();
-        let instead = instead.map_or_else(String::new, |id| format!("; use `{id}`"));
+        let instead = instead(table, &model.id, at.max(shutdown.on));
         facts.push(("end", format!("{ended} {}{instead}", shutdown.on)));
     }
     if let Some(note) = &model.note {
