@@ -1,0 +1,5 @@
+//! The protocol on a store in memory, whose calls are lost, late and in any order.
+
+mod cases;
+mod memory;
+mod model;
