@@ -42,7 +42,9 @@ impl Spending {
     ) -> Result<(), SpendingError> {
         self.store.append(entry).await?;
         for (key, hold) in reservation.rows.iter().zip(holds) {
-            let finished = self.store.finish(key, &reservation.request, hold, entry.cost);
+            let finished = self
+                .store
+                .finish(key, &reservation.request, hold, entry.cost);
             if let Some(row) = finished.await? {
                 self.tell_due(key, &row, now_ms).await?;
             }

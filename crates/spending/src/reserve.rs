@@ -105,11 +105,7 @@ impl Spending {
     }
 
     /// Gives a reservation up that was not sent, with whatever it holds.
-    async fn give_up(
-        &self,
-        reservation: &Reservation,
-        now_ms: u64,
-    ) -> Result<(), SpendingError> {
+    async fn give_up(&self, reservation: &Reservation, now_ms: u64) -> Result<(), SpendingError> {
         // Where it was swept, this process may have taken more since.
         let (Ok(there) | Err(there)) = self.store.change(reservation, &Step::Release).await?;
         if there.state == ReservationState::Released {

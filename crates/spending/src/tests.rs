@@ -3,3 +3,5 @@
 mod cases;
 mod memory;
 mod model;
+mod port;
+mod process;

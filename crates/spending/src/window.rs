@@ -1,4 +1,4 @@
-use jiff::{ToSpan, Timestamp, civil::Date, tz::TimeZone};
+use jiff::{Timestamp, ToSpan, civil::Date, tz::TimeZone};
 use llmopt_storage::spend::{BudgetScope, RowKey};
 
 /// The window of what may be spent ever.
@@ -95,7 +95,10 @@ mod tests {
         let next = Moment::new(LEAP + 1);
         assert_eq!((&next.day[..], &next.month[..]), ("2024-03-01", "2024-03"));
         let before = next.before();
-        assert_eq!((&before.day[..], &before.month[..]), ("2024-02-29", "2024-02"));
+        assert_eq!(
+            (&before.day[..], &before.month[..]),
+            ("2024-02-29", "2024-02")
+        );
         assert_eq!(resets_ms("2024-02-29"), Some(LEAP + 1));
         assert_eq!(resets_ms("2024-02"), Some(LEAP + 1));
         assert_eq!(resets_ms("2023-12"), Some(1_704_067_200_000));

@@ -43,7 +43,8 @@ use tokio::{runtime::Handle, task::block_in_place};
 
 use crate::{
     Aws, DynamoAllowanceStore, DynamoAnswerStore, DynamoEventLog, DynamoRateStore,
-    DynamoRecordStore, DynamoSpendStore, S3FolderStore, S3Uploads, SqsMessageQueue, bucket::Bucket, table::Table,
+    DynamoRecordStore, DynamoSpendStore, S3FolderStore, S3Uploads, SqsMessageQueue, bucket::Bucket,
+    table::Table,
 };
 
 /// Runs what the synchronous openers of the suites have to wait for.

@@ -62,20 +62,23 @@ impl SpendStore for SqliteSpendStore {
 
     async fn open_row(&self, key: &RowKey, limit: &Limit) -> Result<(), StorageError> {
         let (owned, limit) = (key.clone(), limit.clone());
-        let work = move |transaction: &Transaction<'_>| Ok(rows::open(transaction, &owned, &limit)?);
+        let work =
+            move |transaction: &Transaction<'_>| Ok(rows::open(transaction, &owned, &limit)?);
         self.database.write("open", &key.to_string(), work).await
     }
 
     async fn set_limit(&self, key: &RowKey, limit: &Limit) -> Result<(), StorageError> {
         let (owned, limit) = (key.clone(), limit.clone());
-        let work = move |transaction: &Transaction<'_>| Ok(rows::set_limit(transaction, &owned, &limit)?);
+        let work =
+            move |transaction: &Transaction<'_>| Ok(rows::set_limit(transaction, &owned, &limit)?);
         let subject = key.to_string();
         self.database.write("limit", &subject, work).await
     }
 
     async fn take(&self, key: &RowKey, wanted: &Wanted) -> Result<Taken, StorageError> {
         let (owned, wanted) = (key.clone(), wanted.clone());
-        let work = move |transaction: &Transaction<'_>| Ok(rows::take(transaction, &owned, &wanted)?);
+        let work =
+            move |transaction: &Transaction<'_>| Ok(rows::take(transaction, &owned, &wanted)?);
         let subject = key.to_string();
         self.database.write("take from", &subject, work).await
     }
@@ -88,8 +91,9 @@ impl SpendStore for SqliteSpendStore {
         spent: Picodollars,
     ) -> Result<Option<BudgetRow>, StorageError> {
         let (owned, request, hold) = (key.clone(), request.clone(), *hold);
-        let work =
-            move |transaction: &Transaction<'_>| Ok(rows::finish(transaction, &owned, &request, hold, spent)?);
+        let work = move |transaction: &Transaction<'_>| {
+            Ok(rows::finish(transaction, &owned, &request, hold, spent)?)
+        };
         let subject = key.to_string();
         self.database.write("spend from", &subject, work).await
     }
@@ -103,17 +107,29 @@ impl SpendStore for SqliteSpendStore {
     ) -> Result<bool, StorageError> {
         let owned = key.clone();
         let work = move |transaction: &Transaction<'_>| {
-            Ok(rows::claim_alert(transaction, &owned, percent, now_ms, until_ms)?)
+            Ok(rows::claim_alert(
+                transaction,
+                &owned,
+                percent,
+                now_ms,
+                until_ms,
+            )?)
         };
         let subject = key.to_string();
-        self.database.write("claim an alert of", &subject, work).await
+        self.database
+            .write("claim an alert of", &subject, work)
+            .await
     }
 
     async fn confirm_alert(&self, key: &RowKey, percent: u8) -> Result<(), StorageError> {
         let owned = key.clone();
-        let work = move |transaction: &Transaction<'_>| Ok(rows::confirm_alert(transaction, &owned, percent)?);
+        let work = move |transaction: &Transaction<'_>| {
+            Ok(rows::confirm_alert(transaction, &owned, percent)?)
+        };
         let subject = key.to_string();
-        self.database.write("note an alert of", &subject, work).await
+        self.database
+            .write("note an alert of", &subject, work)
+            .await
     }
 
     async fn begin(&self, reservation: &Reservation) -> Result<Option<Reservation>, StorageError> {
@@ -167,8 +183,9 @@ impl SpendStore for SqliteSpendStore {
         limit: u32,
     ) -> Result<Vec<LedgerEntry>, StorageError> {
         let (owned, after) = (day.to_owned(), after.cloned());
-        let work =
-            move |transaction: &Transaction<'_>| books::ledger(transaction, &owned, after.as_ref(), limit);
+        let work = move |transaction: &Transaction<'_>| {
+            books::ledger(transaction, &owned, after.as_ref(), limit)
+        };
         self.database.read("list", day, work).await
     }
 }

@@ -7,7 +7,7 @@
 //! the hold, in one write; to finish a hold is to remove it, to count what of it was spent, and to add the rest
 //! to `available`, in one write that wants that very token there. What remains of a finished hold is nothing,
 //! so a row has as many as requests are open, and [`MOST_HOLDS`] at most: beyond, it is crowded. In DynamoDB a
-//! hold is some 90 bytes of its row, and a write costs a unit for each KB of the row: ten requests open at once
+//! hold is some 90 bytes of its row, and a write costs a unit for each KB of the row: nine requests open at once
 //! cost nothing more than none, and some 30 a second of five seconds each are the most that one row takes (a
 //! partition has 1,000 units a second). A scope that needs more has to be cut in several.
 //!

@@ -115,7 +115,12 @@ pub(super) fn append(transaction: &Transaction<'_>, entry: &LedgerEntry) -> Resu
     let made = transaction.execute(
         "INSERT INTO ledger (request, day, reserved_ms, body) VALUES (?1, ?2, ?3, ?4)
          ON CONFLICT DO NOTHING",
-        params![entry.request.as_str(), entry.day, entry.reserved_ms, body(entry)?],
+        params![
+            entry.request.as_str(),
+            entry.day,
+            entry.reserved_ms,
+            body(entry)?
+        ],
     )?;
     if made == 0 {
         let select = "SELECT body FROM ledger WHERE request = ?1";

@@ -177,7 +177,11 @@ pub(super) fn claim_alert(
     Ok(claimed > 0)
 }
 
-pub(super) fn confirm_alert(transaction: &Transaction<'_>, key: &RowKey, percent: u8) -> Result<()> {
+pub(super) fn confirm_alert(
+    transaction: &Transaction<'_>,
+    key: &RowKey,
+    percent: u8,
+) -> Result<()> {
     let update =
         "UPDATE alerts SET until_ms = ?4 WHERE scope = ?1 AND period = ?2 AND percent = ?3";
     let row = params![key.scope.as_str(), key.window, percent, TOLD];

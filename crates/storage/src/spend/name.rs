@@ -8,7 +8,9 @@ const LONGEST: usize = 128;
 
 /// A text that names no request or scope.
 #[derive(Debug, Error, PartialEq, Eq)]
-#[error("`{0}` names nothing: expected 1 to 128 of a-z, A-Z, 0-9, `.`, `_`, `-`, `:`, `/`, `@`, `+`")]
+#[error(
+    "`{0}` names nothing: expected 1 to 128 of a-z, A-Z, 0-9, `.`, `_`, `-`, `:`, `/`, `@`, `+`"
+)]
 pub struct NameError(String);
 
 /// Names one request of a client, whatever tries and processes it takes: what it costs is billed once.

@@ -183,7 +183,12 @@ mod tests {
     fn a_reservation_is_written_as_it_always_was() {
         let pending = pending();
         assert_eq!(serde_json::to_string(&pending).unwrap(), PENDING);
-        let open = changed(&pending, &Step::Open { holds: vec![hold()] });
+        let open = changed(
+            &pending,
+            &Step::Open {
+                holds: vec![hold()],
+            },
+        );
         let state = serde_json::to_string(&open.state).unwrap();
         let expected = r#"{"open":{"holds":[{"amount":10,"token":4,"taken_ms":2}],"sent":false}}"#;
         assert_eq!(state, expected);
@@ -192,14 +197,19 @@ mod tests {
         assert_eq!(state, r#""released""#);
         let settled = changed(&changed(&open, &Step::Send), &entry(3));
         let state = serde_json::to_string(&settled.state).unwrap();
-        assert!(state.starts_with(r#"{"settled":{"holds":[{"amount":10,"#), "{state}");
+        assert!(
+            state.starts_with(r#"{"settled":{"holds":[{"amount":10,"#),
+            "{state}"
+        );
         let read: ReservationState = serde_json::from_str(&state).unwrap();
         assert_eq!(read, settled.state);
     }
 
     #[test]
     fn a_step_that_is_repeated_changes_nothing_and_one_that_comes_late_is_refused() {
-        let hold_one = Step::Open { holds: vec![hold()] };
+        let hold_one = Step::Open {
+            holds: vec![hold()],
+        };
         let close = Step::Close { forget_ms: 99 };
         let pending = pending();
         let open = changed(&pending, &hold_one);
