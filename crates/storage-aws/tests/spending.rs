@@ -14,7 +14,6 @@ use std::{
     path::Path,
     process::{Child, ChildStdout, Command, Stdio},
     sync::Arc,
-    thread,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -36,7 +35,7 @@ use llmopt_storage::{
 };
 use llmopt_storage_aws::{Aws, DynamoSpendStore};
 use llmopt_storage_embedded::SqliteSpendStore;
-use tokio::task::JoinSet;
+use tokio::{task::JoinSet, time::sleep};
 
 const DATABASE: &str = "SPENDER_DATABASE";
 const TABLE: &str = "SPENDER_TABLE";
@@ -251,6 +250,17 @@ impl Budget {
         (row, costs)
     }
 
+    /// Waits until so many requests have a part of the budget, if that takes no longer than a process lives.
+    async fn wait_for(&self, requests: u64) {
+        for _ in 0..300 {
+            let (row, _) = self.row().await;
+            if row.spent.get() + row.reserved().get() >= requests * BOUND {
+                return;
+            }
+            sleep(Duration::from_millis(10)).await;
+        }
+    }
+
     async fn sweep(&self) -> Swept {
         let swept = self.spending.sweep(now_ms() + HOUR_MS).await.unwrap();
         assert_eq!(swept.failed, 0, "{swept:?}");
@@ -304,17 +314,18 @@ async fn processes_killed_at_any_moment_leave_a_budget_that_adds_up(
     environment: &[(&str, &str)],
 ) {
     let budget = Budget::make(store).await;
+    let mut requests = 0;
     for round in 0..3 {
-        let processes = start("settler", &format!("round{round}-"), environment);
-        for (number, process) in (0..).zip(processes) {
-            thread::sleep(Duration::from_millis(50 + 90 * number));
+        for process in start("settler", &format!("round{round}-"), environment) {
+            requests += 3;
+            budget.wait_for(requests).await;
             process.kill();
         }
-        budget.row().await;
     }
     // What a killed process had sent to the store may arrive a moment later.
-    thread::sleep(Duration::from_secs(1));
-    budget.sweep().await;
+    sleep(Duration::from_secs(1)).await;
+    let swept = budget.sweep().await;
+    println!("swept {swept:?}");
     budget.sweep().await;
     let (row, costs) = budget.row().await;
     assert_eq!(row.holds.len(), 0);
