@@ -1,4 +1,4 @@
-//! The storage ports on AWS: folders and uploads in S3, records, logs, allowances and answers in
+//! The storage ports on AWS: folders and uploads in S3, records, logs, allowances, budgets and answers in
 //! DynamoDB, messages in SQS.
 //!
 //! Knows how each port's contract is kept by conditional writes, and what every error of a service means
@@ -47,6 +47,8 @@ mod records;
 #[cfg(feature = "secrets")]
 mod secrets;
 #[cfg(feature = "dynamodb")]
+mod spending;
+#[cfg(feature = "dynamodb")]
 mod table;
 #[cfg(feature = "s3")]
 mod uploads;
@@ -72,5 +74,7 @@ pub use rates::DynamoRateStore;
 pub use records::DynamoRecordStore;
 #[cfg(feature = "secrets")]
 pub use secrets::read_secret;
+#[cfg(feature = "dynamodb")]
+pub use spending::DynamoSpendStore;
 #[cfg(feature = "s3")]
 pub use uploads::S3Uploads;

@@ -36,14 +36,15 @@ use llmopt_aws_emulator::{Dynalite, MiniStack};
 use llmopt_domain::Digest;
 use llmopt_storage::{
     AllowanceStore, AnswerStore, EventLog, FolderStore, MessageQueue, RateStore, RecordStore,
-    StorageError, UploadStore,
+    SpendStore, StorageError, UploadStore,
     conformance::{AnswerSubject, Note, QueueSubject, Subject},
 };
 use tokio::{runtime::Handle, task::block_in_place};
 
 use crate::{
     Aws, DynamoAllowanceStore, DynamoAnswerStore, DynamoEventLog, DynamoRateStore,
-    DynamoRecordStore, S3FolderStore, S3Uploads, SqsMessageQueue, bucket::Bucket, table::Table,
+    DynamoRecordStore, DynamoSpendStore, S3FolderStore, S3Uploads, SqsMessageQueue, bucket::Bucket,
+    table::Table,
 };
 
 /// Runs what the synchronous openers of the suites have to wait for.
@@ -207,6 +208,18 @@ fn rates_elsewhere(root: &Path) -> Arc<dyn RateStore> {
     Arc::new(DynamoRateStore::new(&aws, &table))
 }
 
+fn spending(root: &Path) -> Arc<dyn SpendStore> {
+    let aws = aws();
+    let table = records_table(&aws, root);
+    Arc::new(DynamoSpendStore::new(&aws, &table))
+}
+
+fn spending_elsewhere(root: &Path) -> Arc<dyn SpendStore> {
+    let aws = dynalite();
+    let table = records_table(&aws, root);
+    Arc::new(DynamoSpendStore::new(&aws, &table))
+}
+
 fn answers(root: &Path) -> Arc<dyn AnswerStore> {
     let aws = aws();
     let table = records_table(&aws, root);
@@ -346,6 +359,16 @@ mod rates_in_dynalite {
 mod rates_in_dynamodb {
     use super::*;
     llmopt_storage::rate_store_conformance!(emulated!(rates));
+}
+
+mod spending_in_dynalite {
+    use super::*;
+    llmopt_storage::spend_store_conformance!(emulated!(Dynalite, spending_elsewhere));
+}
+
+mod spending_in_dynamodb {
+    use super::*;
+    llmopt_storage::spend_store_conformance!(emulated!(spending));
 }
 
 mod allowances_in_dynalite {

@@ -40,6 +40,12 @@ pub(crate) const ANSWERS: Form = Form {
     synchronous: "FULL",
     patience: Duration::from_secs(10),
 };
+pub(crate) const SPENDING: Form = Form {
+    migrations: &[include_str!("migrations/spending/1.sql")],
+    // What was reserved or spent and lost would be spent twice.
+    synchronous: "FULL",
+    patience: Duration::from_secs(10),
+};
 /// The SQLite database of one data directory, for any number of processes of one machine.
 ///
 /// What a call has acknowledged survives the process and a loss of power.

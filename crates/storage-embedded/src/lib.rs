@@ -17,6 +17,7 @@ mod queue;
 mod rates;
 mod record;
 mod records;
+mod spending;
 mod staging;
 mod store;
 
@@ -27,4 +28,5 @@ pub use log::SqliteEventLog;
 pub use queue::SqliteMessageQueue;
 pub use rates::SqliteRateStore;
 pub use records::SqliteRecordStore;
+pub use spending::SqliteSpendStore;
 pub use store::FileFolderStore;

@@ -4,8 +4,9 @@
 //! [`event_log_conformance!`](crate::event_log_conformance),
 //! [`message_queue_conformance!`](crate::message_queue_conformance),
 //! [`allowance_store_conformance!`](crate::allowance_store_conformance),
-//! [`rate_store_conformance!`](crate::rate_store_conformance) and
-//! [`answer_store_conformance!`](crate::answer_store_conformance).
+//! [`rate_store_conformance!`](crate::rate_store_conformance),
+//! [`answer_store_conformance!`](crate::answer_store_conformance) and
+//! [`spend_store_conformance!`](crate::spend_store_conformance).
 //!
 //! Tells an adapter by how it is opened and by its capabilities, which are data: the suite decides
 //! what follows from them, so no adapter can leave out a case by forgetting it.
@@ -30,6 +31,7 @@ mod ordinary;
 mod queues;
 mod rates;
 mod records;
+mod spending;
 
 pub use allowances::*;
 pub use answers::*;
@@ -39,6 +41,7 @@ pub use ordinary::*;
 pub use queues::*;
 pub use rates::*;
 pub use records::*;
+pub use spending::*;
 
 /// A store under test.
 pub type Store = Arc<dyn FolderStore>;

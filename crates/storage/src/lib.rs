@@ -1,5 +1,5 @@
 //! The storage ports: what llmopt asks of a place that keeps folders, records, logs, messages,
-//! allowances, rates and answers.
+//! allowances, rates, answers and budgets.
 //!
 //! Knows the contract of each port and, behind the feature `conformance`, the one suite of each that
 //! every adapter runs. Does not know any technology: no file system layout, no cloud, no database.
@@ -15,6 +15,7 @@ mod log;
 mod queue;
 mod rate;
 mod record;
+pub mod spend;
 mod upload;
 
 pub use allowance::AllowanceStore;
@@ -25,4 +26,5 @@ pub use log::{EventLog, LogEntry};
 pub use queue::{Delivery, MessageQueue, QueueDepth, Receipt};
 pub use rate::RateStore;
 pub use record::{Cursor, Listing, Page, Record, RecordStore, Revision, Stored};
+pub use spend::SpendStore;
 pub use upload::{UploadStore, UploadTarget};

@@ -1,0 +1,116 @@
+use std::collections::BTreeSet;
+
+use llmopt_storage::spend::{
+    Hold, Limit, Reservation, ReservationState, RowKey, Step, Taken, Wanted,
+};
+
+use crate::{Ask, Moment, Outcome, Refusal, Spending, SpendingError, budgets::limits, resets_ms};
+
+/// How often a row may change between our looks at it.
+const TRIES: u32 = 8;
+
+impl Spending {
+    /// Reserves the most that a request may cost from each budget of its scopes, narrowest first, or from none.
+    ///
+    /// # Errors
+    /// After any error nothing may be sent. What was reserved is given back, here or when it is swept.
+    pub async fn reserve(&self, ask: &Ask) -> Result<Outcome, SpendingError> {
+        let moment = Moment::new(ask.now_ms);
+        let rows = self.rows(ask, &moment).await?;
+        let keys = rows.iter().map(|(key, _)| key.clone()).collect();
+        let reservation = ask.reservation(&moment, keys);
+        if let Some(there) = self.store.begin(&reservation).await? {
+            return Ok(Outcome::Replay(there));
+        }
+        let outcome = self.take_and_open(&reservation, &rows).await;
+        if !matches!(outcome, Ok(Outcome::Reserved(_)))
+            && let Err(error) = self.give_up(&reservation, ask.now_ms).await
+        {
+            // Nobody may send it now: the sweeper gives back what it holds.
+            let error: &dyn std::error::Error = &error;
+            tracing::warn!(request = %ask.request, error, "a reservation is left to be swept");
+        }
+        outcome
+    }
+
+    /// Returns the rows that a request is spent from, with their limits as the budgets have them.
+    async fn rows(
+        &self,
+        ask: &Ask,
+        moment: &Moment,
+    ) -> Result<Vec<(RowKey, Limit)>, SpendingError> {
+        let mut rows: Vec<(RowKey, Limit)> = Vec::new();
+        for scope in &ask.scopes {
+            let Some(budget) = self.store.budget(scope).await? else {
+                continue;
+            };
+            rows.extend(limits(&budget, moment));
+        }
+        // A scope that is named twice is held once.
+        let mut seen = BTreeSet::new();
+        rows.retain(|(key, _)| seen.insert(key.clone()));
+        Ok(rows)
+    }
+
+    async fn take_and_open(
+        &self,
+        reservation: &Reservation,
+        rows: &[(RowKey, Limit)],
+    ) -> Result<Outcome, SpendingError> {
+        let mut holds = Vec::new();
+        for (key, limit) in rows {
+            match self.take(reservation, key, limit).await? {
+                Ok(hold) => holds.push(hold),
+                Err(refusal) => return Ok(Outcome::Refused(refusal)),
+            }
+        }
+        let step = Step::Open { holds };
+        match self.store.change(reservation, &step).await? {
+            Ok(open) => Ok(Outcome::Reserved(open)),
+            Err(there) => Err(SpendingError::Gone {
+                request: there.request,
+            }),
+        }
+    }
+
+    async fn take(
+        &self,
+        reservation: &Reservation,
+        key: &RowKey,
+        limit: &Limit,
+    ) -> Result<Result<Hold, Refusal>, SpendingError> {
+        let wanted = Wanted {
+            request: reservation.request.clone(),
+            amount: reservation.bound,
+            revision: limit.revision,
+            now_ms: reservation.created_ms,
+        };
+        for _ in 0..TRIES {
+            match self.store.take(key, &wanted).await? {
+                Taken::Held(hold) => return Ok(Ok(hold)),
+                Taken::Short { available, limit } => {
+                    return Ok(Err(Refusal {
+                        row: key.clone(),
+                        available,
+                        limit,
+                        resets_ms: resets_ms(&key.window),
+                    }));
+                }
+                Taken::Absent => self.store.open_row(key, limit).await?,
+                Taken::Outdated => self.store.set_limit(key, limit).await?,
+                Taken::Crowded => return Err(SpendingError::Crowded { row: key.clone() }),
+            }
+        }
+        Err(SpendingError::Unsteady { row: key.clone() })
+    }
+
+    /// Gives a reservation up that was not sent, with whatever it holds.
+    async fn give_up(&self, reservation: &Reservation, now_ms: u64) -> Result<(), SpendingError> {
+        // Where it was swept, this process may have taken more since.
+        let (Ok(there) | Err(there)) = self.store.change(reservation, &Step::Release).await?;
+        if there.state == ReservationState::Released {
+            self.give_back(&there).await?;
+        }
+        self.finish(&there, now_ms).await
+    }
+}

@@ -1,0 +1,90 @@
+use llmopt_storage::spend::{Reservation, ReservationState, Step};
+
+use crate::{
+    Settlement, Spending, SpendingError, Truth,
+    error::OutOfOrder::{NotSent, Sent},
+};
+
+impl Spending {
+    /// Notes that the provider is about to be called. Only when this has returned the reservation may it be: from
+    /// then on nothing is given back but what was not used.
+    ///
+    /// # Errors
+    /// [`SpendingError::Gone`] if the reservation expired and was swept; after an error of the store it may be
+    /// noted, and can be tried again, or settled at nothing.
+    pub async fn mark_sent(&self, known: &Reservation) -> Result<Reservation, SpendingError> {
+        match self.store.change(known, &Step::Send).await? {
+            Ok(sent) => Ok(sent),
+            Err(there) => Err(SpendingError::Gone {
+                request: there.request,
+            }),
+        }
+    }
+
+    /// Settles what a request cost: it is spent from its budgets, the rest of the bound is available again, and
+    /// the ledger has an entry. Once: doing it again says what was settled.
+    ///
+    /// # Errors
+    /// [`SpendingError::AboveBound`] if the cost is above the bound and the truth has no reason for that;
+    /// [`SpendingError::OutOfOrder`] if the request was not marked as sent; [`SpendingError::Gone`] if it was
+    /// released. After an error of the store it may be settled: try again, else it is swept at its bound.
+    pub async fn settle(
+        &self,
+        known: &Reservation,
+        truth: &Truth,
+    ) -> Result<Settlement, SpendingError> {
+        let Some(entry) = truth.entry(known) else {
+            return Err(SpendingError::AboveBound {
+                request: known.request.clone(),
+                cost: truth.cost,
+                bound: known.bound,
+            });
+        };
+        let entry = Box::new(entry);
+        let step = Step::Settle {
+            entry: entry.clone(),
+        };
+        let (there, settlement) = match self.store.change(known, &step).await? {
+            Ok(settled) => (settled, Settlement::Settled(*entry)),
+            Err(there) => {
+                let before = match &there.state {
+                    ReservationState::Settled { entry, .. } => entry.as_ref().clone(),
+                    ReservationState::Released => {
+                        let request = there.request;
+                        return Err(SpendingError::Gone { request });
+                    }
+                    ReservationState::Pending | ReservationState::Open { .. } => {
+                        return Err(SpendingError::OutOfOrder(NotSent(there.request)));
+                    }
+                };
+                (there, Settlement::Before(before))
+            }
+        };
+        self.finish_or_leave(&there, truth.now_ms).await;
+        Ok(settlement)
+    }
+
+    /// Gives back what was reserved for a request that was not sent.
+    ///
+    /// # Errors
+    /// [`SpendingError::OutOfOrder`] if it was marked as sent or is settled: then settle it. After an error of
+    /// the store it may be released; else it is swept.
+    pub async fn release(&self, known: &Reservation, now_ms: u64) -> Result<(), SpendingError> {
+        match self.store.change(known, &Step::Release).await? {
+            Ok(released) => {
+                self.finish_or_leave(&released, now_ms).await;
+                Ok(())
+            }
+            Err(there) => Err(SpendingError::OutOfOrder(Sent(there.request))),
+        }
+    }
+
+    /// Does what is left to do for a reservation, which its state already says, or leaves it to a sweep.
+    async fn finish_or_leave(&self, reservation: &Reservation, now_ms: u64) {
+        if let Err(error) = self.finish(reservation, now_ms).await {
+            let error: &dyn std::error::Error = &error;
+            let request = &reservation.request;
+            tracing::warn!(%request, error, "the rest of a settlement is left to be swept");
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! The protocol on a store in memory, whose calls are lost, late and in any order.
+
+mod cases;
+mod memory;
+mod model;
+mod port;
+mod process;

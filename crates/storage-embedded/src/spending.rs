@@ -1,0 +1,205 @@
+use std::path::Path;
+
+use async_trait::async_trait;
+use llmopt_domain::Picodollars;
+use llmopt_storage::{
+    SpendStore, StorageError,
+    spend::{
+        Budget, BudgetRow, BudgetScope, Hold, LedgerEntry, Limit, Place, RequestId, Reservation,
+        RowKey, Step, Taken, Wanted,
+    },
+};
+use rusqlite::Transaction;
+
+use crate::database::{Database, SPENDING};
+
+mod books;
+mod rows;
+
+/// A [`SpendStore`] in an SQLite database of its own: what requests cost is much beside records.
+pub struct SqliteSpendStore {
+    database: Database,
+}
+
+impl SqliteSpendStore {
+    /// What the file is called in a data directory.
+    pub const FILE_NAME: &str = "spending.db";
+
+    /// Keeps budgets in the file `path`, which is made if it is not there.
+    ///
+    /// # Errors
+    /// As [`Database::open`].
+    pub fn open(path: &Path) -> Result<Self, StorageError> {
+        let database = Database::open_as(path, &SPENDING)?;
+        Ok(Self { database })
+    }
+}
+
+#[async_trait]
+impl SpendStore for SqliteSpendStore {
+    async fn budget(&self, scope: &BudgetScope) -> Result<Option<Budget>, StorageError> {
+        let owned = scope.clone();
+        let work = move |transaction: &Transaction<'_>| books::budget(transaction, &owned);
+        self.database.read("read", scope.as_str(), work).await
+    }
+
+    async fn budgets(&self) -> Result<Vec<Budget>, StorageError> {
+        self.database.read("list", "budgets", books::budgets).await
+    }
+
+    async fn put_budget(&self, budget: &Budget) -> Result<(), StorageError> {
+        let owned = budget.clone();
+        let work = move |transaction: &Transaction<'_>| books::put_budget(transaction, &owned);
+        let subject = budget.scope.as_str();
+        self.database.write("change", subject, work).await
+    }
+
+    async fn row(&self, key: &RowKey) -> Result<Option<BudgetRow>, StorageError> {
+        let owned = key.clone();
+        let work = move |transaction: &Transaction<'_>| Ok(rows::row(transaction, &owned)?);
+        self.database.read("read", &key.to_string(), work).await
+    }
+
+    async fn open_row(&self, key: &RowKey, limit: &Limit) -> Result<(), StorageError> {
+        let (owned, limit) = (key.clone(), limit.clone());
+        let work =
+            move |transaction: &Transaction<'_>| Ok(rows::open(transaction, &owned, &limit)?);
+        self.database.write("open", &key.to_string(), work).await
+    }
+
+    async fn set_limit(&self, key: &RowKey, limit: &Limit) -> Result<(), StorageError> {
+        let (owned, limit) = (key.clone(), limit.clone());
+        let work =
+            move |transaction: &Transaction<'_>| Ok(rows::set_limit(transaction, &owned, &limit)?);
+        let subject = key.to_string();
+        self.database.write("limit", &subject, work).await
+    }
+
+    async fn take(&self, key: &RowKey, wanted: &Wanted) -> Result<Taken, StorageError> {
+        let (owned, wanted) = (key.clone(), wanted.clone());
+        let work =
+            move |transaction: &Transaction<'_>| Ok(rows::take(transaction, &owned, &wanted)?);
+        let subject = key.to_string();
+        self.database.write("take from", &subject, work).await
+    }
+
+    async fn finish(
+        &self,
+        key: &RowKey,
+        request: &RequestId,
+        hold: &Hold,
+        spent: Picodollars,
+    ) -> Result<Option<BudgetRow>, StorageError> {
+        let (owned, request, hold) = (key.clone(), request.clone(), *hold);
+        let work = move |transaction: &Transaction<'_>| {
+            Ok(rows::finish(transaction, &owned, &request, hold, spent)?)
+        };
+        let subject = key.to_string();
+        self.database.write("spend from", &subject, work).await
+    }
+
+    async fn claim_alert(
+        &self,
+        key: &RowKey,
+        percent: u8,
+        now_ms: u64,
+        until_ms: u64,
+    ) -> Result<bool, StorageError> {
+        let owned = key.clone();
+        let work = move |transaction: &Transaction<'_>| {
+            Ok(rows::claim_alert(
+                transaction,
+                &owned,
+                percent,
+                now_ms,
+                until_ms,
+            )?)
+        };
+        let subject = key.to_string();
+        self.database
+            .write("claim an alert of", &subject, work)
+            .await
+    }
+
+    async fn confirm_alert(&self, key: &RowKey, percent: u8) -> Result<(), StorageError> {
+        let owned = key.clone();
+        let work = move |transaction: &Transaction<'_>| {
+            Ok(rows::confirm_alert(transaction, &owned, percent)?)
+        };
+        let subject = key.to_string();
+        self.database
+            .write("note an alert of", &subject, work)
+            .await
+    }
+
+    async fn begin(&self, reservation: &Reservation) -> Result<Option<Reservation>, StorageError> {
+        let owned = reservation.clone();
+        let work = move |transaction: &Transaction<'_>| books::begin(transaction, &owned);
+        let subject = reservation.request.as_str();
+        self.database.write("reserve for", subject, work).await
+    }
+
+    async fn reservation(&self, request: &RequestId) -> Result<Option<Reservation>, StorageError> {
+        let owned = request.clone();
+        let work = move |transaction: &Transaction<'_>| books::reservation(transaction, &owned);
+        self.database.read("read", request.as_str(), work).await
+    }
+
+    async fn change(
+        &self,
+        known: &Reservation,
+        step: &Step,
+    ) -> Result<Result<Reservation, Reservation>, StorageError> {
+        let (request, step) = (known.request.clone(), step.clone());
+        let work = move |transaction: &Transaction<'_>| books::change(transaction, &request, &step);
+        let subject = known.request.as_str();
+        self.database.write("change", subject, work).await
+    }
+
+    async fn unfinished(
+        &self,
+        until_ms: u64,
+        after: Option<&Place>,
+        limit: u32,
+    ) -> Result<Vec<Reservation>, StorageError> {
+        let after = after.cloned();
+        let work = move |transaction: &Transaction<'_>| {
+            books::unfinished(transaction, until_ms, after.as_ref(), limit)
+        };
+        self.database.read("list", "reservations", work).await
+    }
+
+    async fn append(&self, entry: &LedgerEntry) -> Result<(), StorageError> {
+        let owned = entry.clone();
+        let work = move |transaction: &Transaction<'_>| books::append(transaction, &owned);
+        let subject = entry.request.as_str();
+        self.database.write("enter", subject, work).await
+    }
+
+    async fn ledger(
+        &self,
+        day: &str,
+        after: Option<&Place>,
+        limit: u32,
+    ) -> Result<Vec<LedgerEntry>, StorageError> {
+        let (owned, after) = (day.to_owned(), after.cloned());
+        let work = move |transaction: &Transaction<'_>| {
+            books::ledger(transaction, &owned, after.as_ref(), limit)
+        };
+        self.database.read("list", day, work).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    fn open(root: &Path) -> Arc<dyn SpendStore> {
+        let path = root.join(SqliteSpendStore::FILE_NAME);
+        Arc::new(SqliteSpendStore::open(&path).unwrap())
+    }
+
+    llmopt_storage::spend_store_conformance!(open);
+}
