@@ -5,6 +5,7 @@ mod deletions;
 mod faulty;
 mod large;
 mod lost_answers;
+mod parts;
 mod refusals;
 mod republished;
 mod sweeps;
