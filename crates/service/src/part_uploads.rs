@@ -12,12 +12,9 @@ use crate::{
     datasets::{Uploaded, file_name},
 };
 
-mod error;
-
-#[cfg(test)]
-mod tests;
-
 pub use error::PartError;
+
+mod error;
 
 /// How long an upload in parts lasts. The rules of template.yaml end what is below `uploads/` then too.
 const UPLOAD_LASTS: Duration = Duration::from_secs(48 * 3_600);
@@ -255,3 +252,6 @@ fn of_upload(id: &str) -> impl FnOnce(StorageError) -> ServiceError {
         error => error.into(),
     }
 }
+
+#[cfg(test)]
+mod tests;

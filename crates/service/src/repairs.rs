@@ -183,7 +183,7 @@ fn mended_name(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use llmopt_storage::Record;
+    use llmopt_storage::{Record, RecordStore};
     use llmopt_storage_embedded::{Database, SqliteRecordStore};
 
     use super::*;

@@ -374,6 +374,11 @@ mod allowances_in_dynamodb {
     llmopt_storage::allowance_store_conformance!(emulated!(allowances));
 }
 
+mod parts_in_s3 {
+    use super::*;
+    llmopt_storage::part_store_conformance!(emulated!(parts::PARTS));
+}
+
 mod messages_in_sqs {
     use super::*;
     llmopt_storage::message_queue_conformance!(emulated!(SQS));

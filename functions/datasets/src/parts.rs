@@ -28,7 +28,7 @@ pub(crate) struct PartsRequest {
     #[schema(min_length = 1, max_length = 200)]
     name: String,
     /// Its size.
-    #[schema(minimum = 1, maximum = 4_294_967_296_u64)]
+    #[schema(minimum = 1, maximum = 4294967296_u64)]
     size_bytes: u64,
     /// The digest of its bytes, which is checked at the end.
     digest: Option<Digest>,

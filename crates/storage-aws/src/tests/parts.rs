@@ -31,16 +31,11 @@ fn dying(root: &Path, write: u64) -> Arc<dyn PartStore> {
     Arc::new(S3Parts::on(bucket, SMALL))
 }
 
-const PARTS: PartSubject = PartSubject {
+pub(super) const PARTS: PartSubject = PartSubject {
     open: parts,
     open_dying: dying,
     part_bytes: SMALL,
 };
-
-mod conformance {
-    use super::*;
-    llmopt_storage::part_store_conformance!(emulated!(PARTS));
-}
 
 fn plan(size_bytes: u64) -> PartPlan {
     PartPlan {

@@ -58,10 +58,10 @@ fn what_is_over_is_removed_when_another_is_begun_and_when_the_store_is_opened() 
         assert_eq!(folders(root.path()).len(), 1);
         let lasting = store.begin(plan(), Duration::from_secs(60)).await.unwrap();
         put(&store, root.path(), &lasting, 1).await;
-        assert_eq!(folders(root.path()), [lasting.id.clone()]);
+        assert_eq!(folders(root.path()), std::slice::from_ref(&lasting.id));
         store.begin(plan(), Duration::ZERO).await.unwrap();
         open(root.path());
-        assert_eq!(folders(root.path()), [lasting.id.clone()]);
+        assert_eq!(folders(root.path()), std::slice::from_ref(&lasting.id));
         assert_eq!(store.look(&lasting.id).await.unwrap().missing(), [2]);
     });
 }

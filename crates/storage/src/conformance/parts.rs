@@ -37,7 +37,7 @@ macro_rules! part_store_conformance {
             an_upload_is_told_of_as_it_was_begun
             parts_that_come_in_any_order_are_one_file
             of_parts_that_come_twice_the_last_is_kept
-            a_file_of_one_part_is_assembled_too
+            a_file_of_one_part_assert_assembled_too
             every_part_has_a_place
             what_lacks_a_part_is_not_assembled
             an_upload_that_is_not_there_is_named
@@ -99,7 +99,7 @@ impl Sample {
         store.put(&upload.id, part, &self.file(part)).await
     }
 
-    async fn is_assembled(&self, store: &Parts, id: &str) {
+    async fn assert_assembled(&self, store: &Parts, id: &str) {
         let into = self.folder.path().join("whole");
         let assembled = store.assemble(id, &into).await;
         assembled.expect("nothing is missing");
@@ -177,7 +177,7 @@ pub async fn parts_that_come_in_any_order_are_one_file(subject: PartSubject) {
         assert_eq!(received(&store, &upload.id).await, there);
     }
     for _ in 0..2 {
-        sample.is_assembled(&store, &upload.id).await;
+        sample.assert_assembled(&store, &upload.id).await;
         assert_eq!(received(&store, &upload.id).await, [1, 2, 3]);
     }
 }
@@ -197,11 +197,11 @@ pub async fn of_parts_that_come_twice_the_last_is_kept(subject: PartSubject) {
         let put = sample.put(&store, &upload, number).await;
         put.expect("a part can be put again");
     }
-    sample.is_assembled(&store, &upload.id).await;
+    sample.assert_assembled(&store, &upload.id).await;
 }
 
 /// The last part may be of any size.
-pub async fn a_file_of_one_part_is_assembled_too(subject: PartSubject) {
+pub async fn a_file_of_one_part_assert_assembled_too(subject: PartSubject) {
     let root = root();
     let store = (subject.open)(root.path());
     for size in [1, subject.part_bytes] {
@@ -210,7 +210,7 @@ pub async fn a_file_of_one_part_is_assembled_too(subject: PartSubject) {
         assert_eq!(upload.missing(), [1]);
         let put = sample.put(&store, &upload, 1).await;
         put.expect("a part can be put");
-        sample.is_assembled(&store, &upload.id).await;
+        sample.assert_assembled(&store, &upload.id).await;
     }
 }
 
@@ -242,7 +242,7 @@ pub async fn what_lacks_a_part_is_not_assembled(subject: PartSubject) {
     assert!(is_unknown(&store.assemble(&upload.id, &into).await));
     let put = sample.put(&store, &upload, 1).await;
     put.expect("a part can be put");
-    sample.is_assembled(&store, &upload.id).await;
+    sample.assert_assembled(&store, &upload.id).await;
 }
 
 /// Ids are a caller's text.
@@ -267,7 +267,7 @@ pub async fn an_upload_that_is_not_there_is_named(subject: PartSubject) {
         let discarded = store.discard(id).await;
         discarded.expect("what is not there is gone");
     }
-    assert_eq!(received(&store, &id).await, []);
+    assert!(received(&store, &id).await.is_empty());
 }
 
 /// Whoever asks again learns what it became.
@@ -278,7 +278,7 @@ pub async fn a_settled_upload_tells_its_outcome_and_takes_no_more(subject: PartS
     let upload = begin(&store, &sample).await;
     let put = sample.put(&store, &upload, 1).await;
     put.expect("a part can be put");
-    sample.is_assembled(&store, &upload.id).await;
+    sample.assert_assembled(&store, &upload.id).await;
     for _ in 0..2 {
         let settled = store.settle(&upload.id, "dataset").await;
         settled.expect("it can be settled");
@@ -336,12 +336,12 @@ pub async fn uploads_do_not_meet(subject: PartSubject) {
     let (first, second) = (begin(&store, &one).await, begin(&store, &other).await);
     let put = one.put(&store, &first, 1).await;
     put.expect("a part can be put");
-    assert_eq!(received(&store, &second.id).await, []);
+    assert!(received(&store, &second.id).await.is_empty());
     let put = other.put(&store, &second, 1).await;
     put.expect("a part can be put");
     let discarded = store.discard(&second.id).await;
     discarded.expect("it can be discarded");
-    one.is_assembled(&store, &first.id).await;
+    one.assert_assembled(&store, &first.id).await;
 }
 
 /// A client that comes back goes on where it was.
@@ -359,7 +359,7 @@ pub async fn a_restart_keeps_what_was_sent(subject: PartSubject) {
         put.expect("a part can be put");
     }
     let store = (subject.open)(root.path());
-    sample.is_assembled(&store, &upload.id).await;
+    sample.assert_assembled(&store, &upload.id).await;
     let settled = store.settle(&upload.id, "dataset").await;
     settled.expect("it can be settled");
     let store = (subject.open)(root.path());
@@ -418,7 +418,7 @@ async fn ended_despite_dying_at(write: u64, subject: PartSubject) -> bool {
             let put = sample.put(&store, &upload, number).await;
             put.expect("what is missing can be put");
         }
-        sample.is_assembled(&store, &upload.id).await;
+        sample.assert_assembled(&store, &upload.id).await;
     }
     let discarded = dying.discard(&upload.id).await.is_ok();
     if discarded {
