@@ -94,8 +94,7 @@ pub(crate) async fn create_dataset(
     Ok(shown(datasets.finish(upload).await?))
 }
 
-/// Begins an upload in parts, which goes on where it was cut off; with no body, on AWS, opens a place to send a
-/// whole file to.
+/// Begins an upload in parts, which goes on where it was cut off; with no body, on AWS, one of a whole file.
 #[utoipa::path(
     post,
     path = "/datasets/uploads",

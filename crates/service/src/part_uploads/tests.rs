@@ -128,17 +128,24 @@ async fn other_bytes_than_those_that_were_announced_are_no_dataset() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_no_dataset_can_be_completed_under_a_name_that_fits() {
+async fn a_file_that_is_no_dataset_is_refused_and_its_upload_stays() {
     let stores = Stores::new();
     let datasets = with_parts(&stores);
-    let bytes = b"prompt,response\na,b\n";
-    let mut plan = plan(bytes);
-    plan.name = "a.jsonl.gz".to_owned();
-    let upload = datasets.begin_parts(plan).await.unwrap();
+    let bytes = b"PK\x03\x04...";
+    let upload = datasets.begin_parts(plan(bytes)).await.unwrap();
     send(&datasets, &upload.id, 1, bytes).await.unwrap();
-    datasets.complete(&upload.id, None).await.unwrap_err();
-    let done = datasets.complete(&upload.id, Some("a.csv")).await;
-    assert!(done.unwrap().created);
+    for _ in 0..2 {
+        let refused = datasets.complete(&upload.id, None).await.unwrap_err();
+        assert!(
+            matches!(refused, ServiceError::Upload { .. }),
+            "{refused:?}"
+        );
+    }
+    let found = datasets.part_upload(&upload.id).await.unwrap();
+    assert!(found.missing().is_empty());
+    datasets.discard_parts(&upload.id).await.unwrap();
+    let gone = datasets.part_upload(&upload.id).await.unwrap_err();
+    assert!(matches!(gone, ServiceError::UnknownUpload(_)), "{gone:?}");
 }
 
 #[tokio::test]
