@@ -121,7 +121,6 @@ LASTING = {
     "job_id": job,
     "key_id": key,
     "model_id": lambda: BASE,
-    "part_number": lambda: 1,
     "upload_id": upload,
 }
 OWN = {
@@ -129,15 +128,17 @@ OWN = {
     "delete_dataset": dataset,
     "delete_model": model,
     "delete_upload": upload,
+    "locate_parts": upload,
+    "put_part": upload,
     "revoke_key": key,
     "rotate_key": key,
     "stop_training_job": long_job,
     "resume_training_job": stopped_job,
 }
-lasting: dict[str, str | int] = {}
+lasting: dict[str, str] = {}
 
 
-def lasting_one(parameter: str) -> str | int | None:
+def lasting_one(parameter: str) -> str | None:
     """Returns the id of something that stays."""
     if parameter not in LASTING:
         return None
@@ -148,6 +149,8 @@ def lasting_one(parameter: str) -> str | int | None:
 
 def something(operation: str, parameter: str) -> str | int | None:
     """Returns the id of something that this operation can be about."""
+    if parameter == "part_number":
+        return 1
     return OWN[operation]() if operation in OWN else lasting_one(parameter)
 
 

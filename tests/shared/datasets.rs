@@ -147,7 +147,7 @@ fn is_described(api: &Api, dataset: &Value) {
         (&json!("squares.jsonl"), &json!(13))
     );
     let findings = report["findings"].as_array().unwrap();
-    for code in ["duplicate_row", "trailing_space"] {
+    for code in ["duplicate_row", "response_edge_space"] {
         assert!(
             findings.iter().any(|it| it["code"] == code),
             "{code}: {report}"
@@ -361,6 +361,9 @@ pub(crate) fn what_comes_in_parts_is_what_was_announced(api: &Api) {
     answer(api.put(&whole, right), 204);
     let dataset = answer(api.post(&format!("{path}/complete")), 201);
     refused(api.put(&whole, right), 409, "already_exists");
+    let late = api.post(&format!("{path}/parts"));
+    let late = late.json(&json!({ "parts": [1] }));
+    refused(late, 409, "already_exists");
     answer(
         api.delete(&format!("/datasets/{}", dataset["id"].as_str().unwrap())),
         204,

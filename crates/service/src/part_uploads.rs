@@ -54,12 +54,13 @@ impl Datasets {
     /// Says where to send each of these parts of `upload`, in their order.
     ///
     /// # Errors
-    /// [`ServiceError::UnknownUpload`], or [`ServiceError::Storage`].
+    /// [`ServiceError::UnknownUpload`], [`PartError::Done`] if it is complete, or [`ServiceError::Storage`].
     pub async fn locate_parts(
         &self,
         upload: &PartUpload,
         parts: &[Part],
     ) -> Result<Vec<PartPlace>, ServiceError> {
+        open(upload)?;
         let located = self.parts()?.locate(&upload.id, parts, URL_VALID).await;
         located.map_err(of_upload(&upload.id))
     }
@@ -72,13 +73,7 @@ impl Datasets {
     /// [`ServiceError::File`].
     pub async fn receive_part(&self, id: &str, number: u32) -> Result<PartReceipt, ServiceError> {
         let upload = self.part_upload(id).await?;
-        if let Some(dataset) = upload.record.outcome {
-            return Err(PartError::Done {
-                id: id.to_owned(),
-                dataset,
-            }
-            .into());
-        }
+        open(&upload)?;
         let part = upload.record.part(number);
         let part = part.ok_or_else(|| PartError::NoPart {
             number,
@@ -233,6 +228,17 @@ impl PartReceipt {
         }
         let written = self.file.write_all(bytes).await;
         written.map_err(ServiceError::file("write", self.staged.path().join(PART)))
+    }
+}
+
+/// Says that an upload takes no more, where it is complete.
+fn open(upload: &PartUpload) -> Result<(), PartError> {
+    match &upload.record.outcome {
+        None => Ok(()),
+        Some(dataset) => Err(PartError::Done {
+            id: upload.id.clone(),
+            dataset: dataset.clone(),
+        }),
     }
 }
 

@@ -128,6 +128,7 @@ impl LocateRequest {
     responses(
         (status = 200, description = "Where they go; none where none is missing.", body = PartListView),
         (status = 404, description = "`upload_not_found`"),
+        (status = 409, description = "`already_exists`: the upload is complete"),
     )
 )]
 pub(crate) async fn locate_parts(
