@@ -4,7 +4,10 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod account;
+mod datasets;
 mod life;
 mod once;
 mod secrets;
+#[path = "../shared/datasets.rs"]
+mod shared;
 mod streams;

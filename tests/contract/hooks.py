@@ -28,6 +28,8 @@ ABOUT_SOMETHING = 3
 # Of a job: it takes a second.
 SMALL = {"epochs": 1, "max_steps": 3, "batch_size": 1, "micro_batch_size": 1}
 LONG = {"epochs": 100_000, "batch_size": 1, "micro_batch_size": 1}
+# All of a file.
+PART = b'{"prompt":"2?","response":"4"}\n' * 12
 # Models that are trained before the run, to be deleted in it.
 TO_DELETE = 3
 
@@ -51,6 +53,19 @@ def dataset() -> str:
     number = next(numbers)
     rows = "".join(f'{{"prompt":"{number} and {n}?","response":"{number + n}"}}\n' for n in range(12))
     return made(session.post(f"{URL}/datasets?name=rows.jsonl", data=rows))["id"]
+
+
+def upload() -> str:
+    """Begins an upload of one part."""
+    announced = {"name": "rows.jsonl", "size_bytes": len(PART)}
+    return made(session.post(f"{URL}/datasets/uploads", json=announced))["upload_id"]
+
+
+def sent_upload() -> str:
+    """Begins an upload and sends its part."""
+    begun = upload()
+    session.put(f"{URL}/datasets/uploads/{begun}/parts/1", data=PART).raise_for_status()
+    return begun
 
 
 def job(config: dict = SMALL) -> str:
@@ -101,10 +116,20 @@ def key() -> str:
 
 
 # What an operation about one thing needs made for it; where several may be about the same, it is made once.
-LASTING = {"dataset_id": dataset, "job_id": job, "key_id": key, "model_id": lambda: BASE}
+LASTING = {
+    "dataset_id": dataset,
+    "job_id": job,
+    "key_id": key,
+    "model_id": lambda: BASE,
+    "upload_id": upload,
+}
 OWN = {
+    "complete_upload": sent_upload,
     "delete_dataset": dataset,
     "delete_model": model,
+    "delete_upload": upload,
+    "locate_parts": upload,
+    "put_part": upload,
     "revoke_key": key,
     "rotate_key": key,
     "stop_training_job": long_job,
@@ -122,8 +147,10 @@ def lasting_one(parameter: str) -> str | None:
     return lasting[parameter]
 
 
-def something(operation: str, parameter: str) -> str | None:
+def something(operation: str, parameter: str) -> str | int | None:
     """Returns the id of something that this operation can be about."""
+    if parameter == "part_number":
+        return 1
     return OWN[operation]() if operation in OWN else lasting_one(parameter)
 
 
@@ -142,8 +169,10 @@ def fit(operation: str, body: dict) -> dict | None:
             "name": f"made-{next(numbers)}",
             "config": kept | SMALL,
         }
-    if operation == "resume_training_job":
+    if operation in ("complete_upload", "resume_training_job"):
         return {}
+    if operation == "locate_parts":
+        return {"parts": [1]}
     if operation == "create_key":
         rest = {name: value for name, value in body.items() if name not in ("burst", "expires_at")}
         return rest | {"name": "made"}
@@ -171,6 +200,8 @@ def before_call(_context: HookContext, case: schemathesis.Case, _kwargs: dict) -
         parameters[name] = something(operation, name) or parameters[name]
     if operation == "preview_dataset":
         case.query = {"base_model": BASE, "row": 1}
+    if operation == "put_part":
+        case.body = PART
     fitting = fit(operation, case.body) if isinstance(case.body, dict) else None
     if fitting is not None:
         case.body = fitting

@@ -15,6 +15,7 @@ mod access;
 mod canaries;
 mod collector;
 mod contract;
+mod datasets;
 mod examples;
 mod guide;
 mod hostile;
@@ -25,3 +26,5 @@ mod once;
 mod page;
 mod scrape;
 mod server;
+#[path = "../shared/datasets.rs"]
+mod shared;

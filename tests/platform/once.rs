@@ -99,15 +99,26 @@ fn every_route_that_makes_or_spends_something_does_it_once() {
     once(&|| server.post(&fix).json(&repairs), "fix");
     seen("/datasets/{id}/fix");
 
-    // On one machine there are none; what is refused is looked at anew each time.
-    for route in ["/datasets/uploads", "/datasets/uploads/{id}/complete"] {
-        for _ in 0..2 {
-            let body = json!({ "name": "a.jsonl" });
-            let refused = send(server.post(route).json(&body), "uploads");
-            assert_eq!((refused.status, refused.replayed), (404, false));
-            assert_eq!(refused.json()["code"], "no_uploads");
-        }
-        seen(route);
+    let file = rows(0..40);
+    let announced = json!({ "name": "b.jsonl", "size_bytes": file.len() });
+    let begin = || server.post("/datasets/uploads").json(&announced);
+    let begun = once(&begin, "uploads");
+    seen("/datasets/uploads");
+    let upload = format!("/datasets/uploads/{}", begun["upload_id"].as_str().unwrap());
+    let parts = format!("{upload}/parts");
+    once(&|| server.post(&parts), "parts");
+    seen("/datasets/uploads/{id}/parts");
+    let complete = || server.post(&format!("{upload}/complete"));
+    // What is refused is looked at anew each time.
+    assert_eq!(send(complete(), "complete").status, 409);
+    server.json(server.put(&format!("{parts}/1")).body(file));
+    once(&complete, "complete");
+    seen("/datasets/uploads/{id}/complete");
+    // Whole files are sent in requests on one machine.
+    for _ in 0..2 {
+        let refused = send(server.post("/datasets/uploads"), "whole upload");
+        assert_eq!((refused.status, refused.replayed), (404, false));
+        assert_eq!(refused.json()["code"], "no_uploads");
     }
 
     let question = |stream: bool| {

@@ -184,6 +184,10 @@ impl Server {
         self.client.post(self.at(path))
     }
 
+    pub(crate) fn put(&self, path: &str) -> RequestBuilder {
+        self.client.put(self.at(path))
+    }
+
     pub(crate) fn delete(&self, path: &str) -> RequestBuilder {
         self.client.delete(self.at(path))
     }

@@ -1,9 +1,11 @@
 /// Every route that can have limits of its own; a test in `crates/openapi` holds this to the routes there are.
-pub const ROUTES: [&str; 31] = [
+pub const ROUTES: [&str; 35] = [
+    "DELETE /datasets/uploads/{upload_id}",
     "DELETE /datasets/{dataset_id}",
     "DELETE /keys/{key_id}",
     "DELETE /models/{model_id}",
     "GET /datasets",
+    "GET /datasets/uploads/{upload_id}",
     "GET /datasets/{dataset_id}",
     "GET /datasets/{dataset_id}/changes",
     "GET /datasets/{dataset_id}/preview",
@@ -23,6 +25,7 @@ pub const ROUTES: [&str; 31] = [
     "POST /datasets",
     "POST /datasets/uploads",
     "POST /datasets/uploads/{upload_id}/complete",
+    "POST /datasets/uploads/{upload_id}/parts",
     "POST /datasets/{dataset_id}/fix",
     "POST /generate",
     "POST /generate/batch",
@@ -31,6 +34,7 @@ pub const ROUTES: [&str; 31] = [
     "POST /training/jobs",
     "POST /training/jobs/{job_id}/resume",
     "POST /training/jobs/{job_id}/stop",
+    "PUT /datasets/uploads/{upload_id}/parts/{part_number}",
 ];
 
 /// Returns `route` without what its parts are called: whoever names a route may call them as they like.

@@ -51,7 +51,7 @@ codes! {
     /// The body is larger than the route takes.
     BodyTooLarge: "body_too_large" PAYLOAD_TOO_LARGE
         "body too large"
-        "Send less; a large dataset goes by `POST /datasets/uploads` on AWS."
+        "Send less; a large dataset goes by `POST /datasets/uploads`, in parts."
     /// The request comes from a page of another site.
     ForeignOrigin: "foreign_origin" FORBIDDEN
         "not from this machine"
@@ -99,11 +99,19 @@ codes! {
     /// Nothing was sent to such an upload.
     UploadNotFound: "upload_not_found" NOT_FOUND
         "no such upload"
-        "`PUT` the file to the upload's `url` within its hour, then complete it."
+        "Send the file, or its parts, before the upload expires, then complete it; or begin another."
+    /// Parts of an upload are missing.
+    UploadIncomplete: "upload_incomplete" CONFLICT
+        "parts of the file are missing"
+        "Send the parts that `detail` names, then complete the upload."
+    /// What was sent to an upload is not what was announced.
+    UploadChanged: "upload_changed" UNPROCESSABLE_ENTITY
+        "the file is not the one that was announced"
+        "Upload the file anew, as it is now; nothing of it was kept."
     /// Files are sent in requests here.
     NoUploads: "no_uploads" NOT_FOUND
         "no uploads apart from requests"
-        "Send the file to `POST /datasets`, which takes any size here."
+        "Send the file to `POST /datasets`, which takes any size here, or in parts."
     /// There is no such training job.
     JobNotFound: "job_not_found" NOT_FOUND
         "no such training job"

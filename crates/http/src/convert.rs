@@ -4,7 +4,7 @@ use std::io::{self, ErrorKind};
 
 use llmopt_dataset::DatasetError;
 use llmopt_domain::error_chain;
-use llmopt_service::{FailureKind, GenerationError, ServiceError};
+use llmopt_service::{FailureKind, GenerationError, PartError, ServiceError};
 use llmopt_storage::StorageError;
 
 use crate::{Code, Problem};
@@ -61,6 +61,7 @@ fn code(error: &ServiceError) -> Code {
         ServiceError::UnknownDataset(_) => Code::DatasetNotFound,
         ServiceError::UnknownUpload(_) => Code::UploadNotFound,
         ServiceError::NoUploads => Code::NoUploads,
+        ServiceError::Parts(error) => parts(error),
         ServiceError::JobRunning { .. }
         | ServiceError::ClaimLost { .. }
         | ServiceError::DatasetInUse { .. }
@@ -98,6 +99,16 @@ fn generation(error: &GenerationError) -> Code {
             FailureKind::Internal => Code::Internal,
         },
         GenerationError::Load { .. } | GenerationError::Compute { .. } => Code::Internal,
+    }
+}
+
+fn parts(error: &PartError) -> Code {
+    match error {
+        PartError::NoPart { .. } => Code::ValidationFailed,
+        PartError::Incomplete { .. } => Code::UploadIncomplete,
+        PartError::Changed { .. } => Code::UploadChanged,
+        PartError::Done { .. } => Code::AlreadyExists,
+        PartError::Size { .. } => Code::InvalidRequest,
     }
 }
 

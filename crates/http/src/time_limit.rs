@@ -39,7 +39,7 @@ pub(crate) async fn end_in_time(request: Request, next: Next) -> Response {
 fn longest(method: &Method, route: &str) -> Option<Duration> {
     match route.split('/').nth(1).unwrap_or_default() {
         "generate" => None,
-        "datasets" if method == Method::POST => Some(UPLOAD),
+        "datasets" if method == Method::POST || method == Method::PUT => Some(UPLOAD),
         "training" if method == Method::POST => Some(FETCH),
         _ => Some(SHORT),
     }
@@ -100,6 +100,11 @@ mod tests {
             (Method::GET, "/training/jobs/{job_id}/events", Some(25)),
             (Method::POST, "/training/jobs", Some(3_600)),
             (Method::POST, "/datasets", Some(21_600)),
+            (
+                Method::PUT,
+                "/datasets/uploads/{upload_id}/parts/{part_number}",
+                Some(21_600),
+            ),
             (Method::POST, "/generate", None),
             (Method::GET, "", Some(25)),
         ] {

@@ -7,7 +7,8 @@ use std::{
 use llmopt_dataset::{DatasetError, ValidationReport, validate};
 use llmopt_domain::{ColumnMap, Digest, Format, ObjectKey, TrainingJob, UploadedDataset};
 use llmopt_storage::{
-    FolderStore, Listing, Page, RecordStore, StagedFolder, StorageError, UploadStore, UploadTarget,
+    FolderStore, Listing, Page, PartStore, RecordStore, StagedFolder, StorageError, UploadStore,
+    UploadTarget,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -38,6 +39,7 @@ pub struct Datasets {
     records: Arc<dyn RecordStore<UploadedDataset>>,
     jobs: Arc<dyn RecordStore<TrainingJob>>,
     uploads: Option<Arc<dyn UploadStore>>,
+    parts: Option<Arc<dyn PartStore>>,
     /// Held while this process changes folder and record: both are there, or neither.
     changing: Arc<Mutex<()>>,
 }
@@ -83,6 +85,7 @@ impl Datasets {
             records,
             jobs,
             uploads: None,
+            parts: None,
             changing: Arc::default(),
         }
     }
@@ -91,6 +94,13 @@ impl Datasets {
     #[must_use]
     pub fn with_uploads(mut self, uploads: Arc<dyn UploadStore>) -> Self {
         self.uploads = Some(uploads);
+        self
+    }
+
+    /// Has files that are sent in parts kept in `parts` until they are whole.
+    #[must_use]
+    pub fn with_parts(mut self, parts: Arc<dyn PartStore>) -> Self {
+        self.parts = Some(parts);
         self
     }
 
@@ -150,7 +160,7 @@ impl Datasets {
     ///
     /// # Errors
     /// [`ServiceError::UnknownUpload`] if nothing was sent; else as [`finish`](Self::finish).
-    pub async fn complete_upload(
+    pub(crate) async fn complete_upload(
         &self,
         id: &str,
         name: &str,
@@ -183,6 +193,21 @@ impl Datasets {
     /// Returns where files are kept, models among them.
     pub(crate) fn folders(&self) -> &dyn FolderStore {
         &*self.folders
+    }
+
+    /// Returns what is known of the datasets.
+    pub(crate) fn records(&self) -> &dyn RecordStore<UploadedDataset> {
+        &*self.records
+    }
+
+    /// Returns whether files can be sent whole past this process.
+    pub(crate) fn takes_whole_files(&self) -> bool {
+        self.uploads.is_some()
+    }
+
+    /// Returns what keeps the parts of files, where something does.
+    pub(crate) fn part_store(&self) -> Option<&dyn PartStore> {
+        self.parts.as_deref()
     }
 
     fn uploads(&self) -> Result<&dyn UploadStore, ServiceError> {

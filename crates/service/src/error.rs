@@ -7,7 +7,7 @@ use llmopt_preparation::PreparationError;
 use llmopt_storage::StorageError;
 use llmopt_tokenization::TokenizationError;
 
-use crate::GenerationError;
+use crate::{GenerationError, PartError};
 
 /// Why a use case could not do what it was asked for.
 #[derive(Debug, thiserror::Error)]
@@ -166,6 +166,9 @@ pub enum ServiceError {
     /// Nothing was sent to an upload, or there is none with the id.
     #[error("nothing was sent to an upload `{0}`")]
     UnknownUpload(String),
+    /// What was sent in parts is not taken.
+    #[error(transparent)]
+    Parts(#[from] PartError),
     /// Files are sent in requests here, however large.
     #[error("there is no upload apart from a request here: requests take files of any size")]
     NoUploads,
@@ -290,6 +293,7 @@ impl ServiceError {
             | Self::NoCheckpoint { .. }
             | Self::UnknownDataset(_)
             | Self::UnknownUpload(_)
+            | Self::Parts(_)
             | Self::NoUploads
             | Self::DatasetInUse { .. }
             | Self::ModelInUse { .. }
@@ -325,8 +329,9 @@ impl ServiceError {
                 "start one with `llmopt train --base-model BASE --dataset FILE --name NAME`"
             }
             Self::UnknownUpload(_) => {
-                "`PUT` the file to the upload's `url` before it expires, then complete it"
+                "send the file before the upload expires, then complete it; or begin another"
             }
+            Self::Parts(error) => return error.next_step().map(str::to_owned),
             Self::NoUploads => "`POST` the file to `/api/v1/datasets`",
             Self::UnknownKey(_) => "see what there is with `llmopt keys list`",
             Self::KeyEnded(_) => "create another",

@@ -29,6 +29,7 @@ mod machine;
 mod memory;
 mod model;
 mod models;
+mod part_uploads;
 mod preview;
 mod reference;
 mod repairs;
@@ -72,6 +73,7 @@ pub use llmopt_preparation::{
 pub use machine::{Cpu, Disk, Machine, Memory};
 pub use model::{ModelSummary, ResolvedModel};
 pub use models::{Models, is_description};
+pub use part_uploads::{PartError, PartReceipt};
 pub use preview::{Preview, PreviewRequest, PreviewToken, model_context, open_encoder, preview};
 pub use reference::{HubRepository, ModelReference};
 pub use repairs::Mended;

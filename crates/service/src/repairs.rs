@@ -6,7 +6,7 @@ use std::{
 
 use llmopt_dataset::{Change, DatasetError, Repair, RepairSummary, repair};
 use llmopt_domain::{ColumnMap, ObjectKey, UploadedDataset};
-use llmopt_storage::{Listing, Page, StorageError};
+use llmopt_storage::{Cursor, Listing, Page, StorageError, Stored};
 
 use crate::{
     DatasetSource, Datasets, ServiceError,
@@ -101,8 +101,56 @@ impl Datasets {
         id: &str,
         listing: Listing,
     ) -> Result<Page<UploadedDataset>, ServiceError> {
-        let group = Some(self.get(id).await?.origin().to_owned());
-        self.list(&Listing { group, ..listing }).await
+        let origin = self.get(id).await?.origin().to_owned();
+        let group = Some(origin.clone());
+        let page = self
+            .list(&Listing {
+                group,
+                ..listing.clone()
+            })
+            .await?;
+        // A record from before there were versions is listed in another group until it is written again.
+        match self.records().get(&origin).await {
+            Ok(first) => Ok(with(first, page, &listing)),
+            Err(StorageError::NoRecord { .. }) => Ok(page),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// Puts `first` into its place on a page of `listing`, unless it is there or on another one.
+fn with(
+    first: Stored<UploadedDataset>,
+    mut page: Page<UploadedDataset>,
+    listing: &Listing,
+) -> Page<UploadedDataset> {
+    let limit = listing.limit as usize;
+    let is_before =
+        |one: &Cursor, other: &Cursor| (one.created_ms, &one.id) > (other.created_ms, &other.id);
+    let place = cursor(&first);
+    let at = page
+        .records
+        .partition_point(|it| is_before(&cursor(it), &place));
+    let is_listed = page.records.get(at).is_some_and(|it| cursor(it) == place);
+    let is_earlier = listing
+        .after
+        .as_ref()
+        .is_some_and(|after| !is_before(after, &place));
+    let is_later = at == page.records.len() && page.next.is_some();
+    if !(is_listed || is_earlier || is_later) {
+        page.records.insert(at, first);
+    }
+    if page.records.len() > limit {
+        page.records.truncate(limit);
+        page.next = page.records.last().map(cursor);
+    }
+    page
+}
+
+fn cursor(stored: &Stored<UploadedDataset>) -> Cursor {
+    Cursor {
+        created_ms: stored.record.created_ms,
+        id: stored.record.id.clone(),
     }
 }
 
@@ -152,7 +200,8 @@ fn mended_name(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use llmopt_storage::Listing;
+    use llmopt_storage::{Record, RecordStore};
+    use llmopt_storage_embedded::{Database, SqliteRecordStore};
 
     use super::*;
     use crate::testing::Stores;
@@ -193,6 +242,77 @@ mod tests {
             expected.sort_unstable();
             assert_eq!(ids, expected);
         }
+    }
+
+    /// A record as it was kept before there were versions.
+    #[derive(Clone, serde::Serialize, serde::Deserialize)]
+    #[serde(transparent)]
+    struct Old(UploadedDataset);
+
+    impl Record for Old {
+        const KIND: &'static str = UploadedDataset::KIND;
+
+        fn id(&self) -> &str {
+            &self.0.id
+        }
+
+        fn created_ms(&self) -> u64 {
+            self.0.created_ms
+        }
+
+        fn group(&self) -> &str {
+            "valid"
+        }
+    }
+
+    /// Reads the versions of `id` in parts of `limit`.
+    async fn versions(datasets: &Datasets, id: &str, limit: u32) -> Vec<String> {
+        let mut ids = Vec::new();
+        let mut listing = Listing {
+            limit,
+            ..Listing::default()
+        };
+        loop {
+            let page = datasets.versions(id, listing.clone()).await.unwrap();
+            assert!(page.records.len() <= limit as usize);
+            ids.extend(page.records.into_iter().map(|it| it.record.id));
+            listing.after = page.next;
+            if listing.after.is_none() {
+                return ids;
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_dataset_of_an_older_data_directory_is_among_its_versions() {
+        let platform = Stores::new();
+        let datasets = &platform.datasets;
+        let rows = "prompt,response\na,b \na,b\nc,d\n";
+        let first = upload(datasets, "orders.csv", rows.as_bytes()).await;
+        let database = Database::open(&platform.path().join(Database::FILE_NAME)).unwrap();
+        let olds = SqliteRecordStore::<Old>::new(database);
+        let old = olds.get(&first.id).await.unwrap();
+        olds.replace(old.revision, &old.record).await.unwrap();
+        let mut ids = vec![first.id.clone()];
+        for repairs in [vec![Repair::TrailingSpace], Repair::ALL.to_vec()] {
+            let mended = datasets.mend(&first.id, repairs).await.unwrap();
+            ids.insert(0, mended.uploaded.dataset.id);
+        }
+        assert_eq!(ids.len(), 3);
+        for id in &ids {
+            for limit in [1, 2, 3, 10] {
+                let mut found = versions(datasets, id, limit).await;
+                assert_eq!(found.len(), 3, "{id} by {limit}");
+                // Those made in the same millisecond have no order of their own.
+                found.sort_unstable();
+                let mut expected = ids.clone();
+                expected.sort_unstable();
+                assert_eq!(found, expected, "{id} by {limit}");
+            }
+        }
+        // Its versions stay when it goes.
+        datasets.delete(&first.id).await.unwrap();
+        assert_eq!(versions(datasets, &ids[0], 1).await.len(), 2);
     }
 
     #[tokio::test]

@@ -272,7 +272,7 @@ impl Bucket {
     }
 
     /// Returns whether there is an object of this size.
-    async fn has(&self, key: &str, size_bytes: u64) -> Result<bool, StorageError> {
+    pub(crate) async fn has(&self, key: &str, size_bytes: u64) -> Result<bool, StorageError> {
         let listed = self.first(key).await?;
         let size = i64::try_from(size_bytes).ok();
         Ok(listed.is_some_and(|first| first.key() == Some(key) && first.size() == size))
@@ -318,7 +318,7 @@ async fn pause(attempt: u32) {
 
 /// Gives a body the time that a slow line takes: 16 MiB in 10 minutes are 0.2 Mbit/s. A line that is dead is
 /// found out sooner, by what the SDK watches.
-fn patient() -> Builder {
+pub(crate) fn patient() -> Builder {
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(CONNECT)
         .operation_attempt_timeout(Duration::from_secs(600))
@@ -327,7 +327,13 @@ fn patient() -> Builder {
     Builder::default().timeout_config(timeouts)
 }
 
-async fn part(path: &Path, start: u64, length: u64, key: &str) -> Result<ByteStream, StorageError> {
+/// Reads a part of the file `path`, which is to go to `key`.
+pub(crate) async fn part(
+    path: &Path,
+    start: u64,
+    length: u64,
+    key: &str,
+) -> Result<ByteStream, StorageError> {
     let body = ByteStream::read_from()
         .path(path)
         .offset(start)

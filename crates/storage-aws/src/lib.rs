@@ -35,6 +35,10 @@ mod log;
 #[cfg(feature = "s3")]
 mod marker;
 #[cfg(feature = "s3")]
+mod multipart;
+#[cfg(feature = "s3")]
+mod parts;
+#[cfg(feature = "s3")]
 mod place;
 #[cfg(feature = "sqs")]
 mod queue;
@@ -66,6 +70,8 @@ pub use aws::Aws;
 pub use folders::S3FolderStore;
 #[cfg(feature = "dynamodb")]
 pub use log::DynamoEventLog;
+#[cfg(feature = "s3")]
+pub use parts::S3Parts;
 #[cfg(feature = "sqs")]
 pub use queue::SqsMessageQueue;
 #[cfg(feature = "dynamodb")]

@@ -5,6 +5,7 @@ mod deletions;
 mod faulty;
 mod large;
 mod lost_answers;
+mod parts;
 mod refusals;
 mod republished;
 mod sweeps;
@@ -394,6 +395,11 @@ mod logs_in_dynamodb {
 mod allowances_in_dynamodb {
     use super::*;
     llmopt_storage::allowance_store_conformance!(emulated!(allowances));
+}
+
+mod parts_in_s3 {
+    use super::*;
+    llmopt_storage::part_store_conformance!(emulated!(parts::PARTS));
 }
 
 mod messages_in_sqs {

@@ -9,8 +9,8 @@ use llmopt_storage::{StorageError, UploadStore, UploadTarget};
 
 use crate::{Aws, bucket::Bucket, download::Fetch, folders::io_error, random::random_name};
 
-const KIND: &str = "upload";
-const PREFIX: &str = "uploads/";
+pub(crate) const KIND: &str = "upload";
+pub(crate) const PREFIX: &str = "uploads/";
 
 /// An [`UploadStore`] in an S3 bucket, by presigned `PUT`s below `uploads/`; the bucket's own rules delete
 /// what lies there for long.
@@ -35,9 +35,7 @@ impl S3Uploads {
     }
 
     fn key(id: &str) -> Result<String, StorageError> {
-        // An id is a part of a key, and whoever gives it may be anyone.
-        let is_ours = id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
-        if is_ours {
+        if is_id(id) {
             Ok(format!("{PREFIX}{id}"))
         } else {
             Err(unknown(id))
@@ -90,7 +88,12 @@ impl UploadStore for S3Uploads {
     }
 }
 
-fn unknown(id: &str) -> StorageError {
+/// Returns whether `id` is one of ours: it is a part of a key, and whoever gives it may be anyone.
+pub(crate) fn is_id(id: &str) -> bool {
+    id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+pub(crate) fn unknown(id: &str) -> StorageError {
     StorageError::NoRecord {
         kind: KIND,
         id: id.to_owned(),

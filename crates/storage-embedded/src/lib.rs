@@ -5,7 +5,8 @@
 //! nor anything of jobs, models or the network.
 //!
 //! Below the root, a published folder is one with a `.published.json`; `.staging` holds what is
-//! being written or deleted, each entry with a lock that its process holds.
+//! being written or deleted, each entry with a lock that its process holds; `.uploads` holds the parts of
+//! files that have not all come.
 
 mod allowances;
 mod answers;
@@ -13,6 +14,7 @@ mod database;
 mod disk;
 mod error;
 mod log;
+mod parts;
 mod queue;
 mod rates;
 mod record;
@@ -25,6 +27,7 @@ pub use allowances::SqliteAllowanceStore;
 pub use answers::SqliteAnswerStore;
 pub use database::Database;
 pub use log::SqliteEventLog;
+pub use parts::FilePartStore;
 pub use queue::SqliteMessageQueue;
 pub use rates::SqliteRateStore;
 pub use records::SqliteRecordStore;

@@ -5,8 +5,9 @@
 //! [`message_queue_conformance!`](crate::message_queue_conformance),
 //! [`allowance_store_conformance!`](crate::allowance_store_conformance),
 //! [`rate_store_conformance!`](crate::rate_store_conformance),
-//! [`answer_store_conformance!`](crate::answer_store_conformance) and
-//! [`spend_store_conformance!`](crate::spend_store_conformance).
+//! [`answer_store_conformance!`](crate::answer_store_conformance),
+//! [`spend_store_conformance!`](crate::spend_store_conformance) and
+//! [`part_store_conformance!`](crate::part_store_conformance).
 //!
 //! Tells an adapter by how it is opened and by its capabilities, which are data: the suite decides
 //! what follows from them, so no adapter can leave out a case by forgetting it.
@@ -28,6 +29,7 @@ mod answers;
 mod interrupted;
 mod logs;
 mod ordinary;
+mod parts;
 mod queues;
 mod rates;
 mod records;
@@ -38,6 +40,7 @@ pub use answers::*;
 pub use interrupted::*;
 pub use logs::*;
 pub use ordinary::*;
+pub use parts::*;
 pub use queues::*;
 pub use rates::*;
 pub use records::*;

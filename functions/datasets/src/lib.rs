@@ -3,6 +3,8 @@
 //! Knows how a file arrives over HTTP and how a dataset is shown. Does not know how rows are read or
 //! checked, nor where they are kept.
 
+mod part_view;
+mod parts;
 mod preview;
 mod report;
 mod upload;
@@ -34,7 +36,8 @@ pub fn openapi() -> OpenApi {
 fn routes() -> OpenApiRouter<Datasets> {
     OpenApiRouter::default()
         .routes(routes!(upload::create_dataset, list_datasets))
-        // An upload is written as it comes and bounded by its own limit.
+        .routes(routes!(parts::put_part))
+        // What is uploaded is written as it comes and bounded by its own limit.
         .layer(DefaultBodyLimit::disable())
         .routes(routes!(get_dataset, delete_dataset))
         .routes(routes!(report::get_report))
@@ -44,6 +47,8 @@ fn routes() -> OpenApiRouter<Datasets> {
         .routes(routes!(versions::list_changes))
         .routes(routes!(upload::create_upload))
         .routes(routes!(upload::complete_upload))
+        .routes(routes!(parts::get_upload, parts::delete_upload))
+        .routes(routes!(parts::locate_parts))
 }
 
 /// Lists the datasets, the last uploaded first.

@@ -8,16 +8,20 @@ use futures::{Stream, StreamExt, TryStreamExt};
 use llmopt_domain::ColumnMap;
 use llmopt_http::{Code, JsonBody, Parameters, Problem, Validation};
 use llmopt_service::{DatasetUpload, Datasets, Uploaded};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use utoipa::{
     IntoParams, PartialSchema, ToSchema,
     openapi::{ObjectBuilder, RefOr, Schema, schema::SchemaType},
 };
 
-use crate::view::{DatasetView, UploadView};
+use crate::{
+    part_view::PartUploadView,
+    parts::PartsRequest,
+    view::{DatasetView, UploadView},
+};
 
 /// The largest file that is taken, in bytes.
-const LARGEST: u64 = 4 << 30;
+pub(crate) const LARGEST: u64 = 4 << 30;
 /// The longest name, in bytes.
 const LONGEST_NAME: usize = 200;
 /// The longest map of columns, in bytes.
@@ -103,29 +107,47 @@ pub(crate) async fn create_dataset(
     Ok(shown(datasets.finish(upload).await?))
 }
 
-/// Opens a place to send a file to past this process.
+/// Begins an upload in parts, which goes on where it was cut off; with no body, on AWS, one of a whole file.
 #[utoipa::path(
     post,
     path = "/datasets/uploads",
     tag = "datasets",
+    request_body = Option<PartsRequest>,
     responses(
-        (status = 201, description = "Where to send the file.", body = UploadView),
-        (status = 404, description = "`no_uploads`: this machine takes files of any size with `POST /datasets`."),
+        (status = 201, description = "The upload, or with no body where to send the file.", body = BegunView),
+        (status = 404, description = "`no_uploads`: without a body, on a machine that takes files of any size with `POST /datasets`."),
+        (status = 507, description = "`no_space`"),
     )
 )]
 pub(crate) async fn create_upload(
     State(datasets): State<Datasets>,
-) -> Result<(StatusCode, Json<UploadView>), Problem> {
-    let target = datasets.begin_upload().await?;
-    Ok((StatusCode::CREATED, Json(target.into())))
+    request: Option<JsonBody<PartsRequest>>,
+) -> Result<(StatusCode, Json<BegunView>), Problem> {
+    let begun = match request {
+        Some(JsonBody(request)) => {
+            let upload = datasets.begin_parts(request.validate()?).await?;
+            BegunView::Parts(upload.into())
+        }
+        None => BegunView::Whole(datasets.begin_upload().await?.into()),
+    };
+    Ok((StatusCode::CREATED, Json(begun)))
+}
+
+/// An upload that was begun.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+pub(crate) enum BegunView {
+    Parts(PartUploadView),
+    Whole(UploadView),
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CompleteRequest {
-    /// What the file is called; its extension tells the format.
+    /// What the file is called; its extension tells the format. One that was sent in parts has a name already, which
+    /// this replaces.
     #[schema(min_length = 1, max_length = 200)]
-    name: String,
+    name: Option<String>,
     /// Which of its columns stand for those that are read, where they have other names.
     #[serde(default)]
     columns: ColumnMap,
@@ -137,22 +159,30 @@ pub(crate) struct CompleteRequest {
     path = "/datasets/uploads/{upload_id}/complete",
     tag = "datasets",
     params(("upload_id" = String, Path, description = "The upload's id.")),
-    request_body = CompleteRequest,
+    request_body = Option<CompleteRequest>,
     responses(
         (status = 201, description = "It is kept.", body = DatasetView),
-        (status = 200, description = "The same bytes were there.", body = DatasetView),
-        (status = 404, description = "`upload_not_found`, or `no_uploads`"),
+        (status = 200, description = "The same bytes were there, or the upload was complete.", body = DatasetView),
+        (status = 404, description = "`upload_not_found`"),
+        (status = 409, description = "`upload_incomplete`: parts are missing"),
+        (status = 422, description = "`upload_changed`: the bytes are not those that were announced; or `dataset_invalid`"),
         (status = 507, description = "`no_space`"),
     )
 )]
 pub(crate) async fn complete_upload(
     State(datasets): State<Datasets>,
     Path(id): Path<String>,
-    JsonBody(request): JsonBody<CompleteRequest>,
+    request: Option<JsonBody<CompleteRequest>>,
 ) -> Result<(StatusCode, Json<DatasetView>), Problem> {
-    check_name(&request.name)?;
-    let CompleteRequest { name, columns } = request;
-    Ok(shown(datasets.complete_upload(&id, &name, columns).await?))
+    let (name, columns) = match request {
+        Some(JsonBody(request)) => (request.name, request.columns),
+        None => (None, ColumnMap::default()),
+    };
+    if let Some(name) = &name {
+        check_name(name)?;
+    }
+    let completed = datasets.complete(&id, name.as_deref(), columns).await?;
+    Ok(shown(completed))
 }
 
 fn shown(uploaded: Uploaded) -> (StatusCode, Json<DatasetView>) {
@@ -260,11 +290,15 @@ async fn receive(
 
 fn check_name(name: &str) -> Result<(), Problem> {
     let mut validation = Validation::default();
+    require_name(&mut validation, "name", name);
+    validation.finish()
+}
+
+pub(crate) fn require_name(validation: &mut Validation, pointer: &str, name: &str) {
     let fits = (1..=LONGEST_NAME).contains(&name.len()) && !name.chars().any(char::is_control);
-    validation.require(fits, "name", || {
+    validation.require(fits, pointer, || {
         format!("expected 1 to {LONGEST_NAME} bytes without control characters")
     });
-    validation.finish()
 }
 
 fn content_type(headers: &HeaderMap) -> String {
@@ -284,7 +318,7 @@ fn default_name(content_type: &str) -> &'static str {
     }
 }
 
-fn broken(what: &str) -> Problem {
+pub(crate) fn broken(what: &str) -> Problem {
     Problem::new(
         Code::InvalidRequest,
         format!("the upload broke off and nothing of it was kept: {what}"),

@@ -13,8 +13,8 @@ use llmopt_service::{
 };
 use llmopt_storage::{FolderStore, RecordStore, StorageError};
 use llmopt_storage_embedded::{
-    Database, FileFolderStore, SqliteAnswerStore, SqliteEventLog, SqliteMessageQueue,
-    SqliteRateStore, SqliteRecordStore,
+    Database, FileFolderStore, FilePartStore, SqliteAnswerStore, SqliteEventLog,
+    SqliteMessageQueue, SqliteRateStore, SqliteRecordStore,
 };
 use llmopt_training_function::{LiveStreams, TrainingState};
 
@@ -63,6 +63,8 @@ impl Platform {
             datasets,
             Arc::clone(&stores.records),
         );
+        let parts = FilePartStore::open(&data_dir).map_err(ServiceError::from)?;
+        let datasets = datasets.with_parts(Arc::new(parts));
         let engine = LlamaEngine::new(&engine_options(context));
         let engine = Arc::new(engine.map_err(|error| Failure::failed_from(&error))?);
         let folders = || Arc::clone(&stores.folders);
