@@ -58,23 +58,35 @@ async fn a_file_that_came_in_parts_is_a_dataset_and_told_so_again() {
     let upload = datasets.begin_parts(plan(&bytes)).await.unwrap();
     let id = &upload.id;
     assert_eq!(upload.missing(), [1, 2]);
-    let early = datasets.complete(id, None, ColumnMap::default()).await.unwrap_err();
+    let early = datasets
+        .complete(id, None, ColumnMap::default())
+        .await
+        .unwrap_err();
     assert!(early.to_string().ends_with("lacks parts 1, 2"), "{early}");
     send(&datasets, id, 2, part_of(&bytes, 2)).await.unwrap();
     // The process ends here, and another goes on.
     let datasets = with_parts(&stores);
     let upload = datasets.part_upload(id).await.unwrap();
     assert_eq!(upload.missing(), [1]);
-    let early = datasets.complete(id, None, ColumnMap::default()).await.unwrap_err();
+    let early = datasets
+        .complete(id, None, ColumnMap::default())
+        .await
+        .unwrap_err();
     assert!(early.to_string().ends_with("lacks part 1"), "{early}");
     send(&datasets, id, 1, part_of(&bytes, 1)).await.unwrap();
-    let done = datasets.complete(id, None, ColumnMap::default()).await.unwrap();
+    let done = datasets
+        .complete(id, None, ColumnMap::default())
+        .await
+        .unwrap();
     assert!(done.created);
     assert_eq!(
         (done.dataset.rows, done.dataset.name.as_str()),
         (1_000, "a.jsonl")
     );
-    let again = datasets.complete(id, Some("b.jsonl"), ColumnMap::default()).await.unwrap();
+    let again = datasets
+        .complete(id, Some("b.jsonl"), ColumnMap::default())
+        .await
+        .unwrap();
     assert_eq!(
         (again.created, again.dataset),
         (false, done.dataset.clone())
@@ -86,7 +98,10 @@ async fn a_file_that_came_in_parts_is_a_dataset_and_told_so_again() {
         matches!(late, ServiceError::Parts(PartError::Done { dataset, .. }) if dataset == done.dataset.id)
     );
     datasets.delete(&done.dataset.id).await.unwrap();
-    let gone = datasets.complete(id, None, ColumnMap::default()).await.unwrap_err();
+    let gone = datasets
+        .complete(id, None, ColumnMap::default())
+        .await
+        .unwrap_err();
     assert!(matches!(gone, ServiceError::UnknownUpload(_)), "{gone:?}");
 }
 
@@ -97,7 +112,10 @@ async fn a_file_is_called_as_whoever_completes_it_says() {
     let bytes = b"prompt,response\na,b\n";
     let upload = datasets.begin_parts(plan(bytes)).await.unwrap();
     send(&datasets, &upload.id, 1, bytes).await.unwrap();
-    let done = datasets.complete(&upload.id, Some("b.csv"), ColumnMap::default()).await.unwrap();
+    let done = datasets
+        .complete(&upload.id, Some("b.csv"), ColumnMap::default())
+        .await
+        .unwrap();
     assert_eq!(
         (done.dataset.name.as_str(), done.dataset.layout.as_str()),
         ("b.csv", "csv")
@@ -113,7 +131,10 @@ async fn other_bytes_than_those_that_were_announced_are_no_dataset() {
     let mut other = bytes.to_vec();
     other[12] = b'c';
     send(&datasets, &upload.id, 1, &other).await.unwrap();
-    let refused = datasets.complete(&upload.id, None, ColumnMap::default()).await.unwrap_err();
+    let refused = datasets
+        .complete(&upload.id, None, ColumnMap::default())
+        .await
+        .unwrap_err();
     assert!(
         matches!(refused, ServiceError::Parts(PartError::Changed { .. })),
         "{refused:?}"
@@ -135,7 +156,10 @@ async fn a_file_that_is_no_dataset_is_refused_and_its_upload_stays() {
     let upload = datasets.begin_parts(plan(bytes)).await.unwrap();
     send(&datasets, &upload.id, 1, bytes).await.unwrap();
     for _ in 0..2 {
-        let refused = datasets.complete(&upload.id, None, ColumnMap::default()).await.unwrap_err();
+        let refused = datasets
+            .complete(&upload.id, None, ColumnMap::default())
+            .await
+            .unwrap_err();
         assert!(
             matches!(refused, ServiceError::Upload { .. }),
             "{refused:?}"
@@ -190,7 +214,10 @@ async fn where_nothing_keeps_parts_requests_take_everything() {
     let stores = Stores::new();
     let refused = stores.datasets.begin_parts(plan(b"1")).await.unwrap_err();
     assert!(matches!(refused, ServiceError::NoUploads), "{refused:?}");
-    let refused = stores.datasets.complete("a", Some("a.csv"), ColumnMap::default()).await;
+    let refused = stores
+        .datasets
+        .complete("a", Some("a.csv"), ColumnMap::default())
+        .await;
     assert!(
         matches!(refused, Err(ServiceError::NoUploads)),
         "{refused:?}"
