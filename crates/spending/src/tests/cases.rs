@@ -291,6 +291,21 @@ async fn what_was_abandoned_costs_its_bound_if_it_may_have_been_sent_and_else_no
 }
 
 #[tokio::test]
+async fn what_an_open_request_holds_is_kept_however_old_it_is() {
+    let bench = bench();
+    bench.budget("team", &daily(10), NOON).await;
+    let long = Ask {
+        expires_ms: NOON + 2 * HOUR,
+        ..ask("r1", 7, NOON)
+    };
+    let outcome = bench.spending.reserve(&long).await.unwrap();
+    assert!(matches!(outcome, Outcome::Reserved(_)), "{outcome:?}");
+    let swept = bench.spending.sweep(NOON + HOUR).await.unwrap();
+    assert_eq!(swept, Swept::default());
+    assert_eq!(bench.standing("team", NOON).await, [(3, 0)]);
+}
+
+#[tokio::test]
 async fn a_request_counts_in_the_windows_that_it_was_reserved_in() {
     let bench = bench();
     let limits = BudgetLimits {
