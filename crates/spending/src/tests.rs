@@ -1,5 +1,6 @@
 //! The protocol on a store in memory, whose calls are lost, late and in any order.
 
+mod bench;
 mod cases;
 mod memory;
 mod model;

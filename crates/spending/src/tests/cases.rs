@@ -1,165 +1,15 @@
 //! Single cases of the protocol, on SQLite.
 
-use std::sync::{Arc, Mutex};
-
-use async_trait::async_trait;
-use llmopt_domain::{Picodollars, TokenUsage};
 use llmopt_storage::{
     SpendStore,
-    spend::{Asked, Basis, BudgetScope, RequestId, Reservation, ReservationState},
+    spend::{Basis, ReservationState},
 };
-use llmopt_storage_embedded::SqliteSpendStore;
 
+use super::bench::{DAY, HOUR, MINUTE, NOON, amount, ask, asked, bench, daily, id, scope, truth};
 use crate::{
-    AlertError, AlertSink, Ask, BudgetAlert, BudgetLimits, GroupBy, Moment, Outcome, Refusal,
-    Settlement, Spending, SpendingError, Swept, Truth, error::OutOfOrder,
+    Ask, BudgetLimits, GroupBy, Moment, Outcome, Settlement, SpendingError, Swept, Truth,
+    error::OutOfOrder,
 };
-
-/// 2026-11-26T12:00:00Z.
-const NOON: u64 = 1_795_694_400_000;
-const MINUTE: u64 = 60_000;
-const HOUR: u64 = 60 * MINUTE;
-const DAY: u64 = 24 * HOUR;
-
-/// Writes down what it is told, unless it is down.
-#[derive(Default)]
-struct Notes {
-    told: Mutex<Vec<String>>,
-    is_down: Mutex<bool>,
-}
-
-#[async_trait]
-impl AlertSink for Notes {
-    async fn tell(&self, alert: &BudgetAlert) -> Result<(), AlertError> {
-        if *self.is_down.lock().unwrap() {
-            return Err("nobody answers".into());
-        }
-        self.told.lock().unwrap().push(alert.id());
-        Ok(())
-    }
-}
-
-struct Bench {
-    _folder: tempfile::TempDir,
-    store: Arc<SqliteSpendStore>,
-    spending: Spending,
-    notes: Arc<Notes>,
-}
-
-fn bench() -> Bench {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join(SqliteSpendStore::FILE_NAME);
-    let store = Arc::new(SqliteSpendStore::open(&path).unwrap());
-    let notes = Arc::new(Notes::default());
-    Bench {
-        _folder: folder,
-        spending: Spending::new(Arc::clone(&store) as _, Arc::clone(&notes) as _),
-        store,
-        notes,
-    }
-}
-
-fn amount(picodollars: u64) -> Picodollars {
-    Picodollars::new(picodollars).unwrap()
-}
-
-fn scope(name: &str) -> BudgetScope {
-    BudgetScope::try_from(name.to_owned()).unwrap()
-}
-
-fn id(name: &str) -> RequestId {
-    RequestId::try_from(name.to_owned()).unwrap()
-}
-
-fn daily(limit: u64) -> BudgetLimits {
-    BudgetLimits {
-        daily: Some(amount(limit)),
-        alert_percent: vec![50, 100],
-        ..BudgetLimits::default()
-    }
-}
-
-fn asked(model: &str) -> Asked {
-    Asked {
-        key: "a1".to_owned(),
-        model: model.to_owned(),
-        provider: "openai".to_owned(),
-        price_version: "7".to_owned(),
-    }
-}
-
-fn ask(request: &str, bound: u64, now_ms: u64) -> Ask {
-    Ask {
-        request: id(request),
-        bound: amount(bound),
-        scopes: vec![scope("key/a1"), scope("team"), scope("team")],
-        asked: asked("gpt"),
-        now_ms,
-        expires_ms: now_ms + 5 * MINUTE,
-    }
-}
-
-fn truth(cost: u64, now_ms: u64) -> Truth {
-    Truth {
-        usage: TokenUsage {
-            input_tokens: cost,
-            output_tokens: 1,
-            ..TokenUsage::default()
-        },
-        cost: amount(cost),
-        asked: asked("gpt"),
-        attempts: Vec::new(),
-        overrun: None,
-        now_ms,
-    }
-}
-
-impl Bench {
-    async fn budget(&self, name: &str, limits: &BudgetLimits, now_ms: u64) {
-        let set = self.spending.set_budget(&scope(name), limits, now_ms).await;
-        set.unwrap();
-    }
-
-    async fn reserved(&self, request: &str, bound: u64, now_ms: u64) -> Reservation {
-        let outcome = self.spending.reserve(&ask(request, bound, now_ms)).await;
-        match outcome.unwrap() {
-            Outcome::Reserved(reservation) => reservation,
-            other => panic!("`{request}`: {other:?}"),
-        }
-    }
-
-    async fn refused(&self, request: &str, bound: u64, now_ms: u64) -> Refusal {
-        let outcome = self.spending.reserve(&ask(request, bound, now_ms)).await;
-        match outcome.unwrap() {
-            Outcome::Refused(refusal) => refusal,
-            other => panic!("`{request}`: {other:?}"),
-        }
-    }
-
-    async fn sent(&self, request: &str, bound: u64, now_ms: u64) -> Reservation {
-        let reserved = self.reserved(request, bound, now_ms).await;
-        self.spending.mark_sent(&reserved).await.unwrap()
-    }
-
-    async fn spend(&self, request: &str, cost: u64, now_ms: u64) {
-        let sent = self.sent(request, cost, now_ms).await;
-        let settled = self.spending.settle(&sent, &truth(cost, now_ms)).await;
-        assert!(matches!(settled.unwrap(), Settlement::Settled(_)));
-    }
-
-    /// Returns what is available and spent of each window of a budget.
-    async fn standing(&self, name: &str, now_ms: u64) -> Vec<(i64, u64)> {
-        let standing = self.spending.standing(&scope(name), now_ms).await.unwrap();
-        let rows = standing
-            .iter()
-            .map(|it| (it.row.available, it.row.spent.get()));
-        rows.collect()
-    }
-
-    fn told(&self) -> Vec<String> {
-        self.notes.told.lock().unwrap().clone()
-    }
-}
 
 #[tokio::test]
 async fn a_refusal_names_the_budget_and_gives_back_what_narrower_ones_had() {
@@ -288,6 +138,21 @@ async fn what_was_abandoned_costs_its_bound_if_it_may_have_been_sent_and_else_no
     assert!(matches!(late, Err(SpendingError::Gone { .. })), "{late:?}");
     let again = bench.spending.sweep(NOON + HOUR).await.unwrap();
     assert_eq!(again, Swept::default());
+}
+
+#[tokio::test]
+async fn what_an_open_request_holds_is_kept_however_old_it_is() {
+    let bench = bench();
+    bench.budget("team", &daily(10), NOON).await;
+    let long = Ask {
+        expires_ms: NOON + 2 * HOUR,
+        ..ask("r1", 7, NOON)
+    };
+    let outcome = bench.spending.reserve(&long).await.unwrap();
+    assert!(matches!(outcome, Outcome::Reserved(_)), "{outcome:?}");
+    let swept = bench.spending.sweep(NOON + HOUR).await.unwrap();
+    assert_eq!(swept, Swept::default());
+    assert_eq!(bench.standing("team", NOON).await, [(3, 0)]);
 }
 
 #[tokio::test]
