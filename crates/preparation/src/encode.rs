@@ -30,7 +30,8 @@ pub struct EncodedRow {
 type Read = Vec<Result<(u64, Sample), DatasetError>>;
 type Encoded = Vec<Result<EncodedRow, PreparationError>>;
 
-/// Reads the dataset at `path`, as `options` say, and tokenizes it on so many threads, and hands its rows over in their order.
+/// Reads the dataset at `path`, as `options` say, tokenizes it on so many threads, and hands its rows over in their
+/// order.
 ///
 /// Holds at most some thousand rows at a time. The first error ends it, one of `each` too.
 ///
