@@ -8,10 +8,10 @@ use reqwest::{
 use thiserror::Error;
 
 use crate::{
-    Delivery, KeySource, Phase, ProviderError, ProviderKey, RateHeaders, Refusal, Transport,
-    deadlines::Deadlines, headers, reader::read_up_to, refusal::ShouldRetry,
+    Delivery, KeySource, Phase, ProviderError, ProviderKey, ProviderText, RateHeaders, Refusal,
+    ShouldRetry, Transport, deadlines::Deadlines, headers, rate_headers::retry_after,
+    reader::read_up_to,
 };
-use crate::{ProviderText, rate_headers::retry_after};
 
 /// Where a provider is and how it is spoken to.
 #[derive(Clone)]
