@@ -10,8 +10,11 @@ use std::{
     thread,
 };
 
-use llmopt_domain::ObjectKey;
-use llmopt_storage::{AnswerClaim, Claimed, KeptAnswer, Record, Stored};
+use llmopt_domain::{ObjectKey, Picodollars};
+use llmopt_storage::{
+    AnswerClaim, Claimed, KeptAnswer, Record, Stored,
+    spend::{Limit, RequestId, Reservation, RowKey, Step, Taken, Wanted},
+};
 
 use super::*;
 
@@ -226,4 +229,68 @@ async fn a_publish_that_loses_any_of_its_answers_is_whole_or_says_so() {
             return;
         }
     }
+}
+
+fn reservation(request: &RequestId, row: &RowKey) -> Reservation {
+    serde_json::from_value(serde_json::json!({
+        "format": 1, "request": request, "version": 1, "created_ms": 1, "expires_ms": 9,
+        "day": "2026-11-26", "bound": 3, "rows": [row], "state": "pending", "forget_ms": null,
+        "asked": { "key": "k", "model": "m", "provider": "p", "price_version": "1" },
+    }))
+    .unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_step_of_spending_whose_answer_is_lost_is_done_once() {
+    if MiniStack::shared().is_none() {
+        return;
+    }
+    let root = tempfile::tempdir().unwrap();
+    let table = records_table(&aws(), root.path());
+    let sound = DynamoSpendStore::new(&aws(), &table);
+    let unlucky = || {
+        let lossy = Lossy::losing(0);
+        let store = DynamoSpendStore::new(&at(&lossy.endpoint), &table);
+        (lossy, store)
+    };
+    let row: RowKey = serde_json::from_str(r#"{"scope":"team","window":"total"}"#).unwrap();
+    let request = RequestId::try_from("r1".to_owned()).unwrap();
+    let amount = |picodollars| Picodollars::new(picodollars).unwrap();
+    let limit = Limit {
+        amount: amount(10),
+        revision: 1,
+        alert_percent: Vec::new(),
+    };
+    sound.open_row(&row, &limit).await.unwrap();
+    let first = reservation(&request, &row);
+    let (lossy, store) = unlucky();
+    assert_eq!(store.begin(&first).await.unwrap(), None);
+    assert!(lossy.has_lost(0));
+    let wanted = Wanted {
+        request: request.clone(),
+        amount: amount(3),
+        revision: 1,
+        now_ms: 1,
+    };
+    let (lossy, store) = unlucky();
+    let taken = store.take(&row, &wanted).await.unwrap();
+    assert!(lossy.has_lost(0));
+    let there = sound.row(&row).await.unwrap().unwrap();
+    let hold = there.holds[&request];
+    assert_eq!((taken, there.available), (Taken::Held(hold), 7));
+    let (lossy, store) = unlucky();
+    let step = Step::Open { holds: vec![hold] };
+    let open = store.change(&first, &step).await.unwrap().unwrap();
+    assert!(lossy.has_lost(0));
+    assert_eq!(sound.reservation(&request).await.unwrap(), Some(open));
+    let (lossy, store) = unlucky();
+    let finished = store
+        .finish(&row, &request, &hold, amount(2))
+        .await
+        .unwrap();
+    assert!(lossy.has_lost(0));
+    // The try that was answered found nothing to do.
+    assert_eq!(finished, None);
+    let there = sound.row(&row).await.unwrap().unwrap();
+    assert_eq!((there.available, there.spent), (8, amount(2)));
 }
