@@ -3,10 +3,10 @@ use std::{iter::Chain, path::Path, vec};
 use llmopt_domain::{Conversation, LessonKind, Place, Sample};
 
 use crate::{
-    Columns, DatasetError, Example, Reader, Row, Rule,
+    Columns, DatasetError, Example, ReadOptions, ReadPosition, Reader, Row, Rule,
     columns::{FoundColumns, recognise},
-    open,
     problem::Problem,
+    reader::open_at,
     rules::EmptyText,
 };
 
@@ -60,8 +60,20 @@ pub fn read_conversations(path: &Path) -> Result<Vec<(u64, Conversation)>, Datas
 pub fn read_samples(
     path: &Path,
 ) -> Result<impl Iterator<Item = Result<(u64, Sample), DatasetError>> + use<>, DatasetError> {
+    read_samples_at(path, &ReadPosition::default())
+}
+
+/// As [`read_samples`], and `position` tells how far the file is read.
+///
+/// # Errors
+/// As [`read_samples`].
+pub fn read_samples_at(
+    path: &Path,
+    position: &ReadPosition,
+) -> Result<impl Iterator<Item = Result<(u64, Sample), DatasetError>> + use<>, DatasetError> {
     let file = path.display().to_string();
-    let Rows { columns, rows } = with_columns(open(path)?);
+    let reader = open_at(path, &ReadOptions::default(), position)?;
+    let Rows { columns, rows } = with_columns(reader);
     let mut has_failed = false;
     Ok(rows.map_while(move |row| {
         if has_failed {

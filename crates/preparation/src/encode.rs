@@ -41,9 +41,20 @@ pub fn encode_rows<E: From<PreparationError>>(
     path: &Path,
     encoder: &Encoder,
     threads: NonZeroUsize,
-    mut each: impl FnMut(EncodedRow) -> Result<(), E>,
+    each: impl FnMut(EncodedRow) -> Result<(), E>,
 ) -> Result<(), E> {
     let samples = read_samples(path).map_err(PreparationError::from)?;
+    encode_samples(path, samples, encoder, threads, each)
+}
+
+/// As [`encode_rows`], of `samples` that were read from `path`.
+pub(crate) fn encode_samples<E: From<PreparationError>>(
+    path: &Path,
+    samples: impl Iterator<Item = Result<(u64, Sample), DatasetError>> + Send,
+    encoder: &Encoder,
+    threads: NonZeroUsize,
+    mut each: impl FnMut(EncodedRow) -> Result<(), E>,
+) -> Result<(), E> {
     thread::scope(|scope| {
         let (mut tasks, mut results) = (Vec::new(), Vec::new());
         for _ in 0..threads.get() {
@@ -89,7 +100,7 @@ fn work(path: &Path, encoder: &Encoder, taken: &Receiver<Read>, done: &SyncSende
     }
 }
 
-fn encode(
+pub(crate) fn encode(
     path: &Path,
     encoder: &Encoder,
     sample: Result<(u64, Sample), DatasetError>,

@@ -1,10 +1,14 @@
 use crate::support::{Said, Workplace};
 
-const COMMANDS: [&str; 12] = [
+const COMMANDS: [&str; 16] = [
     "dataset validate",
     "dataset preview",
     "dataset fix",
     "dataset stats",
+    "dataset split",
+    "dataset leaks",
+    "dataset prepare",
+    "dataset tokens",
     "train",
     "evaluate",
     "models list",
