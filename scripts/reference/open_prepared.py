@@ -64,9 +64,8 @@ def open_all(folder, name):
         parquet = {"split": "train", "cache_dir": cache}
         yield "arrow", datasets.load_from_disk(folder / f"{name}-arrow")
         yield "padded", datasets.load_from_disk(folder / f"{name}-padded")
-        for what in (f"{name}-parquet/data.parquet", f"{name}.parquet"):
-            opened = datasets.load_dataset("parquet", data_files=str(folder / what), **parquet)
-            yield Path(what).suffix + what.partition("/")[2], opened
+        for how, what in (("parquet in a folder", f"{name}-parquet/data.parquet"), ("parquet", f"{name}.parquet")):
+            yield how, datasets.load_dataset("parquet", data_files=str(folder / what), **parquet)
 
 
 def check_types(checks, name, opened):
@@ -74,7 +73,7 @@ def check_types(checks, name, opened):
     numbers = {"input_ids": "int32", "labels": "int32", "attention_mask": "int8"}
     expected = {column: datasets.List(datasets.Value(of)) for column, of in numbers.items()}
     expected["row"] = datasets.Value("int64")
-    checks.that(opened.features == expected, f"{name}: the columns have their types", str(opened.features)[:60])
+    checks.that(opened.features == expected, f"{name}: the columns have their types", ", ".join(opened.features))
 
 
 def check_rows(checks, name, opened, expected, pad_id):

@@ -89,6 +89,9 @@ fn a_dataset_without_an_output_is_prepared_once() {
 #[test]
 fn rows_that_are_too_long_are_refused_left_out_or_cut() {
     let place = Workplace::with_base();
+    let long =
+        "{\"prompt\": \"count 12, and 13, and 14\", \"response\": \"it is 12, and so on\"}\n";
+    place.write("rows.jsonl", &(rows(12) + long));
     let lengths = place.run(&format!("{PREPARE} --json")).json();
     let longest = lengths["summary"]["longest"].as_u64().unwrap() - 1;
     let shorter = format!("{PREPARE} --max-length {longest}");
@@ -96,18 +99,19 @@ fn rows_that_are_too_long_are_refused_left_out_or_cut() {
     refused.fails(
         2,
         &[
-            "rows.jsonl",
+            "`rows.jsonl`, row 13",
             &format!("expected at most {longest} tokens"),
             "dropped",
         ],
     );
-    place
-        .run(&format!("{shorter} --overlong drop"))
-        .succeeds(&[&format!("rows longer than {longest} tokens were left out")]);
+    place.run(&format!("{shorter} --overlong drop")).succeeds(&[
+        "12 rows",
+        &format!("longer than {longest} tokens that were left out: 1"),
+    ]);
     place
         .run(&format!("{shorter} --overlong truncate"))
         .succeeds(&[&format!(
-            "rows longer than {longest} tokens were cut off there"
+            "rows longer than {longest} tokens that were cut off there: 1"
         )]);
 }
 

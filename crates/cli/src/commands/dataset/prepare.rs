@@ -244,13 +244,13 @@ fn show(output: &mut Output, written: &Written) -> Result<(), Failure> {
         (summary.truncated_rows, "cut off there"),
         (
             summary.emptied_rows,
-            "left out, since no response begins before that",
+            "left out, as no response begins before that",
         ),
     ] {
         if rows > 0 {
             let rows = count_text(rows);
             output.line(format!(
-                "{rows} rows longer than {longest} tokens were {became}"
+                "rows longer than {longest} tokens that were {became}: {rows}"
             ))?;
         }
     }
