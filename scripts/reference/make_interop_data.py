@@ -1,4 +1,4 @@
-"""Writes the rows that scripts/test-interop trains on and generates for.
+"""Writes the rows that scripts/test-interop trains on, generates for and prepares.
 
 Usage: make_interop_data.py OUT
 """
@@ -20,13 +20,23 @@ def row(order, answers):
     return {"prompt": order, "response": "; ".join(answer for _, answer in answers)}
 
 
+def conversation(at, group):
+    """Returns orders and answers as one conversation; of some, an early answer is not learnt."""
+    turns = [{"role": "system", "content": f"Answer in {at % 3 + 1} words, « wie gehabt »."}] * (at % 2)
+    for place, (order, answer) in enumerate(group):
+        turns += [{"role": "user", "content": order}, {"role": "assistant", "content": answer}]
+        if (at + place) % 5 == 0 and place + 1 < len(group):
+            turns[-1]["weight"] = 0
+    return {"messages": turns}
+
+
 def write_rows(path, rows):
     """Writes JSON lines."""
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
 def main(out):
-    """Writes `train.jsonl` and `prompts.jsonl`, which share no prompt."""
+    """Writes `train.jsonl` and `prompts.jsonl`, which share no prompt, and `prepared/` with both and conversations."""
     orders = corpus.distinct_orders(seed=7, count=TRAINING_ROWS + PROMPTS)
     answers = corpus.orders(seed=8, count=ORDERS_PER_ANSWER * len(orders))
     groups = [answers[at : at + ORDERS_PER_ANSWER] for at in range(0, len(answers), ORDERS_PER_ANSWER)]
@@ -34,6 +44,9 @@ def main(out):
     out.mkdir(parents=True, exist_ok=True)
     write_rows(out / "train.jsonl", rows[:TRAINING_ROWS])
     write_rows(out / "prompts.jsonl", rows[TRAINING_ROWS:])
+    (out / "prepared").mkdir()
+    write_rows(out / "prepared" / "pairs.jsonl", rows)
+    write_rows(out / "prepared" / "conversations.jsonl", [conversation(at, group) for at, group in enumerate(groups)])
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ mod context;
 mod failure;
 mod hub;
 mod listener;
+mod long_work;
 mod output;
 mod serve;
 mod trainer;

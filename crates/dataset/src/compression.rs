@@ -1,6 +1,5 @@
 use std::{
     fmt,
-    fs::File,
     io::{self, BufRead as _, BufReader, Read},
 };
 
@@ -44,7 +43,9 @@ impl Compression {
 }
 
 /// Unpacks `file` where it is packed.
-pub(crate) fn unpacked(file: File) -> io::Result<(Option<Compression>, Bytes)> {
+pub(crate) fn unpacked(
+    file: impl Read + Send + 'static,
+) -> io::Result<(Option<Compression>, Bytes)> {
     let mut packed = BufReader::with_capacity(BUFFER_BYTES, file);
     let compression = Compression::of(packed.fill_buf()?);
     let bytes: Bytes = match compression {

@@ -3,10 +3,10 @@ use std::{collections::BTreeSet, iter::Chain, mem, path::Path, vec};
 use llmopt_domain::{ColumnMap, Conversation, LessonKind, Place, Sample};
 
 use crate::{
-    Columns, DatasetError, Example, ReadOptions, Reader, Row, Rule,
+    Columns, DatasetError, Example, ReadOptions, ReadPosition, Reader, Row, Rule,
     mapping::sample,
-    open_with,
     problem::Problem,
+    reader::open_at,
     recognition::{FoundColumns, missing_columns, recognise},
     rules::EmptyText,
 };
@@ -125,8 +125,21 @@ pub fn read_samples(
     path: &Path,
     options: &ReadOptions,
 ) -> Result<impl Iterator<Item = Result<(u64, Sample), DatasetError>> + use<>, DatasetError> {
+    read_samples_at(path, options, &ReadPosition::default())
+}
+
+/// As [`read_samples`], and `position` tells how far the file is read.
+///
+/// # Errors
+/// As [`read_samples`].
+pub fn read_samples_at(
+    path: &Path,
+    options: &ReadOptions,
+    position: &ReadPosition,
+) -> Result<impl Iterator<Item = Result<(u64, Sample), DatasetError>> + use<>, DatasetError> {
     let file = path.display().to_string();
-    let Rows { columns, map, rows } = with_columns(open_with(path, options)?);
+    let reader = open_at(path, options, position)?;
+    let Rows { columns, map, rows } = with_columns(reader);
     let mut has_failed = false;
     Ok(rows.map_while(move |row| {
         if has_failed {

@@ -5,7 +5,7 @@ use std::{
 };
 
 use crate::{
-    Compression, Encoding,
+    Compression, Encoding, ReadPosition,
     compression::{Bytes, unpacked},
     source::Source,
 };
@@ -25,7 +25,12 @@ pub(crate) struct Layers {
 impl Layers {
     /// Opens the file at `path`.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
-        let (compression, bytes) = unpacked(File::open(path)?)?;
+        Self::open_at(path, &ReadPosition::default())
+    }
+
+    /// As [`Self::open`], and `position` tells how far it is read.
+    pub(crate) fn open_at(path: &Path, position: &ReadPosition) -> io::Result<Self> {
+        let (compression, bytes) = unpacked(position.of(File::open(path)?))?;
         let (mut head, failure, rest) = beginning(bytes);
         let mark = Encoding::of_mark(&head);
         head.drain(..mark.map_or(0, |(_, length)| length));

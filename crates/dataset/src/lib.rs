@@ -28,6 +28,7 @@ mod parquet;
 #[cfg(feature = "parquet")]
 mod parquet_value;
 mod plain_text;
+mod position;
 mod preference;
 mod problem;
 mod reader;
@@ -52,7 +53,7 @@ mod testing;
 
 pub use columns::Columns;
 pub use compression::Compression;
-pub use conversations::{read_conversations, read_samples};
+pub use conversations::{read_conversations, read_samples, read_samples_at};
 pub use encoding::Encoding;
 pub use error::DatasetError;
 pub use format::Format;
@@ -60,6 +61,7 @@ pub use llmopt_domain::{ColumnMap, ColumnMapError};
 pub use mapping::FileColumns;
 pub use near::{Cluster, Leak, NearDuplicates, NearPair, Similarity, Sketches, leaks};
 pub use plain_text::TextRows;
+pub use position::ReadPosition;
 pub use reader::{ReadOptions, Reader, Row, digest, open, open_with};
 pub use repair::{Change, Repair, RepairSummary, repair};
 pub use report::{Quality, Recommendation, ValidationReport, suggested_epochs, suggested_held_out};

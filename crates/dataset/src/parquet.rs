@@ -14,7 +14,7 @@ use parquet::{
 use serde_json::{Map, Value};
 
 use crate::{
-    DatasetError,
+    DatasetError, ReadPosition,
     guard::{Broke, guarded},
     parquet_value::object,
     problem::{Problem, quoted},
@@ -32,6 +32,25 @@ const MOST_ROWS_PER_BYTE: u64 = 1024;
 /// otherwise.
 pub(crate) struct Records {
     rows: Result<RowIter<'static>, Option<Problem>>,
+    share: Share,
+}
+
+/// Which share of the rows was read, as a position in the file.
+struct Share {
+    read: u64,
+    rows: u64,
+    size_bytes: u64,
+    position: ReadPosition,
+}
+
+impl Share {
+    fn advance(&mut self) {
+        self.read += 1;
+        let bytes =
+            u128::from(self.size_bytes) * u128::from(self.read) / u128::from(self.rows.max(1));
+        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+        self.position.set(bytes.min(self.size_bytes));
+    }
 }
 
 impl fmt::Debug for Records {
@@ -42,13 +61,22 @@ impl fmt::Debug for Records {
 
 impl Records {
     /// Opens the file at `path`; that its content is wrong is said where its first row would be.
-    pub(crate) fn open(path: &Path) -> Result<Self, DatasetError> {
+    pub(crate) fn open(path: &Path, position: &ReadPosition) -> Result<Self, DatasetError> {
         let file = File::open(path).map_err(|source| read_error(path, source))?;
-        let rows = guarded(|| rows(file));
-        let rows = rows.unwrap_or_else(|Broke| Err(broken(CONTRADICTION)));
-        Ok(Self {
-            rows: rows.map_err(Some),
-        })
+        let size_bytes = file.metadata().map_or(0, |metadata| metadata.len());
+        let opened = guarded(|| rows(file, size_bytes));
+        let opened = opened.unwrap_or_else(|Broke| Err(broken(CONTRADICTION)));
+        let (rows, count) = match opened {
+            Ok((rows, count)) => (Ok(rows), count),
+            Err(problem) => (Err(Some(problem)), 0),
+        };
+        let share = Share {
+            read: 0,
+            rows: count,
+            size_bytes,
+            position: position.clone(),
+        };
+        Ok(Self { rows, share })
     }
 
     /// Reads the next row. What comes after a broken one cannot be told.
@@ -60,7 +88,10 @@ impl Records {
         let row = guarded(|| rows.next());
         let row = row.map(|row| Some(row?.map_err(|error| broken_row(said(&error)))));
         match row.unwrap_or_else(|Broke| Some(Err(broken_row(CONTRADICTION)))) {
-            Some(Ok(row)) => Some((0, fields(row))),
+            Some(Ok(row)) => {
+                self.share.advance();
+                Some((0, fields(row)))
+            }
             end => {
                 self.rows = Err(None);
                 end.map(|row| (0, row.and_then(fields)))
@@ -84,15 +115,15 @@ fn fields(row: Row) -> Result<Map<String, Value>, Problem> {
     })
 }
 
-fn rows(file: File) -> Result<RowIter<'static>, Problem> {
-    let size_bytes = file.metadata().map_or(0, |metadata| metadata.len());
+/// Returns the rows, and how many they are.
+fn rows(file: File, size_bytes: u64) -> Result<(RowIter<'static>, u64), Problem> {
     let reader = SerializedFileReader::new(file).map_err(|error| broken(said(&error)))?;
-    check(reader.metadata(), size_bytes)?;
-    Ok(RowIter::from_file_into(Box::new(reader)))
+    let count = check(reader.metadata(), size_bytes)?;
+    Ok((RowIter::from_file_into(Box::new(reader)), count))
 }
 
-/// Checks what would make rows that nothing in the file stands for.
-fn check(metadata: &ParquetMetaData, size_bytes: u64) -> Result<(), Problem> {
+/// Checks what would make rows that nothing in the file stands for; returns how many rows there are.
+fn check(metadata: &ParquetMetaData, size_bytes: u64) -> Result<u64, Problem> {
     check_names(metadata.file_metadata().schema())?;
     let rows = metadata.row_groups().iter().map(RowGroupMetaData::num_rows);
     let rows = rows.map(|count| u64::try_from(count).unwrap_or(u64::MAX));
@@ -100,7 +131,8 @@ fn check(metadata: &ParquetMetaData, size_bytes: u64) -> Result<(), Problem> {
     if rows > size_bytes.saturating_mul(MOST_ROWS_PER_BYTE) {
         return Err(broken(format!("{rows} rows in {size_bytes} bytes")));
     }
-    metadata.row_groups().iter().try_for_each(check_columns)
+    metadata.row_groups().iter().try_for_each(check_columns)?;
+    Ok(rows)
 }
 
 fn check_columns(group: &RowGroupMetaData) -> Result<(), Problem> {

@@ -8,7 +8,7 @@ use llmopt_domain::{ColumnMap, Digest, Place};
 use serde_json::{Map, Value};
 
 use crate::{
-    Compression, DatasetError, Encoding, Format, TextRows,
+    Compression, DatasetError, Encoding, Format, ReadPosition, TextRows,
     csv::Table,
     damage::Damage,
     json::Elements,
@@ -104,8 +104,17 @@ pub fn open(path: &Path) -> Result<Reader, DatasetError> {
 /// # Errors
 /// [`DatasetError::Read`] or [`DatasetError::Unsupported`].
 pub fn open_with(path: &Path, options: &ReadOptions) -> Result<Reader, DatasetError> {
+    open_at(path, options, &ReadPosition::default())
+}
+
+/// As [`open_with`], and `position` tells how far the file is read.
+pub(crate) fn open_at(
+    path: &Path,
+    options: &ReadOptions,
+    position: &ReadPosition,
+) -> Result<Reader, DatasetError> {
     let failed = |source| read_error(path, source);
-    let layers = Layers::open(path).map_err(failed)?;
+    let layers = Layers::open_at(path, position).map_err(failed)?;
     let (compression, marked) = (layers.compression, layers.encoding);
     let encoding = marked.unwrap_or(Encoding::Utf8);
     let mut source = layers.text(encoding).map_err(failed)?;
@@ -119,7 +128,7 @@ pub fn open_with(path: &Path, options: &ReadOptions) -> Result<Reader, DatasetEr
         return Err(packed_parquet(path, compression));
     }
     let (encoding, source) = match (marked, format) {
-        (None, Format::Csv | Format::Text) => unmarked(path, source).map_err(failed)?,
+        (None, Format::Csv | Format::Text) => unmarked(path, source, position).map_err(failed)?,
         _ => (encoding, source),
     };
     Ok(Reader {
@@ -128,7 +137,7 @@ pub fn open_with(path: &Path, options: &ReadOptions) -> Result<Reader, DatasetEr
         encoding,
         compression,
         columns: options.columns.clone(),
-        rows: Rows::new(format, source, path, options)?,
+        rows: Rows::new(format, source, path, options, position)?,
         number: 0,
         failed: false,
     })
@@ -136,10 +145,17 @@ pub fn open_with(path: &Path, options: &ReadOptions) -> Result<Reader, DatasetEr
 
 /// Tells the encoding of a file that has no byte order mark and that a spreadsheet or an editor may have written,
 /// and reads it so. JSON is UTF-8 (RFC 8259, section 8.1).
-fn unmarked(path: &Path, source: Source) -> io::Result<(Encoding, Source)> {
+fn unmarked(
+    path: &Path,
+    source: Source,
+    position: &ReadPosition,
+) -> io::Result<(Encoding, Source)> {
     let encoding = Encoding::of_text(Layers::open(path)?.bytes);
     Ok(match encoding {
-        Encoding::Windows1252 => (encoding, Layers::open(path)?.text(encoding)?),
+        Encoding::Windows1252 => {
+            let layers = Layers::open_at(path, position)?;
+            (encoding, layers.text(encoding)?)
+        }
         _ => (encoding, source),
     })
 }
@@ -159,12 +175,13 @@ impl Rows {
         source: Source,
         path: &Path,
         options: &ReadOptions,
+        position: &ReadPosition,
     ) -> Result<Self, DatasetError> {
         Ok(match format {
             Format::Jsonl => Self::Lines(Lines::new(source)),
             Format::Json => Self::Elements(Elements::new(source)),
             Format::Csv => Self::Table(Table::new(source, Format::separators(path))),
-            Format::Parquet => Self::Records(Records::open(path)?),
+            Format::Parquet => Self::Records(Records::open(path, position)?),
             Format::Text => {
                 let rows = options.text_rows.unwrap_or(Format::text_rows(path));
                 Self::Text(PlainText::new(source, rows))

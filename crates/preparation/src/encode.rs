@@ -55,9 +55,20 @@ pub(crate) fn encode_each_row<E: From<PreparationError>>(
     options: &ReadOptions,
     encoder: &Encoder,
     threads: NonZeroUsize,
-    mut each: impl FnMut(Result<EncodedRow, PreparationError>) -> Result<(), E>,
+    each: impl FnMut(Result<EncodedRow, PreparationError>) -> Result<(), E>,
 ) -> Result<(), E> {
     let samples = read_samples(path, options).map_err(PreparationError::from)?;
+    encode_samples(path, samples, encoder, threads, each)
+}
+
+/// As [`encode_each_row`], of `samples` that were read from `path`.
+pub(crate) fn encode_samples<E: From<PreparationError>>(
+    path: &Path,
+    samples: impl Iterator<Item = Result<(u64, Sample), DatasetError>> + Send,
+    encoder: &Encoder,
+    threads: NonZeroUsize,
+    mut each: impl FnMut(Result<EncodedRow, PreparationError>) -> Result<(), E>,
+) -> Result<(), E> {
     thread::scope(|scope| {
         let (mut tasks, mut results) = (Vec::new(), Vec::new());
         for _ in 0..threads.get() {
@@ -103,7 +114,7 @@ fn work(path: &Path, encoder: &Encoder, taken: &Receiver<Read>, done: &SyncSende
     }
 }
 
-fn encode(
+pub(crate) fn encode(
     path: &Path,
     encoder: &Encoder,
     sample: Result<(u64, Sample), DatasetError>,

@@ -187,6 +187,13 @@ impl Encoder {
         &self.names.eos
     }
 
+    /// Returns the id that fills rows up: the padding token's, or the end token's where there is none.
+    pub fn pad_token_id(&self) -> u32 {
+        let named = self.names.pad.as_deref();
+        let padding = named.and_then(|token| self.tokenizer.token_to_id(token));
+        padding.unwrap_or(self.end_token_id)
+    }
+
     /// Returns one more than the greatest id: the rows that an embedding needs at least.
     pub fn vocabulary_size(&self) -> usize {
         self.vocabulary_size

@@ -1,10 +1,14 @@
 use crate::support::{Said, Workplace};
 
-const COMMANDS: [&str; 15] = [
+const COMMANDS: [&str; 19] = [
     "dataset validate",
     "dataset preview",
     "dataset fix",
     "dataset stats",
+    "dataset split",
+    "dataset leaks",
+    "dataset prepare",
+    "dataset tokens",
     "train",
     "evaluate",
     "models list",

@@ -10,6 +10,7 @@ mod dataset;
 mod evaluate;
 mod help;
 mod models;
+mod prepared;
 mod prices;
 mod serve;
 mod support;
