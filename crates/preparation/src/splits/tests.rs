@@ -97,7 +97,7 @@ fn rows_keep_their_columns_whatever_the_format() {
 fn rows_that_are_nearly_the_same_on_both_sides_are_told() {
     let long = "a b c d e f g h i j k l m n o p q r s t u v w x y z 1 2 3 4 5 6 7 8 9";
     let row = |i: usize| {
-        let prompt = if i % 10 == 0 {
+        let prompt = if i.is_multiple_of(10) {
             format!("{long} {i}")
         } else {
             format!("count {i}")
