@@ -16,11 +16,6 @@ mod tokens;
 pub use collate::{Batch, BatchError, BatchPlan, BatchSize, Collator, NO_LOSS};
 pub use encode::{EncodedRow, encode_rows};
 pub use error::PreparationError;
-pub use tokens::{
-    HistogramBar, ModelLimits, OverlongRows, SuggestedValue, Suggestion, TokenLengths,
-    TokenMeasurements, TokenOptions, TokenReference, TokenReport, TokenStatistics,
-    TrainingEstimate, VocabularyUse, token_references, token_report,
-};
 #[cfg(feature = "files")]
 pub use prepared::{
     Cached, Difference, Existing, FileRecord, FilesError, Inputs, LongRows, Manifest, Origin,
@@ -32,4 +27,9 @@ pub use prepared::{
 pub use splits::{
     FoundLeak, LeakReport, SplitFile, SplitReport, SplitShares, Splitting, find_leaks,
     split_dataset,
+};
+pub use tokens::{
+    HistogramBar, ModelLimits, OverlongRows, SuggestedValue, Suggestion, TokenLengths,
+    TokenMeasurements, TokenOptions, TokenReference, TokenReport, TokenStatistics,
+    TrainingEstimate, VocabularyUse, token_references, token_report,
 };

@@ -156,7 +156,10 @@ impl<'a, 'b> Pace<'a, 'b> {
     }
 }
 
-fn read_keys(splitting: &Splitting<'_>, pace: &mut Pace<'_, '_>) -> Result<Vec<RowKey>, FilesError> {
+fn read_keys(
+    splitting: &Splitting<'_>,
+    pace: &mut Pace<'_, '_>,
+) -> Result<Vec<RowKey>, FilesError> {
     let position = ReadPosition::default();
     let mut keys = Vec::new();
     let rows = read_samples_at(splitting.dataset, splitting.read, &position);

@@ -32,7 +32,11 @@ pub(crate) struct LeaksArguments {
 const SHOWN: usize = 20;
 
 pub(super) fn run(context: &mut Context, arguments: &LeaksArguments) -> Result<(), Failure> {
-    let report = find_leaks(&arguments.train, &arguments.held_out, &arguments.columns.options());
+    let report = find_leaks(
+        &arguments.train,
+        &arguments.held_out,
+        &arguments.columns.options(),
+    );
     let report = report.map_err(|error| Failure::input_from(&error))?;
     if context.output.is_json() {
         context.output.json(&report)?;

@@ -2,7 +2,7 @@ use std::fs;
 
 use super::*;
 use crate::{
-    NO_LOSS, LongRows, Padding,
+    LongRows, NO_LOSS, Padding,
     prepared::{output::PARQUET_FILE, testing::Workplace},
 };
 
