@@ -2,7 +2,7 @@
 //! what it did cost is settled after, once, whatever dies in between.
 //!
 //! Knows the order of the steps, and what is made of a request that nobody came back for. Does not know any
-//! technology, nor what a token costs: steps are those of [`SpendStore`](llmopt_storage::SpendStore), which says
+//! technology, nor what a token costs: steps are those of [`SpendStore`], which says
 //! why each happens once, and amounts come from the caller.
 //!
 //! A request goes through [`Spending::reserve`], [`Spending::mark_sent`] and [`Spending::settle`], or
@@ -29,7 +29,7 @@ use std::sync::Arc;
 pub use alert::{AlertError, AlertSink, BudgetAlert, LogAlerts};
 pub use ask::{Ask, Outcome, Refusal, Settlement, Truth};
 pub use budgets::{BudgetLimits, Standing};
-pub use error::SpendingError;
+pub use error::{OutOfOrder, SpendingError};
 use llmopt_storage::SpendStore;
 pub use sweep::Swept;
 pub use usage::{GroupBy, UsageTotal};
