@@ -4,7 +4,7 @@ use std::{
     collections::BTreeSet,
     fs,
     thread::{scope, sleep},
-    time::Duration,
+    time::Instant,
 };
 
 use rand_chacha::{
@@ -20,6 +20,9 @@ use crate::{
         what_comes_in_parts_is_what_was_announced,
     },
 };
+
+/// Servers that die of an upload.
+const KILLS: u32 = 6;
 
 /// What is kept of uploads in parts.
 fn uploads(place: &Place) -> usize {
@@ -54,7 +57,7 @@ fn what_comes_in_parts_must_be_what_was_announced() {
 
 /// A client that sends what is missing and completes the upload, until it is cut off.
 struct Client<'a> {
-    path: &'a str,
+    path: String,
     bytes: &'a [u8],
     /// The parts that it was told are kept.
     acknowledged: BTreeSet<u64>,
@@ -63,7 +66,7 @@ struct Client<'a> {
 impl Client<'_> {
     /// Returns the dataset, if nothing cuts it off.
     fn go_on(&mut self, server: &Server) -> Option<Value> {
-        let found = server.get(self.path).send().ok()?.json::<Value>().ok()?;
+        let found = server.get(&self.path).send().ok()?.json::<Value>().ok()?;
         for number in numbers(&found["missing"]) {
             assert!(
                 !self.acknowledged.contains(&number),
@@ -88,52 +91,65 @@ impl Client<'_> {
     }
 }
 
+fn begin(server: &Server, bytes: &[u8]) -> String {
+    let announced = json!({ "name": "many.jsonl", "size_bytes": bytes.len() });
+    let begun = server.json(server.post("/datasets/uploads").json(&announced));
+    format!("/datasets/uploads/{}", begun["upload_id"].as_str().unwrap())
+}
+
+/// Asserts that a dataset is whole, and deletes it.
+fn is_whole(server: &Server, dataset: &Value) {
+    assert_eq!(dataset["rows"], 20_000);
+    let path = format!("/datasets/{}", dataset["id"].as_str().unwrap());
+    let report = server.json(server.get(&format!("{path}/report")));
+    assert_eq!(report["rows"], 20_000);
+    assert_eq!(server.delete(&path).send().unwrap().status(), 204);
+}
+
 #[test]
 fn an_upload_in_parts_goes_on_under_servers_that_are_killed_at_random_moments() {
     let place = Place::new();
     let mut server = place.serve();
     let bytes = many();
+    let client = |path| Client {
+        path,
+        bytes: &bytes,
+        acknowledged: BTreeSet::new(),
+    };
+    let mut undisturbed = client(begin(&server, &bytes));
+    let began = Instant::now();
+    let dataset = undisturbed.go_on(&server).unwrap();
+    let whole = began.elapsed();
+    is_whole(&server, &dataset);
     let mut random = ChaCha8Rng::seed_from_u64(11);
     let mut kills = 0;
-    for _ in 0..4 {
-        let announced = json!({ "name": "many.jsonl", "size_bytes": bytes.len() });
-        let begun = server.json(server.post("/datasets/uploads").json(&announced));
-        let path = format!("/datasets/uploads/{}", begun["upload_id"].as_str().unwrap());
-        let mut client = Client {
-            path: &path,
-            bytes: &bytes,
-            acknowledged: BTreeSet::new(),
-        };
+    for round in 1..=3 {
+        let mut client = client(begin(&server, &bytes));
         let dataset = loop {
-            let moment = Duration::from_millis(u64::from(random.next_u32() % 1_200));
+            // A share of an undisturbed one, so that sending, joining, checking and publishing are all hit.
+            let share = f64::from(random.next_u32()) / f64::from(u32::MAX);
             let dataset = scope(|threads| {
                 let client = threads.spawn(|| client.go_on(&server));
-                sleep(moment);
-                if !client.is_finished() {
+                sleep(whole.mul_f64(share));
+                // After so many it is left to end, however slow this machine is by then.
+                if kills < round * KILLS && !client.is_finished() {
                     server.kill();
                     kills += 1;
                 }
                 client.join().unwrap()
             });
-            match dataset {
-                Some(dataset) => break dataset,
-                None => {
-                    drop(server);
-                    server = place.serve();
-                    // All of it or nothing.
-                    let listed = server.json(server.get("/datasets"));
-                    for dataset in listed["data"].as_array().unwrap() {
-                        assert_eq!(dataset["rows"], 20_000);
-                    }
-                }
+            if let Some(dataset) = dataset {
+                break dataset;
+            }
+            drop(server);
+            server = place.serve();
+            // All of it or nothing.
+            let listed = server.json(server.get("/datasets"));
+            for dataset in listed["data"].as_array().unwrap() {
+                assert_eq!(dataset["rows"], 20_000);
             }
         };
-        assert_eq!(dataset["rows"], 20_000);
-        let id = dataset["id"].as_str().unwrap();
-        let report = server.json(server.get(&format!("/datasets/{id}/report")));
-        assert_eq!(report["rows"], 20_000);
-        let deleted = server.delete(&format!("/datasets/{id}")).send().unwrap();
-        assert_eq!(deleted.status(), 204);
+        is_whole(&server, &dataset);
     }
     assert!(kills > 2, "{kills}");
     assert!(place.is_tidy_after(server));

@@ -116,7 +116,7 @@ fn every_route_that_makes_or_spends_something_does_it_once() {
     seen("/datasets/uploads/{id}/complete");
     // Whole files are sent in requests on one machine.
     for _ in 0..2 {
-        let refused = send(server.post("/datasets/uploads"), "whole upload");
+        let refused = send(server.post("/datasets/uploads"), "whole-upload");
         assert_eq!((refused.status, refused.replayed), (404, false));
         assert_eq!(refused.json()["code"], "no_uploads");
     }
