@@ -78,7 +78,12 @@ async fn count_own(context: &Context, arguments: &TokensArguments) -> Result<Cou
     let store = context.store()?;
     let model = context.resolve(&store, &arguments.model).await?;
     let encoder = open_encoder(&model, None)?;
-    let statistics = token_statistics(&arguments.file, &arguments.columns.options(), &encoder, usize::MAX)?;
+    let statistics = token_statistics(
+        &arguments.file,
+        &arguments.columns.options(),
+        &encoder,
+        usize::MAX,
+    )?;
     Ok(Counted {
         model: arguments.model.clone(),
         tokenizer: "the model's own",
