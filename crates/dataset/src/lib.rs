@@ -68,4 +68,4 @@ pub use report::{Quality, Recommendation, ValidationReport, suggested_epochs, su
 pub use rules::{Example, Reference, Rule, Totals, references, rules};
 pub use splits::{RowKey, Shares, Split, split};
 pub use statistics::{Lengths, Statistics};
-pub use validate::{ValidationOptions, validate};
+pub use validate::{Comparison, ValidationOptions, validate};

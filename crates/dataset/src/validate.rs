@@ -20,10 +20,23 @@ pub struct ValidationOptions {
     pub minimum_rows: u64,
     /// How many findings of one code a report holds at most.
     pub findings_per_code: u64,
+    /// Whether rows are held against one another.
+    pub comparison: Comparison,
     /// Among how many rows near duplicates are looked for, which keeps 152 bytes of each; 0 for none.
     pub near_duplicate_rows: u64,
     /// How the file is read.
     pub reading: ReadOptions,
+}
+
+/// Whether rows are held against one another, which takes memory for each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Comparison {
+    /// They are, by the rules that look for what is said twice: about 100 bytes of each row, besides those for near
+    /// duplicates.
+    #[default]
+    AllRows,
+    /// Each row is looked at by itself: memory does not grow with their number, and nothing is told of duplicates.
+    None,
 }
 
 impl From<ReadOptions> for ValidationOptions {
@@ -40,6 +53,7 @@ impl Default for ValidationOptions {
         Self {
             minimum_rows: 10,
             findings_per_code: 20,
+            comparison: Comparison::AllRows,
             near_duplicate_rows: 1_000_000,
             reading: ReadOptions::default(),
         }
@@ -218,6 +232,27 @@ mod tests {
         assert_eq!(
             (report.statistics.prompt.min, report.statistics.prompt.max),
             (7, 8)
+        );
+    }
+
+    #[test]
+    fn rows_by_themselves_are_not_held_against_one_another() {
+        let more = "{\"prompt\": \"count 3\", \"response\": \"it is 3\"}\n".to_owned()
+            + "{\"prompt\": \"Count 3\", \"response\": \"\"}\n";
+        let file = File::with_rows(10, &more);
+        let codes = |comparison| {
+            let options = ValidationOptions {
+                comparison,
+                ..ValidationOptions::default()
+            };
+            let report = validate(&file.path, &options).unwrap();
+            report.totals.into_keys().collect::<Vec<_>>()
+        };
+        assert_eq!(codes(Comparison::None), ["empty_text"]);
+        let compared = codes(Comparison::AllRows);
+        assert!(
+            compared.contains(&"duplicate_row".to_owned()),
+            "{compared:?}"
         );
     }
 

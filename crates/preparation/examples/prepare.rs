@@ -1,26 +1,33 @@
 //! Validates, tokenizes and masks a dataset, and tells how long each took and the most memory there was:
 //!
-//! `cargo run --release -p llmopt-preparation --example prepare -- ROWS.jsonl TOKENIZER_FOLDER THREADS NEAR_ROWS`
+//! `cargo run --release -p llmopt-preparation --example prepare -- ROWS.jsonl TOKENIZER_FOLDER THREADS COMPARED`
 //!
-//! `NEAR_ROWS` is among how many rows near duplicates are sought; `scripts/bench-datasets` runs this beside Python.
+//! `COMPARED` is among how many rows near duplicates are sought, beside those that are the same; with `none`, each row
+//! is looked at by itself. `scripts/bench-datasets` runs this beside Python.
 
 #![expect(clippy::print_stdout, reason = "numbers are what this is run for")]
 
 use std::{error::Error, fs, path::Path, time::Instant};
 
-use llmopt_dataset::{ValidationOptions, validate};
+use llmopt_dataset::{Comparison, ValidationOptions, validate};
 use llmopt_preparation::{PreparationError, encode_rows};
 use llmopt_tokenization::Encoder;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [rows, folder, threads, near] = &arguments[..] else {
-        return Err("expected ROWS.jsonl TOKENIZER_FOLDER THREADS NEAR_ROWS".into());
+    let [rows, folder, threads, compared] = &arguments[..] else {
+        return Err("expected ROWS.jsonl TOKENIZER_FOLDER THREADS COMPARED".into());
     };
     let (rows, threads) = (Path::new(rows), threads.parse()?);
-    let options = ValidationOptions {
-        near_duplicate_rows: near.parse()?,
-        ..ValidationOptions::default()
+    let options = match compared.as_str() {
+        "none" => ValidationOptions {
+            comparison: Comparison::None,
+            ..ValidationOptions::default()
+        },
+        near => ValidationOptions {
+            near_duplicate_rows: near.parse()?,
+            ..ValidationOptions::default()
+        },
     };
     let began = Instant::now();
     let report = validate(rows, &options)?;

@@ -28,6 +28,10 @@ impl Rule for DuplicateRows {
         "delete one of them"
     }
 
+    fn compares_rows(&self) -> bool {
+        true
+    }
+
     fn check(&mut self, example: &Example<'_>, findings: &mut Vec<Finding>) {
         match self.first.entry(fingerprint(example.conversation)) {
             Entry::Vacant(entry) => {

@@ -34,7 +34,7 @@ use std::hash::{DefaultHasher, Hash, Hasher as _};
 
 use llmopt_domain::{ColumnMap, Conversation, Finding, Message, Place, Severity};
 
-use crate::{Columns, Row, ValidationOptions, mapping::field_in_file};
+use crate::{Columns, Comparison, Row, ValidationOptions, mapping::field_in_file};
 pub(crate) use empty_text::EmptyText;
 pub use reference::{Reference, references};
 
@@ -103,7 +103,7 @@ impl Totals<'_> {
 
 /// Something that every dataset must keep to, or had better.
 ///
-/// A rule sees the rows in order and keeps at most some bytes of each.
+/// A rule sees the rows in order. It keeps nothing of each, unless it compares rows.
 pub trait Rule {
     /// Returns the stable code of its findings.
     fn code(&self) -> &'static str;
@@ -116,6 +116,11 @@ pub trait Rule {
 
     /// Says what the user can do about its findings.
     fn fix(&self) -> &'static str;
+
+    /// Tells whether it holds rows against one another, for which it keeps something of each.
+    fn compares_rows(&self) -> bool {
+        false
+    }
 
     /// Looks at one row.
     fn check(&mut self, _example: &Example<'_>, _findings: &mut Vec<Finding>) {}
@@ -167,6 +172,9 @@ pub fn rules(options: &ValidationOptions) -> Vec<Box<dyn Rule>> {
     rules.extend(calls.map(|rule| Box::new(rule) as Box<dyn Rule>));
     let edges = common_text::Edge::ALL.map(common_text::CommonText::new);
     rules.extend(edges.map(|rule| Box::new(rule) as Box<dyn Rule>));
+    if options.comparison == Comparison::None {
+        rules.retain(|rule| !rule.compares_rows());
+    }
     rules
 }
 

@@ -67,6 +67,10 @@ impl Rule for NearDuplicates {
         "delete one of them, unless the difference is what should be learnt"
     }
 
+    fn compares_rows(&self) -> bool {
+        true
+    }
+
     fn check(&mut self, example: &Example<'_>, _findings: &mut Vec<Finding>) {
         if self.rows.len() as u64 >= self.most {
             self.left_out += 1;

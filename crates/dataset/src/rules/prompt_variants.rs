@@ -33,6 +33,10 @@ impl Rule for PromptVariants {
         "keep one of them, and see that held-out rows have none of them"
     }
 
+    fn compares_rows(&self) -> bool {
+        true
+    }
+
     fn check(&mut self, example: &Example<'_>, findings: &mut Vec<Finding>) {
         let (prompt, _) = example.prompt_and_response();
         let exactly = fingerprint(prompt);

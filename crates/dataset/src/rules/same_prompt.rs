@@ -40,6 +40,10 @@ impl Rule for SamePrompt {
         "keep the better one, unless both are meant"
     }
 
+    fn compares_rows(&self) -> bool {
+        true
+    }
+
     fn check(&mut self, example: &Example<'_>, _findings: &mut Vec<Finding>) {
         let (prompt, response) = example.prompt_and_response();
         // Plain text answers nothing.
