@@ -54,12 +54,12 @@ mod tests {
     use std::{fs, io::Write as _};
 
     use super::*;
-    use crate::{read_samples_at, testing::File};
+    use crate::{ReadOptions, read_samples_at, testing::File};
 
     /// The positions after each row of a file, and its size.
     fn positions(file: &File) -> (Vec<u64>, u64) {
         let position = ReadPosition::default();
-        let rows = read_samples_at(&file.path, &position).unwrap();
+        let rows = read_samples_at(&file.path, &ReadOptions::default(), &position).unwrap();
         let after = rows.map(|row| row.map(|_| position.bytes()).unwrap());
         (after.collect(), fs::metadata(&file.path).unwrap().len())
     }

@@ -17,12 +17,18 @@ fn expected(place: &Workplace) -> Vec<PreparedRow> {
         options: place.options,
         pad_id: place.encoder.pad_token_id(),
     };
-    crate::encode_rows(&place.dataset, &place.encoder, place.threads, |row| {
-        if let Shaped::Whole(row) | Shaped::Cut(row) = shape.of(&row) {
-            rows.push(row);
-        }
-        Ok::<_, PreparationError>(())
-    })
+    crate::encode_rows(
+        &place.dataset,
+        &place.read,
+        &place.encoder,
+        place.threads,
+        |row| {
+            if let Shaped::Whole(row) | Shaped::Cut(row) = shape.of(&row) {
+                rows.push(row);
+            }
+            Ok::<_, PreparationError>(())
+        },
+    )
     .unwrap();
     rows
 }
