@@ -22,13 +22,14 @@ pub struct Suggestion {
     /// The setting, as a training configuration spells it; `validation_share` is for whoever splits the dataset.
     pub setting: &'static str,
     /// What to set it to.
+    #[schema(value_type = f64, minimum = 0)]
     pub value: SuggestedValue,
     /// Why, in one sentence.
     pub reason: String,
 }
 
 /// The value of a [`Suggestion`].
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum SuggestedValue {
     /// So many.
