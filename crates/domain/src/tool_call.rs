@@ -2,7 +2,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::{
     PartialSchema, ToSchema,
-    openapi::{RefOr, Schema},
+    openapi::{ObjectBuilder, OneOfBuilder, RefOr, Schema, Type},
 };
 
 /// What the assistant has a tool do.
@@ -38,8 +38,7 @@ enum Kind {
 #[derive(Serialize, Deserialize, ToSchema)]
 struct Function {
     name: String,
-    /// The arguments by their names, or that as a text of JSON.
-    #[schema(value_type = Object)]
+    #[schema(schema_with = arguments_schema)]
     arguments: Value,
 }
 
@@ -79,6 +78,15 @@ impl ToSchema for ToolCall {
     fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
         Wire::schemas(schemas);
     }
+}
+
+/// Describes what [`arguments_of`] takes.
+fn arguments_schema() -> RefOr<Schema> {
+    let kinds = [Type::Object, Type::String, Type::Null];
+    let kinds = kinds.map(|kind| ObjectBuilder::new().schema_type(kind));
+    let description = "The arguments by their names, or that as a text of JSON; nothing for none.";
+    let one_of = kinds.into_iter().fold(OneOfBuilder::new(), OneOfBuilder::item);
+    one_of.description(Some(description)).into()
 }
 
 /// Takes arguments as an object, or as OpenAI has them, a text of JSON; no text stands for no arguments.
