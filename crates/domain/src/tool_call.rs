@@ -85,7 +85,9 @@ fn arguments_schema() -> RefOr<Schema> {
     let kinds = [Type::Object, Type::String, Type::Null];
     let kinds = kinds.map(|kind| ObjectBuilder::new().schema_type(kind));
     let description = "The arguments by their names, or that as a text of JSON; nothing for none.";
-    let one_of = kinds.into_iter().fold(OneOfBuilder::new(), OneOfBuilder::item);
+    let one_of = kinds
+        .into_iter()
+        .fold(OneOfBuilder::new(), OneOfBuilder::item);
     one_of.description(Some(description)).into()
 }
 
