@@ -23,7 +23,6 @@ struct Wire {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     id: Option<String>,
     #[serde(default, rename = "type")]
-    #[schema(required)]
     kind: Kind,
     function: Function,
 }
