@@ -75,7 +75,6 @@ pub struct Message {
     pub role: Role,
     /// What is said, exactly as it stands in the dataset; empty where the assistant only calls tools.
     #[serde(default)]
-    #[schema(required)]
     pub content: String,
     /// What the assistant has tools do.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
