@@ -124,14 +124,12 @@ async fn openai_chat(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response<Body> {
-    let received = Received {
-        api: Api::Openai,
-        target: "POST /v1/chat/completions",
-        peer,
-        body: serde_json::from_slice(&body).unwrap_or_default(),
-        headers,
-    };
-    answer(&state, received).await
+    let target = "POST /v1/chat/completions";
+    answer(
+        &state,
+        Received::question(Api::Openai, target, peer, (headers, body)),
+    )
+    .await
 }
 
 async fn anthropic_messages(
@@ -140,14 +138,29 @@ async fn anthropic_messages(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response<Body> {
-    let received = Received {
-        api: Api::Anthropic,
-        target: "POST /v1/messages",
-        peer,
-        body: serde_json::from_slice(&body).unwrap_or_default(),
-        headers,
-    };
-    answer(&state, received).await
+    let target = "POST /v1/messages";
+    answer(
+        &state,
+        Received::question(Api::Anthropic, target, peer, (headers, body)),
+    )
+    .await
+}
+
+impl Received {
+    fn question(
+        api: Api,
+        target: &'static str,
+        peer: SocketAddr,
+        (headers, body): (HeaderMap, Bytes),
+    ) -> Self {
+        Self {
+            api,
+            target,
+            peer,
+            body: serde_json::from_slice(&body).unwrap_or_default(),
+            headers,
+        }
+    }
 }
 
 /// Both APIs have this path; only Anthropic's has a version in a header.

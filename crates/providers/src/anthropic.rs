@@ -8,13 +8,13 @@ use async_trait::async_trait;
 use reqwest::header::{HeaderMap, HeaderValue};
 
 use crate::{
-    Completion, CompletionRequest, Delivery, EndpointSettings, ModelList, Provider, ProviderError,
+    Completion, CompletionRequest, EndpointSettings, ModelList, Provider, ProviderError,
     RateHeaders, SettingsError, Transport,
     answer_parser::Decoder,
     deadlines::Deadlines,
     endpoint::{Call, Convention, Endpoint, Head},
     models,
-    reader::{begin, read_whole, whole},
+    reader::{Reading, ask},
 };
 
 /// The version of the API that is spoken: the last that lets a temperature be set, and so the one that all
@@ -61,26 +61,14 @@ impl AnthropicProvider {
 #[async_trait]
 impl Provider for AnthropicProvider {
     async fn complete(&self, request: &CompletionRequest) -> Result<Completion, ProviderError> {
-        let deadlines = Deadlines::start(request.timeouts);
         let call = Call {
             path: "/v1/messages",
             body: Some(body::write(request)?),
             model: &request.model,
             delivery: request.delivery,
-            deadlines,
+            deadlines: Deadlines::start(request.timeouts),
         };
-        let answer = self.endpoint.send(call).await?;
-        match request.delivery {
-            Delivery::Stream => {
-                let decoder = decoder(answer.head.clone());
-                begin(answer, deadlines, decoder).await
-            }
-            Delivery::Whole => {
-                let body = read_whole(answer.response, &deadlines).await?;
-                let events = read(&body, &answer.head)?;
-                Ok(whole(answer.head, events))
-            }
-        }
+        ask(&self.endpoint, call, Reading { decoder, read }).await
     }
 
     async fn list_models(&self, timeout: Duration) -> Result<ModelList, ProviderError> {

@@ -6,14 +6,43 @@ use futures::{StreamExt as _, stream};
 use reqwest::Response;
 
 use crate::{
-    AnswerParser, Completion, Phase, ProviderError, ProviderEvent,
+    AnswerParser, Completion, Delivery, Phase, ProviderError, ProviderEvent,
     answer_parser::{Decoder, Stage},
     deadlines::Deadlines,
-    endpoint::{Answer, Head},
+    endpoint::{Answer, Call, Endpoint, Head},
 };
 
 /// The most that a whole answer may have, in bytes.
 const WHOLE_ANSWER: usize = 32 << 20;
+
+/// How the answers of an API are made sense of.
+pub(crate) struct Reading {
+    /// Decodes a stream with this head.
+    pub(crate) decoder: fn(Head) -> Box<dyn Decoder>,
+    /// Reads the body of a whole answer with this head.
+    pub(crate) read: fn(&[u8], &Head) -> Result<Vec<ProviderEvent>, ProviderError>,
+}
+
+/// Sends a question; returns the answer to it, or where it is a stream, as soon as it has begun.
+pub(crate) async fn ask(
+    endpoint: &Endpoint,
+    call: Call<'_>,
+    reading: Reading,
+) -> Result<Completion, ProviderError> {
+    let (delivery, deadlines) = (call.delivery, call.deadlines);
+    let answer = endpoint.send(call).await?;
+    match delivery {
+        Delivery::Stream => {
+            let decoder = (reading.decoder)(answer.head.clone());
+            begin(answer, deadlines, decoder).await
+        }
+        Delivery::Whole => {
+            let body = read_whole(answer.response, &deadlines).await?;
+            let events = (reading.read)(&body, &answer.head)?;
+            Ok(whole(answer.head, events))
+        }
+    }
+}
 
 /// An answer that comes in parts.
 struct Reader {
@@ -26,7 +55,7 @@ struct Reader {
 }
 
 /// Waits for the first part of a stream, and returns it with the rest to come.
-pub(crate) async fn begin(
+async fn begin(
     answer: Answer,
     deadlines: Deadlines,
     decoder: Box<dyn Decoder>,
@@ -54,7 +83,7 @@ pub(crate) async fn begin(
 }
 
 /// Returns an answer that came whole.
-pub(crate) fn whole(head: Head, events: Vec<ProviderEvent>) -> Completion {
+fn whole(head: Head, events: Vec<ProviderEvent>) -> Completion {
     Completion {
         request_id: head.request_id,
         rate: head.rate,

@@ -136,11 +136,7 @@ impl Checked<'_> {
             Some(other) => format!("sound, but no job trains on {} so far", other.as_str()),
         };
         let columns = report.columns.map_or_else(String::new, |columns| {
-            let names = columns
-                .required()
-                .into_iter()
-                .map(|name| format!("`{}`", report.column_map.column(name).unwrap_or(name)));
-            format!(" of {}", names.collect::<Vec<_>>().join(" and "))
+            format!(" of {}", columns.in_file(&report.column_map))
         });
         format!("`{}`: {rows} rows{columns}, {fit}", report.file)
     }
