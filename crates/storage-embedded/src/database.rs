@@ -1,7 +1,7 @@
 use std::{
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use llmopt_storage::StorageError;
@@ -46,6 +46,9 @@ pub(crate) const SPENDING: Form = Form {
     synchronous: "FULL",
     patience: Duration::from_secs(10),
 };
+/// How long to wait for other processes that open the same database.
+const OPENING: Duration = Duration::from_secs(10);
+
 /// The SQLite database of one data directory, for any number of processes of one machine.
 ///
 /// What a call has acknowledged survives the process and a loss of power.
@@ -104,11 +107,12 @@ impl Database {
                 std::fs::create_dir_all(folder).map_err(io_error("open", &subject))?;
             }
             let mut connection = Connection::open(path)?;
-            connection.busy_timeout(form.patience)?;
-            connection.pragma_update(None, "journal_mode", "WAL")?;
+            connection.busy_timeout(OPENING)?;
+            write_ahead(&connection)?;
             connection.pragma_update(None, "synchronous", form.synchronous)?;
             connection.pragma_update(None, "foreign_keys", true)?;
             migrate(&mut connection, form.migrations, &subject)?;
+            connection.busy_timeout(form.patience)?;
             Ok(connection)
         };
         let connection = open().map_err(|failure: SqlFailure| failure.at("open", &subject))?;
@@ -170,6 +174,23 @@ impl std::fmt::Debug for Database {
     }
 }
 
+/// Has `connection` write ahead. SQLite waits for nobody where the mode of the file changes: of several
+/// processes that open a new database at once, all but one are told that it is busy, and ask again.
+fn write_ahead(connection: &Connection) -> rusqlite::Result<()> {
+    let until = Instant::now() + OPENING;
+    loop {
+        match connection.pragma_update(None, "journal_mode", "WAL") {
+            Err(error)
+                if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
+                    && Instant::now() < until =>
+            {
+                std::thread::sleep(Duration::from_millis(fastrand::u64(1..10)));
+            }
+            other => return other,
+        }
+    }
+}
+
 fn migrate(
     connection: &mut Connection,
     migrations: &[&str],
@@ -212,6 +233,8 @@ fn sqlite_error(operation: &'static str, subject: &str, error: rusqlite::Error) 
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Barrier;
+
     use super::*;
 
     #[test]
@@ -263,6 +286,23 @@ mod tests {
             connection.query_row(&select, [], |row| row.get(0)).unwrap()
         };
         assert_eq!((count("events"), count("allowances")), (1, 0));
+    }
+
+    #[test]
+    fn any_number_may_open_a_new_database_at_once() {
+        for _ in 0..20 {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("rates.db");
+            let together = Barrier::new(16);
+            std::thread::scope(|scope| {
+                for _ in 0..16 {
+                    scope.spawn(|| {
+                        together.wait();
+                        Database::open_as(&path, &RATES).unwrap();
+                    });
+                }
+            });
+        }
     }
 
     #[test]
