@@ -19,6 +19,10 @@ impl Spending {
         let rows = self.rows(ask, &moment).await?;
         let keys = rows.iter().map(|(key, _)| key.clone()).collect();
         let reservation = ask.reservation(&moment, keys);
+        // As with `begin`, whose reservation it is after an error is not known: another's is not to be given up.
+        if let Some(open) = self.store.begin_open(&reservation, &rows).await? {
+            return Ok(Outcome::Reserved(open));
+        }
         if let Some(there) = self.store.begin(&reservation).await? {
             return Ok(Outcome::Replay(there));
         }

@@ -130,8 +130,19 @@ impl Database {
         subject: &str,
         work: impl FnOnce(&Transaction<'_>) -> Result<T, SqlFailure> + Send + 'static,
     ) -> Result<T, StorageError> {
-        self.transaction(TransactionBehavior::Immediate, operation, subject, work)
-            .await
+        let run = in_transaction(TransactionBehavior::Immediate, work, |_| true);
+        self.run(operation, subject, run).await
+    }
+
+    /// As [`Database::write`]; where `work` comes to `None`, what it wrote is undone.
+    pub(crate) async fn write_or_undo<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        subject: &str,
+        work: impl FnOnce(&Transaction<'_>) -> Result<Option<T>, SqlFailure> + Send + 'static,
+    ) -> Result<Option<T>, StorageError> {
+        let run = in_transaction(TransactionBehavior::Immediate, work, Option::is_some);
+        self.run(operation, subject, run).await
     }
 
     /// Runs `work`, which only reads, on one state of the database.
@@ -141,25 +152,20 @@ impl Database {
         subject: &str,
         work: impl FnOnce(&Transaction<'_>) -> Result<T, SqlFailure> + Send + 'static,
     ) -> Result<T, StorageError> {
-        self.transaction(TransactionBehavior::Deferred, operation, subject, work)
-            .await
+        let run = in_transaction(TransactionBehavior::Deferred, work, |_| true);
+        self.run(operation, subject, run).await
     }
 
-    async fn transaction<T: Send + 'static>(
+    async fn run<T: Send + 'static>(
         &self,
-        behavior: TransactionBehavior,
         operation: &'static str,
         subject: &str,
-        work: impl FnOnce(&Transaction<'_>) -> Result<T, SqlFailure> + Send + 'static,
+        run: impl FnOnce(&mut Connection) -> Result<T, SqlFailure> + Send + 'static,
     ) -> Result<T, StorageError> {
         let connection = Arc::clone(&self.connection);
-        let run = move || -> Result<T, SqlFailure> {
+        let run = move || {
             // A panic in a transaction rolls it back: the connection is good to go on with.
-            let mut connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
-            let transaction = connection.transaction_with_behavior(behavior)?;
-            let value = work(&transaction)?;
-            transaction.commit()?;
-            Ok(value)
+            run(&mut connection.lock().unwrap_or_else(PoisonError::into_inner))
         };
         match tokio::task::spawn_blocking(run).await {
             Ok(result) => result.map_err(|failure| failure.at(operation, subject)),
@@ -171,6 +177,24 @@ impl Database {
 impl std::fmt::Debug for Database {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.debug_tuple("Database").field(&self.path).finish()
+    }
+}
+
+/// Makes `work` a transaction that lasts if `is_kept`.
+fn in_transaction<T>(
+    behavior: TransactionBehavior,
+    work: impl FnOnce(&Transaction<'_>) -> Result<T, SqlFailure>,
+    is_kept: impl Fn(&T) -> bool,
+) -> impl FnOnce(&mut Connection) -> Result<T, SqlFailure> {
+    move |connection| {
+        let transaction = connection.transaction_with_behavior(behavior)?;
+        let value = work(&transaction)?;
+        if is_kept(&value) {
+            transaction.commit()?;
+        } else {
+            transaction.rollback()?;
+        }
+        Ok(value)
     }
 }
 

@@ -5,8 +5,8 @@ use llmopt_domain::Picodollars;
 use llmopt_storage::{
     SpendStore, StorageError,
     spend::{
-        Budget, BudgetRow, BudgetScope, Hold, LedgerEntry, Limit, Place, RequestId, Reservation,
-        RowKey, Step, Taken, Wanted,
+        Budget, BudgetRow, BudgetScope, Closed, Hold, LedgerEntry, Limit, Place, RequestId,
+        Reservation, RowKey, Step, Taken, Wanted,
     },
 };
 use rusqlite::Transaction;
@@ -15,6 +15,7 @@ use crate::database::{Database, SPENDING};
 
 mod books;
 mod rows;
+mod together;
 
 /// A [`SpendStore`] in an SQLite database of its own: what requests cost is much beside records.
 pub struct SqliteSpendStore {
@@ -156,6 +157,34 @@ impl SpendStore for SqliteSpendStore {
         self.database.write("change", subject, work).await
     }
 
+    async fn begin_open(
+        &self,
+        reservation: &Reservation,
+        rows: &[(RowKey, Limit)],
+    ) -> Result<Option<Reservation>, StorageError> {
+        let (owned, rows) = (reservation.clone(), rows.to_vec());
+        let work =
+            move |transaction: &Transaction<'_>| together::begin_open(transaction, &owned, &rows);
+        let subject = reservation.request.as_str();
+        self.database
+            .write_or_undo("reserve for", subject, work)
+            .await
+    }
+
+    async fn settle_closed(
+        &self,
+        known: &Reservation,
+        entry: &LedgerEntry,
+        forget_ms: u64,
+    ) -> Result<Option<Closed>, StorageError> {
+        let entry = Box::new(entry.clone());
+        let work = move |transaction: &Transaction<'_>| {
+            together::settle_closed(transaction, entry, forget_ms)
+        };
+        let subject = known.request.as_str();
+        self.database.write_or_undo("settle", subject, work).await
+    }
+
     async fn unfinished(
         &self,
         until_ms: u64,
@@ -202,4 +231,24 @@ mod tests {
     }
 
     llmopt_storage::spend_store_conformance!(open);
+
+    #[tokio::test]
+    async fn several_steps_are_done_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = open(folder.path());
+        let reservation: Reservation = serde_json::from_str(
+            r#"{"format":1,"request":"r1","version":1,"created_ms":1,"expires_ms":9,"day":"1970-01-01","bound":10,
+            "rows":[],"asked":{"key":"k","model":"gpt","provider":"openai","price_version":"7"},"state":"pending","forget_ms":null}"#,
+        )
+        .unwrap();
+        let open = store.begin_open(&reservation, &[]).await.unwrap().unwrap();
+        let sent = store.change(&open, &Step::Send).await.unwrap().unwrap();
+        let entry: LedgerEntry = serde_json::from_str(
+            r#"{"format":1,"request":"r1","day":"1970-01-01","reserved_ms":1,"settled_ms":2,"asked":{"key":"k",
+            "model":"gpt","provider":"openai","price_version":"7"},"bound":10,"cost":3,"usage":{},"basis":"measured","attempts":[],"rows":[]}"#,
+        )
+        .unwrap();
+        let closed = store.settle_closed(&sent, &entry, 99).await.unwrap();
+        assert_eq!(closed.unwrap().reservation.forget_ms, Some(99));
+    }
 }
