@@ -41,7 +41,7 @@ impl Spending {
                 bound: known.bound,
             });
         };
-        if entry.basis == Basis::Measured
+        if !matches!(entry.basis, Basis::Overrun { .. })
             && let Some(settlement) = self.settle_at_once(known, &entry).await?
         {
             return Ok(settlement);

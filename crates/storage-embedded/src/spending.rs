@@ -157,14 +157,14 @@ impl SpendStore for SqliteSpendStore {
         self.database.write("change", subject, work).await
     }
 
-    async fn begin_open(
+    async fn begin_sent(
         &self,
         reservation: &Reservation,
         rows: &[(RowKey, Limit)],
     ) -> Result<Option<Reservation>, StorageError> {
         let (owned, rows) = (reservation.clone(), rows.to_vec());
         let work =
-            move |transaction: &Transaction<'_>| together::begin_open(transaction, &owned, &rows);
+            move |transaction: &Transaction<'_>| together::begin_sent(transaction, &owned, &rows);
         let subject = reservation.request.as_str();
         self.database
             .write_or_undo("reserve for", subject, work)
@@ -241,8 +241,7 @@ mod tests {
             "rows":[],"asked":{"key":"k","model":"gpt","provider":"openai","price_version":"7"},"state":"pending","forget_ms":null}"#,
         )
         .unwrap();
-        let open = store.begin_open(&reservation, &[]).await.unwrap().unwrap();
-        let sent = store.change(&open, &Step::Send).await.unwrap().unwrap();
+        let sent = store.begin_sent(&reservation, &[]).await.unwrap().unwrap();
         let entry: LedgerEntry = serde_json::from_str(
             r#"{"format":1,"request":"r1","day":"1970-01-01","reserved_ms":1,"settled_ms":2,"asked":{"key":"k",
             "model":"gpt","provider":"openai","price_version":"7"},"bound":10,"cost":3,"usage":{},"basis":"measured","attempts":[],"rows":[]}"#,

@@ -12,7 +12,7 @@
 //! partition has 1,000 units a second). A scope that needs more has to be cut in several.
 //!
 //! Where a store has transactions over all of it at no price, several steps that follow one another are one
-//! ([`SpendStore::begin_open`], [`SpendStore::settle_closed`]): what is said below of each holds all the more, and the
+//! ([`SpendStore::begin_sent`], [`SpendStore::settle_closed`]): what is said below of each holds all the more, and the
 //! disk is waited for once.
 //!
 //! **Why each thing happens once.** (1) A row keeps its sum: each write above does, and so does one that moves
@@ -151,14 +151,14 @@ pub trait SpendStore: Send + Sync {
         step: &Step,
     ) -> Result<Result<Reservation, Reservation>, StorageError>;
 
-    /// Does [`begin`](Self::begin), a [`take`](Self::take) from each of `rows` and [`Step::Open`] as one step, if
-    /// each would be done; rows that are absent are opened for it, and limits that are outdated set. Returns the
+    /// Does [`begin`](Self::begin), a [`take`](Self::take) from each of `rows`, [`Step::Open`] and [`Step::Send`] as one
+    /// step, if each would be done; rows that are absent are opened for it, and limits that are outdated set. Returns the
     /// reservation as it is then. `None` says that nothing happened: one of them would be refused, or this store does
     /// them one by one only.
     ///
     /// # Errors
     /// As for those.
-    async fn begin_open(
+    async fn begin_sent(
         &self,
         _reservation: &Reservation,
         _rows: &[(RowKey, Limit)],

@@ -214,20 +214,20 @@ impl Memory {
         Some(row.clone())
     }
 
-    pub(super) fn begin_open(
+    pub(super) fn begin_sent(
         &mut self,
         reservation: &Reservation,
         rows: &[(RowKey, Limit)],
     ) -> Option<Reservation> {
         let before = (self.rows.clone(), self.reservations.clone());
-        let opened = self.try_begin_open(reservation, rows);
+        let opened = self.try_begin_sent(reservation, rows);
         if opened.is_none() {
             (self.rows, self.reservations) = before;
         }
         opened
     }
 
-    fn try_begin_open(
+    fn try_begin_sent(
         &mut self,
         reservation: &Reservation,
         rows: &[(RowKey, Limit)],
@@ -255,7 +255,8 @@ impl Memory {
                 _ => return None,
             }
         }
-        self.change(request, &Step::Open { holds })?.ok()
+        self.change(request, &Step::Open { holds })?.ok()?;
+        self.change(request, &Step::Send)?.ok()
     }
 
     pub(super) fn settle_closed(&mut self, entry: &LedgerEntry, forget_ms: u64) -> Option<Closed> {

@@ -292,10 +292,12 @@ fn run(case: &Case, bug: Option<Bug>) -> Result<(), String> {
 }
 
 fn plans() -> impl Strategy<Value = Plan> {
-    (1..=12_u64, 0..=13_u64, 0..6_u8, 0..4_u8).prop_map(|(bound, cost, gives_up, twice)| Plan {
+    let parts = (1..=12_u64, 0..=13_u64, 0..6_u8, any::<bool>(), 0..4_u8);
+    parts.prop_map(|(bound, cost, gives_up, is_prompt, twice)| Plan {
         bound,
         cost,
         gives_up: gives_up == 0,
+        is_prompt,
         asks_twice: twice == 0,
     })
 }

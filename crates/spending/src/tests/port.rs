@@ -173,13 +173,13 @@ impl SpendStore for MemoryStore {
         .await
     }
 
-    async fn begin_open(
+    async fn begin_sent(
         &self,
         reservation: &Reservation,
         rows: &[(RowKey, Limit)],
     ) -> Result<Option<Reservation>, StorageError> {
         let (reservation, rows) = (reservation.clone(), rows.to_vec());
-        self.step(move |memory| Ok(memory.begin_open(&reservation, &rows)))
+        self.step(move |memory| Ok(memory.begin_sent(&reservation, &rows)))
             .await
     }
 

@@ -12,7 +12,7 @@ use crate::database::SqlFailure;
 type Result<T> = std::result::Result<T, SqlFailure>;
 
 /// Comes to `None` where a step is refused; those before it are to be undone then.
-pub(super) fn begin_open(
+pub(super) fn begin_sent(
     transaction: &Transaction<'_>,
     reservation: &Reservation,
     limits: &[(RowKey, Limit)],
@@ -27,7 +27,10 @@ pub(super) fn begin_open(
         };
         holds.push(hold);
     }
-    keep(transaction, reservation.after(&Step::Open { holds }))
+    let After::Changed(open) = reservation.after(&Step::Open { holds }) else {
+        return Ok(None);
+    };
+    keep(transaction, open.after(&Step::Send))
 }
 
 fn keep(transaction: &Transaction<'_>, after: After) -> Result<Option<Reservation>> {

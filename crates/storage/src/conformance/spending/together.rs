@@ -9,10 +9,10 @@ fn another() -> RowKey {
     }
 }
 
-async fn begin_open(store: &Store, request: &str, rows: &[(RowKey, Limit)]) -> Option<Reservation> {
+async fn begin_sent(store: &Store, request: &str, rows: &[(RowKey, Limit)]) -> Option<Reservation> {
     let mut wanted = reservation(request, 1, 100);
     wanted.rows = rows.iter().map(|(key, _)| key.clone()).collect();
-    let opened = store.begin_open(&wanted, rows).await.expect("there");
+    let opened = store.begin_sent(&wanted, rows).await.expect("there");
     let kept = store.reservation(&id(request)).await.expect("there");
     if let Some(opened) = &opened {
         assert_eq!(kept.as_ref(), Some(opened));
@@ -31,33 +31,33 @@ pub async fn what_is_reserved_at_once_is_reserved_as_its_steps_would_or_not_at_a
 ) {
     let root = root();
     let store = open(root.path());
-    let first = begin_open(&store, "r1", &[(key(), limit(25, 1))]).await;
+    let first = begin_sent(&store, "r1", &[(key(), limit(25, 1))]).await;
     let Some(first) = first else {
         assert!(is_unknown(&store, "r1").await);
         assert_eq!(store.row(&key()).await.expect("there"), None);
         return;
     };
-    let ReservationState::Open { holds, sent: false } = &first.state else {
+    let ReservationState::Open { holds, sent: true } = &first.state else {
         panic!("{first:?}");
     };
     assert_eq!(row(&store).await.holds[&id("r1")], holds[0]);
     assert_eq!((holds.len(), row(&store).await.available), (1, 15));
-    let again = begin_open(&store, "r1", &[(key(), limit(25, 1))]).await;
+    let again = begin_sent(&store, "r1", &[(key(), limit(25, 1))]).await;
     assert_eq!((again, row(&store).await.available), (None, 15));
-    let lowered = begin_open(&store, "r2", &[(key(), limit(15, 2))]).await;
+    let lowered = begin_sent(&store, "r2", &[(key(), limit(15, 2))]).await;
     assert_eq!((lowered, row(&store).await.available), (None, 15));
     assert!(is_unknown(&store, "r2").await);
     let short = [(key(), limit(25, 1)), (another(), limit(5, 1))];
-    assert_eq!(begin_open(&store, "r3", &short).await, None);
+    assert_eq!(begin_sent(&store, "r3", &short).await, None);
     assert!(is_unknown(&store, "r3").await);
     assert_eq!(row(&store).await.available, 15);
     assert_eq!(store.row(&another()).await.expect("there"), None);
-    let raised = begin_open(&store, "r4", &[(key(), limit(35, 2))]).await;
+    let raised = begin_sent(&store, "r4", &[(key(), limit(35, 2))]).await;
     assert!(raised.is_some());
     assert_eq!(row(&store).await.available, 15);
-    let without = begin_open(&store, "r5", &[]).await;
+    let without = begin_sent(&store, "r5", &[]).await;
     let state = without.map(|it| it.state);
-    let (holds, sent) = (Vec::new(), false);
+    let (holds, sent) = (Vec::new(), true);
     assert_eq!(state, Some(ReservationState::Open { holds, sent }));
 }
 
