@@ -201,7 +201,10 @@ async fn answer(state: &State, received: Received) -> Response<Body> {
         billed: None,
         ended: Ended::Open,
     });
-    tokio::time::sleep(Duration::from_millis(behaviour.head_ms)).await;
+    if behaviour.head_ms > 0 {
+        // No time at all would be a millisecond.
+        tokio::time::sleep(Duration::from_millis(behaviour.head_ms)).await;
+    }
     let headers = headers_of(received.api);
     match decide(&received, &behaviour) {
         Ok(Decided::Models(models)) => {
