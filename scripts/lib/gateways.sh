@@ -9,7 +9,8 @@ ensure_litellm() {
   LITELLM="$ENVIRONMENT/bin/litellm"
 }
 
-# Sets PORTKEY, the file that node runs.
+# Sets PORTKEY, the file that node runs. Its streams fail under Node 20 with the newest of what it says it needs, so that
+# two of these are pinned to what its own tree has.
 ensure_portkey() {
   command -v npm >/dev/null || fail "npm is not on the PATH; install it with: apt-get install npm"
   local home staging
