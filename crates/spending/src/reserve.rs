@@ -99,11 +99,9 @@ impl Spending {
         moment: &Moment,
     ) -> Result<Vec<(RowKey, Limit)>, SpendingError> {
         let mut rows: Vec<(RowKey, Limit)> = Vec::new();
-        for scope in &ask.scopes {
-            let Some(budget) = self.store.budget(scope).await? else {
-                continue;
-            };
-            rows.extend(limits(&budget, moment));
+        let budgets = self.store.budgets_of(&ask.scopes).await?;
+        for budget in budgets.iter().flatten() {
+            rows.extend(limits(budget, moment));
         }
         // A scope that is named twice is held once.
         let mut seen = BTreeSet::new();

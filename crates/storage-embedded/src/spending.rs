@@ -44,6 +44,18 @@ impl SpendStore for SqliteSpendStore {
         self.database.read("read", scope.as_str(), work).await
     }
 
+    async fn budgets_of(
+        &self,
+        scopes: &[BudgetScope],
+    ) -> Result<Vec<Option<Budget>>, StorageError> {
+        let owned = scopes.to_vec();
+        let work = move |transaction: &Transaction<'_>| {
+            let found = owned.iter().map(|scope| books::budget(transaction, scope));
+            found.collect()
+        };
+        self.database.read("read", "budgets", work).await
+    }
+
     async fn budgets(&self) -> Result<Vec<Budget>, StorageError> {
         self.database.read("list", "budgets", books::budgets).await
     }

@@ -56,6 +56,21 @@ pub trait SpendStore: Send + Sync {
     /// [`StorageError::Corrupt`] if what is kept cannot be read as one.
     async fn budget(&self, scope: &BudgetScope) -> Result<Option<Budget>, StorageError>;
 
+    /// Returns the budgets of `scopes`, in their order.
+    ///
+    /// # Errors
+    /// As for [`budget`](Self::budget).
+    async fn budgets_of(
+        &self,
+        scopes: &[BudgetScope],
+    ) -> Result<Vec<Option<Budget>>, StorageError> {
+        let mut found = Vec::new();
+        for scope in scopes {
+            found.push(self.budget(scope).await?);
+        }
+        Ok(found)
+    }
+
     /// Returns all budgets, in the order of their scopes.
     ///
     /// # Errors
