@@ -83,6 +83,8 @@ start_litellm() {
       printf '      input_cost_per_token: %se-6\n      output_cost_per_token: %se-6\n' "$INPUT_USD" "$OUTPUT_USD"
     done
     printf 'router_settings:\n  provider_budget_config:\n    openai:\n      budget_limit: %s\n      time_period: 1d\n' "$budget_usd"
+    # It asks for what is asked as of Anthropic by OpenAI's newer API else, which the stand-in has not.
+    printf 'litellm_settings:\n  use_chat_completions_url_for_anthropic_messages: true\n'
     printf 'general_settings:\n  master_key: sk-master\n'
   } >"$work/litellm.yaml"
   env -i PATH="$PATH" HOME="$work" LITELLM_LOCAL_MODEL_COST_MAP=True LITELLM_MODE=PRODUCTION LITELLM_LOG=ERROR \
