@@ -41,7 +41,10 @@ pub(crate) const ANSWERS: Form = Form {
     patience: Duration::from_secs(10),
 };
 pub(crate) const SPENDING: Form = Form {
-    migrations: &[include_str!("migrations/spending/1.sql")],
+    migrations: &[
+        include_str!("migrations/spending/1.sql"),
+        include_str!("migrations/spending/2.sql"),
+    ],
     // What was reserved or spent and lost would be spent twice.
     synchronous: "FULL",
     patience: Duration::from_secs(10),
@@ -310,6 +313,33 @@ mod tests {
             connection.query_row(&select, [], |row| row.get(0)).unwrap()
         };
         assert_eq!((count("events"), count("allowances")), (1, 0));
+    }
+
+    #[test]
+    fn what_was_spent_by_an_earlier_version_is_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("spending.db");
+        let connection = Connection::open(&path).unwrap();
+        connection.execute_batch(SPENDING.migrations[0]).unwrap();
+        connection
+            .execute_batch(
+                "INSERT INTO reservations VALUES ('r2', 9, NULL, '{}'), ('r1', 8, 5, '{}');
+                 INSERT INTO ledger VALUES ('r1', '2026-11-26', 7, '{}')",
+            )
+            .unwrap();
+        connection.pragma_update(None, "user_version", 1).unwrap();
+        drop(connection);
+        let database = Database::open_as(&path, &SPENDING).unwrap();
+        let connection = database.connection.lock().unwrap();
+        let names = |select: &str| -> String {
+            connection.query_row(select, [], |row| row.get(0)).unwrap()
+        };
+        let all = "SELECT group_concat(request || coalesce(forget_ms, '')) FROM reservations";
+        assert_eq!(names(all), "r15,r2");
+        assert_eq!(
+            names("SELECT group_concat(request || day) FROM ledger"),
+            "r12026-11-26"
+        );
     }
 
     #[test]
