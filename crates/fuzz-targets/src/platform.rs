@@ -124,6 +124,7 @@ impl Platform {
                 generator: None,
                 meter: Arc::new(Unmetered),
                 gpus: None,
+                providers: None,
                 data_dir: root.clone(),
                 version: "0".to_owned(),
                 memory_limit_bytes: None,
@@ -144,6 +145,7 @@ impl Platform {
             }))
             .merge(llmopt_generate_function::router(GenerateState {
                 generation: Generation::new(folders(), root, Arc::new(OneWord)),
+                commercial: None,
                 timeout: Duration::from_secs(5),
             }))
             .merge(llmopt_keys_function::router(keys.clone()));
