@@ -84,6 +84,15 @@ fn fields(alert: &BudgetAlert) -> Value {
             "id": id, "kind": "overrun", "request": request.as_str(), "reason": reason,
             "bound_usd": dollars(*bound), "cost_usd": dollars(*cost),
         }),
+        BudgetAlert::Limited {
+            provider,
+            refused,
+            seconds,
+            at_ms,
+        } => json!({
+            "id": id, "kind": "limited", "provider": provider, "refused": refused, "seconds": seconds,
+            "at_ms": at_ms,
+        }),
     }
 }
 
@@ -100,6 +109,7 @@ fn subject(alert: &BudgetAlert) -> String {
         BudgetAlert::Overrun { .. } => {
             "llmopt: a request cost more than was reserved for it".to_owned()
         }
+        BudgetAlert::Limited { .. } => "llmopt: a provider's limit sends requests back".to_owned(),
     }
 }
 
@@ -121,6 +131,14 @@ fn sentence(alert: &BudgetAlert) -> String {
             reason,
         } => format!(
             "Request {request} cost {cost}, and {bound} were reserved for it: {reason}. All of it is counted."
+        ),
+        BudgetAlert::Limited {
+            provider,
+            refused,
+            seconds,
+            ..
+        } => format!(
+            "{refused} requests to `{provider}` were sent back within {seconds} s, because its limit had no turn for them."
         ),
     }
 }
@@ -169,7 +187,13 @@ mod tests {
             spent: Picodollars::MAX,
             limit: Picodollars::MAX,
         };
-        for alert in [overrun, threshold] {
+        let limited = BudgetAlert::Limited {
+            provider: "p".repeat(32),
+            refused: u32::MAX,
+            seconds: u64::MAX,
+            at_ms: u64::MAX,
+        };
+        for alert in [overrun, threshold, limited] {
             let subject = subject(&alert);
             assert!(subject.len() < 100, "{subject}");
             let is_plain = |c: char| c.is_ascii_graphic() || c == ' ';

@@ -43,7 +43,7 @@ async fn serve(settings: Settings) -> Result<(), Failure> {
     let dispatcher = Dispatcher::new(stores, settings.job_lease);
     let spending = Spending::new(
         Arc::new(DynamoSpendStore::new(&aws, table)),
-        alerts(&aws, None),
+        alerts(&aws, settings.alert_topic.as_deref()),
     );
     let take_in = service_fn(|event: LambdaEvent<Value>| {
         let (dispatcher, spending) = (&dispatcher, &spending);
