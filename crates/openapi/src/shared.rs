@@ -173,7 +173,7 @@ fn concerns(code: Code, method: &Method, path: &str, operation: &Operation) -> b
         | Code::IdempotencyKeyReused
         | Code::IdempotencyAnswerUnavailable => once,
         // Answers have a time of their own.
-        Code::RequestTimeout => !path.starts_with("/generate"),
+        Code::RequestTimeout => !path.starts_with("/generate") && path != "/commercial/compare",
         _ => true,
     }
 }
