@@ -156,6 +156,10 @@ codes! {
     BudgetExceeded: "budget_exceeded" PAYMENT_REQUIRED
         "the budget does not allow it"
         "Ask for fewer tokens or a cheaper model, wait until `budget.resets_at`, or have the budget raised."
+    /// There is no such budget.
+    BudgetNotFound: "budget_not_found" NOT_FOUND
+        "no such budget"
+        "Look the scope up with `GET /commercial/budgets`."
     /// Our own limit of a provider has no turn soon enough.
     ProviderLimitReached: "provider_limit_reached" TOO_MANY_REQUESTS
         "the limit of requests to the provider is reached"
