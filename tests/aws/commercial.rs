@@ -4,7 +4,7 @@ use llmopt_aws_emulator::MiniStack;
 use llmopt_provider_mock::Mock;
 use serde_json::{Value, json};
 
-use crate::account::{Account, PATIENCE, boto};
+use crate::account::{Account, boto};
 
 const MODEL: &str = "mock/some-model";
 const SECRET: &str = "llmopt/mock-key";

@@ -14,7 +14,7 @@ use llmopt_storage::StorageError;
 use llmopt_storage_aws::{Aws, DynamoRateStore, DynamoSpendStore};
 use thiserror::Error;
 
-use crate::{BucketPrices, SecretKey, SnsAlerts};
+use crate::{SecretKey, SnsAlerts, prices::BucketPrices};
 
 /// Why commercial models cannot be asked.
 #[derive(Debug, Error)]
