@@ -49,11 +49,6 @@ impl Transport {
             connect_timeout,
         })
     }
-
-    /// Returns the client itself, for what else is to be sent to somebody outside.
-    pub fn client(&self) -> &Client {
-        &self.client
-    }
 }
 
 fn tls() -> Result<ClientConfig, rustls::Error> {
