@@ -20,8 +20,10 @@ use llmopt_service::{
     GenerationRequest, GenerationStream, Health, HealthSources, JobStores, Keys, ModelCatalog,
     Models, NoHub, Place, TextGenerator, TrainingJobs,
 };
+use llmopt_spending::{LogAlerts, Spending};
 use llmopt_storage_embedded::{
     Database, FileFolderStore, SqliteEventLog, SqliteMessageQueue, SqliteRecordStore,
+    SqliteSpendStore,
 };
 use llmopt_telemetry::Unmetered;
 use llmopt_training_function::{LiveStreams, TrainingState};
@@ -41,6 +43,7 @@ pub(crate) struct Platform {
     routes: Router,
     pub(crate) stores: JobStores,
     pub(crate) keys: Keys,
+    pub(crate) spending: Spending,
     /// The id of a dataset that can be trained on.
     pub(crate) dataset: String,
     _folder: TempDir,
@@ -113,6 +116,8 @@ impl Platform {
             Arc::new(SqliteRecordStore::new(database.clone())),
             Arc::new(SqliteRecordStore::new(database.clone())),
         );
+        let spending = SqliteSpendStore::open(&root.join(SqliteSpendStore::FILE_NAME)).unwrap();
+        let spending = Spending::new(Arc::new(spending), Arc::new(LogAlerts));
         let name = "tiny".parse().unwrap();
         let models = Models::new(&*stores.folders);
         let base = fixture("tiny-gpt2");
@@ -152,6 +157,7 @@ impl Platform {
         Self {
             runtime,
             routes,
+            spending,
             stores,
             keys,
             dataset,
