@@ -77,6 +77,11 @@ pub enum Fault {
         /// After so many events.
         events: usize,
     },
+    /// A stream has nothing more to say, and does not end.
+    StallAfter {
+        /// After so many events.
+        events: usize,
+    },
     /// A stream has an event that is no JSON; a whole answer is cut off.
     MalformedAfter {
         /// After so many events.

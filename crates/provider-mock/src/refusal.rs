@@ -75,6 +75,7 @@ impl Refusal {
             | Fault::CutAfter { .. }
             | Fault::EndAfter { .. }
             | Fault::ErrorAfter { .. }
+            | Fault::StallAfter { .. }
             | Fault::MalformedAfter { .. }
             | Fault::HugeLine { .. }
             | Fault::NoUsage => None,
