@@ -4,8 +4,7 @@
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
-    clippy::print_stdout,
-    reason = "a test fails by panicking, and says what it found"
+    reason = "a test fails by panicking"
 )]
 
 mod bench;

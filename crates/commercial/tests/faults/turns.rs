@@ -4,11 +4,12 @@ use std::{num::NonZeroU32, time::Duration};
 
 use llmopt_commercial::{Circuit, CommercialError};
 use llmopt_domain::error_chain;
-use llmopt_provider_mock::{Behaviour, Fault};
+use llmopt_provider_mock::{Behaviour, Fault, Tokens};
 use llmopt_providers::{Delivery, ProviderError};
+use llmopt_spending::{BudgetAlert, BudgetLimits, Moment};
 
 use crate::{
-    bench::{Bench, MICRO, Setup, question},
+    bench::{Bench, KEY, MICRO, Setup, amount, now_ms, question, scope},
     seen::{Seen, ask, kind},
 };
 
@@ -211,4 +212,35 @@ async fn no_error_and_no_entry_has_a_prompt_a_providers_words_or_a_key() {
         ledger.contains("gpt-test") && !ledger.contains("hunter2"),
         "{ledger}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_part_of_a_budget_that_is_spent_and_a_cost_above_its_bound_are_told_once() {
+    let bench = Bench::new(&Setup::default()).await;
+    let spending = bench.commercial.spending();
+    let limits = BudgetLimits {
+        daily: Some(amount(1_000 * MICRO)),
+        alert_percent: vec![50, 90],
+        ..BudgetLimits::default()
+    };
+    let key = scope(&format!("key/{KEY}"));
+    spending.set_budget(&key, &limits, now_ms()).await.unwrap();
+    for input in [520, 10] {
+        bench.mock.next(Behaviour {
+            tokens: Some(Tokens {
+                input,
+                output: 5,
+                ..Tokens::default()
+            }),
+            ..Behaviour::default()
+        });
+        assert!(stream(&bench, "gpt-test").await.receipt.is_some());
+        bench.settled().await;
+    }
+    let told: Vec<String> = bench.alerts.0.lock().iter().map(BudgetAlert::id).collect();
+    let request = &bench.ledger().await[0].request;
+    let day = now_ms();
+    let day = Moment::new(day).day;
+    let expected = [format!("key/{KEY}#{day}#50"), format!("overrun#{request}")];
+    assert_eq!(told, expected);
 }

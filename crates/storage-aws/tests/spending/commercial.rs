@@ -97,8 +97,11 @@ fn question(name: &str, number: usize) -> Question {
 async fn is_answered(commercial: &Commercial, question: Question, parts: Option<usize>) -> bool {
     let mut answer = match commercial.ask(question).await {
         Ok(answer) => answer,
-        Err(CommercialError::Budget { .. }) => return false,
-        Err(error) => panic!("{error:?}"),
+        Err(error) => {
+            let is_refused = matches!(error, CommercialError::Budget { .. });
+            assert!(is_refused, "{error:?}");
+            return false;
+        }
     };
     for _ in 0..parts.unwrap_or(usize::MAX) {
         if let AnswerEvent::Finished(_) = answer.events.recv().await.unwrap().unwrap() {
