@@ -55,3 +55,19 @@ pub struct Receipt {
     /// From the question to the first part of the answer.
     pub first_part: Duration,
 }
+
+impl AnswerEvent {
+    /// Returns how many bytes of the answer it has: no fewer than tokens.
+    pub(crate) fn bytes(&self) -> u64 {
+        let bytes = match self {
+            Self::Text(text) => text.len(),
+            Self::ToolCall(part) => {
+                let (id, name) = (part.id.as_deref(), part.name.as_deref());
+                let given = [id, name].into_iter().flatten().map(str::len);
+                part.arguments.len() + given.sum::<usize>()
+            }
+            Self::Finished(_) => 0,
+        };
+        bytes as u64
+    }
+}

@@ -105,6 +105,9 @@ pub enum CommercialError {
     /// The request has a reservation: another with its name is or was worked on.
     #[error("a request of this name was asked before")]
     Repeated,
+    /// Whatever works on questions broke. What it cost is settled by the next sweep.
+    #[error("the question was lost: a fault of llmopt's, which its log tells")]
+    Lost,
     /// The budgets could not be asked.
     #[error("the budgets could not be asked, so that nothing was")]
     Spending(#[from] SpendingError),
@@ -146,6 +149,27 @@ impl CommercialError {
             Self::CircuitOpen { retry_after, .. } => Some(*retry_after),
             Self::Provider { source, .. } => source.retry_after(),
             _ => None,
+        }
+    }
+
+    /// Returns whether another model of the same alias may answer where this one did not.
+    pub(crate) fn lets_others_try(&self) -> bool {
+        match self {
+            Self::Budget { refusal, .. } => refusal.row.scope.as_str().starts_with("provider/"),
+            // What one provider finds malformed, others do too.
+            Self::Provider { source, .. } => !matches!(**source, ProviderError::Invalid(_)),
+            Self::UnknownModel { .. }
+            | Self::NotConfigured { .. }
+            | Self::NoPrice { .. }
+            | Self::Retired { .. }
+            | Self::Limited { .. }
+            | Self::OverTokenLimit { .. }
+            | Self::CircuitOpen { .. } => true,
+            Self::Cost { .. }
+            | Self::Repeated
+            | Self::Lost
+            | Self::Spending(_)
+            | Self::Rates(_) => false,
         }
     }
 }

@@ -9,27 +9,27 @@ mod ask;
 mod bound;
 mod catalog;
 mod error;
+mod line;
 mod prices;
 mod probe;
 mod provider;
 mod question;
+mod tab;
 mod turn;
+mod used;
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, atomic::AtomicU64},
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 pub use answer::{Answer, AnswerEvent, AnswerStream, Receipt};
 pub use bound::Quote;
 pub use catalog::{CatalogEntry, Target};
 pub use error::{CommercialError, SetupError};
+pub use llmopt_providers::Circuit;
 use llmopt_providers::{RetryPolicy, SharedRetryBudget, Timeouts};
-use llmopt_spending::Spending;
+use llmopt_spending::{AlertSink, Spending};
 use llmopt_storage::RateStore;
 pub use prices::PriceBook;
-pub use probe::{Circuit, CircuitStatus, Probe};
+pub use probe::{CircuitStatus, Probe};
 pub use provider::{ModelLimits, ProviderSetup};
 pub use question::Question;
 
@@ -42,11 +42,12 @@ pub struct Commercial {
 }
 
 struct Inner {
-    providers: Vec<Configured>,
+    providers: Vec<Arc<Configured>>,
     aliases: BTreeMap<String, Vec<String>>,
     prices: PriceBook,
     spending: Spending,
     rates: Arc<dyn RateStore>,
+    alerts: Arc<dyn AlertSink>,
     policy: Policy,
     retries: SharedRetryBudget,
 }
@@ -64,6 +65,8 @@ pub struct CommercialParts {
     pub spending: Spending,
     /// Keeps the turns of the providers' limits.
     pub rates: Arc<dyn RateStore>,
+    /// Who is told where a limit sends questions back again and again.
+    pub alerts: Arc<dyn AlertSink>,
     /// How long to wait, and how often to try.
     pub policy: Policy,
 }

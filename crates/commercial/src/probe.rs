@@ -1,6 +1,7 @@
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use llmopt_providers::{ModelList, ProviderError};
+use futures::future::join_all;
+use llmopt_providers::{Circuit, ModelList, ProviderError};
 
 use crate::Commercial;
 
@@ -22,28 +23,26 @@ pub struct CircuitStatus {
     pub circuit: Circuit,
 }
 
-/// Whether a provider is asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Circuit {
-    /// It is.
-    Closed,
-    /// It failed again and again and is left alone.
-    Open {
-        /// For how long.
-        retry_after: Duration,
-    },
-    /// It was left alone, and one request goes to see how it is.
-    Trying,
-}
-
 impl Commercial {
     /// Asks every provider for its models at once, which costs nothing.
     pub async fn probe(&self, timeout: Duration) -> Vec<Probe> {
-        todo!()
+        let probes = self.inner.providers.iter().map(|it| async move {
+            Probe {
+                provider: it.setup.name.clone(),
+                outcome: it.setup.client.list_models(timeout).await,
+            }
+        });
+        join_all(probes).await
     }
 
     /// Returns how the providers have done lately, as this process saw it.
     pub fn circuits(&self) -> Vec<CircuitStatus> {
-        todo!()
+        let now = Instant::now();
+        let providers = self.inner.providers.iter();
+        let status = providers.map(|it| CircuitStatus {
+            provider: it.setup.name.clone(),
+            circuit: it.breaker.circuit(now),
+        });
+        status.collect()
     }
 }

@@ -1,1 +1,188 @@
+use std::{
+    num::{NonZeroU32, NonZeroU64},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
+use llmopt_domain::Rate;
+use llmopt_providers::{RateHeaders, RateState};
+
+use crate::{CommercialError, Inner, ModelLimits, Quote, catalog::Candidate};
+
+/// A limit that a question has to wait for.
+struct TurnLimit {
+    /// What it is kept by, for all processes.
+    id: String,
+    rate: Rate,
+    count: NonZeroU32,
+    /// What it is of, for people.
+    name: String,
+}
+
+impl Inner {
+    /// Waits until the question may be sent, as far as the limits of its provider and model say; all processes
+    /// stand in the same line. Returns how long it waited.
+    ///
+    /// # Errors
+    /// [`CommercialError::Limited`] if its turn is further away than anyone waits: it takes none then, but for
+    /// those of the limits that were looked at before.
+    pub(crate) async fn wait_for_turn(
+        &self,
+        candidate: &Candidate,
+        quote: &Quote,
+    ) -> Result<Duration, CommercialError> {
+        let now_us = now_us();
+        let mut turn_us = now_us;
+        for limit in limits(candidate, quote)? {
+            turn_us = turn_us.max(self.take(candidate, &limit, now_us).await?);
+        }
+        let wait = Duration::from_micros(turn_us - now_us);
+        if !wait.is_zero() {
+            tokio::time::sleep(wait).await;
+        }
+        Ok(wait)
+    }
+
+    /// Takes the next turn of a limit, and returns when it is.
+    async fn take(
+        &self,
+        candidate: &Candidate,
+        limit: &TurnLimit,
+        now_us: u64,
+    ) -> Result<u64, CommercialError> {
+        // Whoever waits has taken a slot that comes later than the burst allows, and goes when it does not.
+        let ahead = self.policy.longest_wait.as_micros() / u128::from(limit.rate.period_us.get());
+        let ahead = u32::try_from(ahead).unwrap_or(u32::MAX);
+        let rate = Rate {
+            burst: limit.rate.burst.saturating_add(ahead),
+            ..limit.rate
+        };
+        let taken = self.rates.take(&limit.id, rate, now_us, limit.count).await;
+        match taken.map_err(CommercialError::Rates)? {
+            Ok(slots) => {
+                let early = limit.rate.span_us(limit.rate.burst.get());
+                Ok(slots.end_us.saturating_sub(early).max(now_us))
+            }
+            Err(refused) => {
+                candidate.provider.note_refusal(&*self.alerts).await;
+                Err(CommercialError::Limited {
+                    provider: candidate.provider.setup.name.clone(),
+                    limit: limit.name.clone(),
+                    wait: Duration::from_micros(refused.wait_us),
+                })
+            }
+        }
+    }
+
+    /// Has nobody ask a provider before it wants to be asked again.
+    pub(crate) async fn learn(
+        &self,
+        candidate: &Candidate,
+        rate: &RateHeaders,
+        retry_after: Option<Duration>,
+    ) {
+        let of_requests = until_next(&rate.requests);
+        let tokens = [rate.tokens, rate.input_tokens, rate.output_tokens];
+        let of_tokens = tokens.iter().filter_map(until_next).max();
+        let Some(wait) = retry_after.max(of_requests).max(of_tokens) else {
+            return;
+        };
+        let until_us = now_us().saturating_add(u64::try_from(wait.as_micros()).unwrap_or(u64::MAX));
+        let (own, all) = (candidate.own_limits(), candidate.provider.setup.limits);
+        let id = match (own.requests_per_minute, all.requests_per_minute) {
+            // What a provider says of its limits is mostly of one model.
+            (Some(_), _) => candidate.model_line(),
+            (None, Some(_)) => candidate.line(),
+            (None, None) => return,
+        };
+        if let Err(error) = self.rates.hold(&id, until_us).await {
+            let error: &dyn std::error::Error = &error;
+            tracing::warn!(error, "what a provider says of its limit is not kept");
+        }
+    }
+}
+
+impl Candidate {
+    fn own_limits(&self) -> ModelLimits {
+        let limits = self.provider.setup.models.get(&self.model);
+        limits.copied().unwrap_or_default()
+    }
+
+    fn line(&self) -> String {
+        format!("provider/{}", self.provider.setup.name)
+    }
+
+    fn model_line(&self) -> String {
+        format!("{}/{}", self.line(), self.model)
+    }
+}
+
+/// Returns the limits that a question is under, those of the model first.
+fn limits(candidate: &Candidate, quote: &Quote) -> Result<Vec<TurnLimit>, CommercialError> {
+    let name = &candidate.provider.setup.name;
+    let scopes = [
+        (
+            candidate.own_limits(),
+            candidate.model_line(),
+            format!("{name}, {}", candidate.model),
+        ),
+        (
+            candidate.provider.setup.limits,
+            candidate.line(),
+            name.clone(),
+        ),
+    ];
+    let wanted = quote
+        .estimated_prompt_tokens
+        .saturating_add(quote.most_output_tokens);
+    let mut found = Vec::new();
+    for (limits, id, of) in scopes {
+        if let Some(limit) = limits.requests_per_minute {
+            found.push(TurnLimit {
+                id: id.clone(),
+                rate: Rate::per_minute(limit),
+                count: NonZeroU32::MIN,
+                name: format!("{limit} requests a minute ({of})"),
+            });
+        }
+        if let Some(limit) = limits.tokens_per_minute {
+            let count = u32::try_from(wanted)
+                .ok()
+                .filter(|count| *count <= limit.get());
+            let count = count.ok_or_else(|| CommercialError::OverTokenLimit {
+                provider: name.clone(),
+                wanted,
+                limit: limit.get(),
+            })?;
+            found.push(TurnLimit {
+                id: format!("{id}/tokens"),
+                rate: tokens_per_minute(limit),
+                count: NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN),
+                name: format!("{limit} tokens a minute ({of})"),
+            });
+        }
+    }
+    Ok(found)
+}
+
+/// Returns the rate of so many tokens in a minute. Microseconds are too coarse for millions of them: then it is a
+/// little slower.
+fn tokens_per_minute(limit: NonZeroU32) -> Rate {
+    let period = 60_000_000_u64.div_ceil(limit.get().into());
+    Rate {
+        period_us: NonZeroU64::new(period).unwrap_or(NonZeroU64::MIN),
+        burst: limit,
+    }
+}
+
+/// Returns how long it takes until a limit has something again, where it has nothing: it fills up evenly.
+fn until_next(state: &RateState) -> Option<Duration> {
+    let full = state.reset_after.filter(|_| state.is_exhausted())?;
+    let limit = state.limit.and_then(|limit| u32::try_from(limit).ok());
+    Some(full / limit.filter(|limit| *limit > 0).unwrap_or(1))
+}
+
+/// Returns the time now, in microseconds since 1970.
+pub(crate) fn now_us() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |it| u64::try_from(it.as_micros()).unwrap_or(u64::MAX))
+}

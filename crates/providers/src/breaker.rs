@@ -54,6 +54,20 @@ pub struct NotAdmitted {
     pub retry_after: Duration,
 }
 
+/// Whether a provider is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Circuit {
+    /// It is.
+    Closed,
+    /// It failed again and again and is left alone.
+    Open {
+        /// For how long.
+        retry_after: Duration,
+    },
+    /// It was left alone for long enough: one request goes, or is under way, to see how it is.
+    Trying,
+}
+
 /// What became of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Outcome {
@@ -100,6 +114,17 @@ impl CircuitBreaker {
             cool_down,
         };
         Ok(())
+    }
+
+    /// Returns whether requests are sent, without asking for one.
+    pub fn circuit(&self, now: Instant) -> Circuit {
+        match *self.state.lock() {
+            State::Closed { .. } => Circuit::Closed,
+            State::Open { until, .. } if now < until => Circuit::Open {
+                retry_after: until - now,
+            },
+            State::Open { .. } | State::Trying { .. } => Circuit::Trying,
+        }
     }
 
     /// Records what became of a request.

@@ -31,7 +31,7 @@ mod usage;
 
 pub use answer_parser::AnswerParser;
 pub use anthropic::AnthropicProvider;
-pub use breaker::{BreakerSettings, CircuitBreaker, NotAdmitted, Outcome};
+pub use breaker::{BreakerSettings, Circuit, CircuitBreaker, NotAdmitted, Outcome};
 pub use endpoint::{EndpointSettings, SettingsError};
 pub use error::{ConnectionError, LimitScope, Phase, ProviderError};
 pub use event::{Completion, EventStream, FinishReason, Finished, ProviderEvent, ToolCallPart};

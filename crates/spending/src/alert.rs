@@ -34,6 +34,17 @@ pub enum BudgetAlert {
         /// How that could be, as the caller said.
         reason: String,
     },
+    /// Requests are sent back again and again because a provider's limit has no turn for them.
+    Limited {
+        /// The provider.
+        provider: String,
+        /// How many were sent back.
+        refused: u32,
+        /// In how long a time, in seconds, at most.
+        seconds: u64,
+        /// When, in milliseconds since 1970.
+        at_ms: u64,
+    },
 }
 
 impl BudgetAlert {
@@ -48,6 +59,9 @@ impl BudgetAlert {
                 ..
             } => format!("{scope}#{window}#{percent}"),
             Self::Overrun { request, .. } => format!("overrun#{request}"),
+            Self::Limited {
+                provider, at_ms, ..
+            } => format!("limited#{provider}#{at_ms}"),
         }
     }
 }
@@ -89,6 +103,18 @@ impl AlertSink for LogAlerts {
             } => tracing::warn!(
                 alert = id, %request, %bound, %cost, reason,
                 "a request cost more than was reserved for it"
+            ),
+            BudgetAlert::Limited {
+                provider,
+                refused,
+                seconds,
+                ..
+            } => tracing::warn!(
+                alert = id,
+                provider,
+                refused,
+                seconds,
+                "requests are sent back again and again because of a provider's limit"
             ),
         }
         Ok(())

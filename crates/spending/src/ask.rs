@@ -58,6 +58,8 @@ pub struct Truth {
     pub asked: Asked,
     /// The calls that it took.
     pub attempts: Vec<Attempt>,
+    /// Whether a part of that is the most that it can have been, because nobody told what it was.
+    pub is_assumed: bool,
     /// How it could cost more than its bound, where it does.
     pub overrun: Option<String>,
     /// The time now, in milliseconds since 1970.
@@ -94,11 +96,12 @@ impl Ask {
 impl Truth {
     /// Returns the entry of a request's cost; `None` where it is above the bound for no reason.
     pub(crate) fn entry(&self, reservation: &Reservation) -> Option<LedgerEntry> {
-        let basis = if self.cost <= reservation.bound {
-            Basis::Measured
-        } else {
-            let reason = self.overrun.clone()?;
-            Basis::Overrun { reason }
+        let basis = match self.cost <= reservation.bound {
+            true if self.is_assumed => Basis::Assumed,
+            true => Basis::Measured,
+            false => Basis::Overrun {
+                reason: self.overrun.clone()?,
+            },
         };
         Some(LedgerEntry {
             cost: self.cost,

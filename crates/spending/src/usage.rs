@@ -30,7 +30,7 @@ pub struct UsageTotal {
     pub usage: TokenUsage,
     /// What they cost.
     pub cost: Picodollars,
-    /// What of that is the bounds of requests that nobody came back for.
+    /// What of that was the most that it can have been, because nobody told what it was.
     pub assumed: Picodollars,
 }
 

@@ -23,6 +23,8 @@ struct Body<'a> {
     tool_choice: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     output_config: Option<Value>,
+    /// What the account may have bought beside it has another price.
+    service_tier: &'static str,
     stream: bool,
 }
 
@@ -70,6 +72,7 @@ pub(crate) fn write(request: &CompletionRequest) -> Result<Vec<u8>, ProviderErro
         tools: request.tools.iter().map(tool).collect(),
         tool_choice: request.tool_choice.as_ref().map(tool_choice).transpose()?,
         output_config: output_config(request.response_format.as_ref())?,
+        service_tier: "standard_only",
         stream: request.delivery == Delivery::Stream,
     })
 }

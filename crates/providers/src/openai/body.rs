@@ -14,6 +14,9 @@ pub struct Dialect {
     pub usage_in_streams: bool,
     /// Whether the server pads its stream unless asked not to.
     pub pads_streams: bool,
+    /// Whether the server is asked for its standard tier: OpenAI otherwise takes the one that the account prefers,
+    /// at another price.
+    pub has_tiers: bool,
 }
 
 /// How the most tokens to generate are called.
@@ -31,12 +34,14 @@ impl Dialect {
         max_tokens: MaxTokensField::MaxCompletionTokens,
         usage_in_streams: true,
         pads_streams: true,
+        has_tiers: true,
     };
     /// vLLM.
     pub const VLLM: Self = Self {
         max_tokens: MaxTokensField::MaxTokens,
         usage_in_streams: true,
         pads_streams: false,
+        has_tiers: false,
     };
     /// The server of llama.cpp.
     pub const LLAMA_CPP: Self = Self::VLLM;
@@ -47,6 +52,7 @@ impl Dialect {
         max_tokens: MaxTokensField::MaxTokens,
         usage_in_streams: false,
         pads_streams: false,
+        has_tiers: false,
     };
 
     fn stream_options(self) -> Option<StreamOptions> {
@@ -77,6 +83,8 @@ struct Body<'a> {
     tool_choice: Option<&'a Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     response_format: Option<&'a Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    service_tier: Option<&'static str>,
     stream: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     stream_options: Option<StreamOptions>,
@@ -145,6 +153,7 @@ pub(crate) fn write(
         tools: &request.tools,
         tool_choice: request.tool_choice.as_ref(),
         response_format: request.response_format.as_ref(),
+        service_tier: dialect.has_tiers.then_some("default"),
         stream,
         stream_options: stream.then(|| dialect.stream_options()).flatten(),
     })

@@ -76,6 +76,7 @@ async fn openai_is_asked_in_its_form() {
         "tools": request.tools,
         "tool_choice": request.tool_choice,
         "response_format": request.response_format,
+        "service_tier": "default",
         "stream": true,
         "stream_options": {"include_usage": true, "include_obfuscation": false},
     });
@@ -108,6 +109,7 @@ async fn anthropic_is_asked_in_its_form() {
         }],
         "tool_choice": {"type": "tool", "name": "weather"},
         "output_config": {"format": {"type": "json_schema", "schema": {"type": "object"}}},
+        "service_tier": "standard_only",
         "stream": true,
     });
     assert_eq!(sent(Kind::Anthropic, &full()).await, expected);
@@ -117,13 +119,16 @@ async fn anthropic_is_asked_in_its_form() {
 async fn nothing_is_sent_that_was_not_asked_for() {
     let turns = json!([{"role": "user", "content": "Grüße an die 🦀 bitte"}]);
     let expected = json!({
-        "model": "model-x", "messages": turns, "max_completion_tokens": 100, "stream": false,
+        "model": "model-x", "messages": turns, "max_completion_tokens": 100,
+        "service_tier": "default", "stream": false,
     });
     assert_eq!(sent(Kind::OpenAi, &whole_question()).await, expected);
     let turns =
         json!([{"role": "user", "content": [{"type": "text", "text": "Grüße an die 🦀 bitte"}]}]);
-    let expected =
-        json!({"model": "model-x", "max_tokens": 100, "messages": turns, "stream": false});
+    let expected = json!({
+        "model": "model-x", "max_tokens": 100, "messages": turns,
+        "service_tier": "standard_only", "stream": false,
+    });
     assert_eq!(sent(Kind::Anthropic, &whole_question()).await, expected);
 }
 
@@ -146,6 +151,7 @@ async fn other_servers_are_asked_for_what_they_know() {
         let body = mock.exchanges().pop().unwrap().body;
         assert_eq!(body["max_tokens"], 100, "{dialect:?}");
         assert_eq!(body.get("max_completion_tokens"), None);
+        assert_eq!(body.get("service_tier"), None);
         assert_eq!(body["stream_options"], options, "{dialect:?}");
     }
 }

@@ -106,6 +106,7 @@ pub(super) fn truth(cost: u64, now_ms: u64) -> Truth {
         cost: amount(cost),
         asked: asked("gpt"),
         attempts: Vec::new(),
+        is_assumed: false,
         overrun: None,
         now_ms,
     }

@@ -76,6 +76,7 @@ async fn a_cost_above_the_bound_wants_a_reason_and_is_told_of() {
     );
     assert_eq!(bench.standing("team", NOON).await, [(6, 0)]);
     let explained = Truth {
+        is_assumed: false,
         overrun: Some("a tool was called".to_owned()),
         ..truth(11, NOON)
     };
@@ -254,6 +255,7 @@ async fn what_nobody_could_be_told_is_told_by_a_later_sweep() {
     bench.spend("a", 6, NOON).await;
     let sent = bench.sent("b", 1, NOON).await;
     let overrun = Truth {
+        is_assumed: false,
         overrun: Some("a guess".to_owned()),
         ..truth(2, NOON)
     };

@@ -145,6 +145,7 @@ impl Process {
                 cost: amount(cost),
                 asked: asked(),
                 attempts: Vec::new(),
+                is_assumed: false,
                 overrun: Some("the bound was a guess".to_owned()),
                 now_ms: self.now_ms(),
             };

@@ -117,6 +117,7 @@ async fn settler() {
                 cost: amount(BOUND),
                 asked: sent.asked.clone(),
                 attempts: Vec::new(),
+                is_assumed: false,
                 overrun: None,
                 now_ms: now_ms(),
             };

@@ -42,7 +42,7 @@ pub enum Basis {
         /// How that could be.
         reason: String,
     },
-    /// Nobody came back to say what was used, so it is the bound.
+    /// Nobody said what was used, or not all of it: it is the most that it can have been.
     Assumed,
 }
 

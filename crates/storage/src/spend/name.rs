@@ -39,6 +39,19 @@ impl RequestId {
     }
 }
 
+impl RequestId {
+    /// Names the part of the request that comes after `nth` others.
+    ///
+    /// # Errors
+    /// If the name is too long for that.
+    pub fn part(&self, nth: u32) -> Result<Self, NameError> {
+        match nth {
+            0 => Ok(self.clone()),
+            nth => Self::try_from(format!("{}.{nth}", self.0)),
+        }
+    }
+}
+
 impl BudgetScope {
     /// Returns the name.
     pub fn as_str(&self) -> &str {

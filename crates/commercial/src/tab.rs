@@ -1,0 +1,141 @@
+use std::time::Duration;
+
+use llmopt_spending::{Ask, OutOfOrder, Outcome, Settlement, SpendingError, Truth};
+use llmopt_storage::spend::{Asked, Attempt, BudgetScope, LedgerEntry, RequestId, Reservation};
+
+use crate::{
+    CommercialError, Inner, Question, Quote, catalog::Candidate, turn::now_us, used::Used,
+};
+
+/// How often settling is tried; after that a sweep does it, at the bound.
+const TRIES: u32 = 3;
+/// How long between two of them.
+const PAUSE: Duration = Duration::from_millis(100);
+/// How long after the last moment of an answer its reservation is taken for abandoned.
+const GRACE: Duration = Duration::from_secs(60);
+
+/// What is reserved for calls to one model, until it is settled. What of them may cost something is one call at
+/// most.
+pub(crate) struct Tab {
+    reservation: Reservation,
+    asked: Asked,
+    /// The calls so far.
+    pub(crate) attempts: Vec<Attempt>,
+}
+
+impl Inner {
+    /// Reserves what a call to `candidate` may cost, the question's `nth` of such, and notes that it is about to be
+    /// made, and answered in the time that is left.
+    pub(crate) async fn open_tab(
+        &self,
+        candidate: &Candidate,
+        quote: &Quote,
+        question: &Question,
+        (nth, time_left): (u32, Duration),
+    ) -> Result<Tab, CommercialError> {
+        let provider = &candidate.provider.setup.name;
+        let asked = Asked {
+            key: question.key.clone(),
+            model: candidate.model.clone(),
+            provider: provider.clone(),
+            price_version: candidate.price_version.clone(),
+        };
+        let now_ms = now_us() / 1_000;
+        let lasts = u64::try_from((time_left + GRACE).as_millis()).unwrap_or(u64::MAX);
+        let ask = Ask {
+            request: part(&question.request, nth)?,
+            bound: quote.bound,
+            scopes: scopes(&question.key, provider),
+            asked: asked.clone(),
+            now_ms,
+            expires_ms: now_ms.saturating_add(lasts),
+        };
+        let reservation = match self.spending.reserve(&ask).await? {
+            Outcome::Reserved(reservation) => reservation,
+            Outcome::Refused(refusal) => {
+                return Err(CommercialError::Budget {
+                    bound: quote.bound,
+                    refusal: Box::new(refusal),
+                });
+            }
+            Outcome::Replay(_) => return Err(CommercialError::Repeated),
+        };
+        let tab = |reservation| Tab {
+            reservation,
+            asked,
+            attempts: Vec::new(),
+        };
+        match self.spending.mark_sent(&reservation).await {
+            Ok(sent) => Ok(tab(sent)),
+            Err(error) => {
+                self.take_back(&tab(reservation)).await;
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Ends a tab of which it is not known whether it is marked as sent: nothing was.
+    async fn take_back(&self, tab: &Tab) {
+        let now_ms = now_us() / 1_000;
+        let released = self.spending.release(&tab.reservation, now_ms).await;
+        if let Err(SpendingError::OutOfOrder(OutOfOrder::Sent(_))) = released {
+            self.settle(tab, &Used::nothing()).await;
+        }
+    }
+
+    /// Settles what the calls of a tab cost, and returns what the ledger has; `None` where the store does not
+    /// answer: then a sweep settles it at its bound.
+    pub(crate) async fn settle(&self, tab: &Tab, used: &Used) -> Option<LedgerEntry> {
+        let truth = Truth {
+            usage: used.usage,
+            cost: used.cost,
+            asked: tab.asked.clone(),
+            attempts: tab.attempts.clone(),
+            is_assumed: used.is_assumed,
+            overrun: used.overrun.clone(),
+            now_ms: now_us() / 1_000,
+        };
+        for nth in 1..=TRIES {
+            match self.spending.settle(&tab.reservation, &truth).await {
+                Ok(Settlement::Settled(entry) | Settlement::Before(entry)) => return Some(entry),
+                Err(error) => {
+                    let error: &dyn std::error::Error = &error;
+                    let request = &tab.reservation.request;
+                    tracing::error!(%request, nth, error, "what a request cost is not settled");
+                }
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+        None
+    }
+}
+
+impl Tab {
+    /// Notes a call.
+    pub(crate) fn note(&mut self, candidate: &Candidate, used: &Used, failure: Option<String>) {
+        self.attempts.push(Attempt {
+            provider: candidate.provider.setup.name.clone(),
+            model: candidate.model.clone(),
+            usage: used.usage,
+            cost: used.cost,
+            failure,
+        });
+    }
+}
+
+/// Whose budgets a call is spent from, narrowest first.
+fn scopes(key: &str, provider: &str) -> Vec<BudgetScope> {
+    let names = [
+        format!("key/{key}"),
+        format!("provider/{provider}"),
+        "all".to_owned(),
+    ];
+    let wanted = names.into_iter().skip(usize::from(key.is_empty()));
+    wanted
+        .filter_map(|name| BudgetScope::try_from(name).ok())
+        .collect()
+}
+
+fn part(request: &RequestId, nth: u32) -> Result<RequestId, CommercialError> {
+    request.part(nth).map_err(|_| CommercialError::Repeated)
+}
