@@ -67,6 +67,11 @@ pub enum Fault {
         /// After so many bytes of it.
         bytes: usize,
     },
+    /// The connection ends.
+    BreakAfter {
+        /// After so many events of a stream.
+        events: usize,
+    },
     /// A stream ends as if it were whole.
     EndAfter {
         /// After so many events.

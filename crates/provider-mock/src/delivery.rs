@@ -96,6 +96,10 @@ pub(crate) fn body(
 ) -> Body {
     let left = match fault {
         Some(Fault::CutAfter { bytes }) => Some(*bytes),
+        Some(Fault::BreakAfter { events }) => {
+            let sent = pieces.iter().take(*events);
+            Some(sent.map(|piece| piece.bytes.len()).sum())
+        }
         _ => None,
     };
     let sending = Sending {

@@ -73,6 +73,7 @@ impl Refusal {
             }),
             Fault::ContentType { .. }
             | Fault::CutAfter { .. }
+            | Fault::BreakAfter { .. }
             | Fault::EndAfter { .. }
             | Fault::ErrorAfter { .. }
             | Fault::StallAfter { .. }

@@ -167,6 +167,7 @@ impl Bench {
             prices: PriceBook::new(prices()),
             spending,
             rates: rates(folder.path()),
+            alerts: Arc::clone(&alerts) as _,
             policy: setup.policy,
         });
         Self {

@@ -5,24 +5,24 @@ use std::fmt;
 use llmopt_commercial::Question;
 use llmopt_provider_mock::{Api, Behaviour, Fault};
 use llmopt_providers::Delivery;
-use llmopt_storage::spend::Basis;
+use llmopt_storage::spend::{Basis, LedgerEntry};
 
 use crate::{
     bench::{Bench, MICRO, Setup, model, owed, question},
     seen::ask,
 };
 
-/// What is billed. Amounts are in millionths of a dollar.
+/// What an entry of the ledger bills. Amounts are in millionths of a dollar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Bill {
-    /// The ledger has no entry.
-    Nothing,
-    /// What the provider said was used, at this.
+    /// What the provider said was used, at this; nothing, where it refused.
     Measured(u64),
     /// The same, and it is more than the bound.
     Overrun(u64),
+    /// The most that it can have been, as far as the provider had said.
+    Most(u64),
     /// The bound: nobody can say what was used.
-    Assumed,
+    Bound,
 }
 
 type Upstream = Box<dyn Fn(Api) -> Behaviour + Send>;
@@ -39,7 +39,9 @@ pub(crate) struct Case {
     upstream: Vec<Upstream>,
     sees: &'static str,
     calls: usize,
-    bill: Bill,
+    bills: &'static [Bill],
+    /// What Anthropic's has otherwise.
+    anthropic: Option<&'static [Bill]>,
 }
 
 pub(crate) const BOTH: &[Api] = &[Api::Openai, Api::Anthropic];
@@ -52,6 +54,8 @@ pub(crate) const WHOLE: &[Delivery] = &[Delivery::Whole];
 pub(crate) const ANSWER: &str = "\"You said: one two three\"";
 /// What that costs: three tokens in, and five out.
 pub(crate) const COST: Bill = Bill::Measured(3 + 5 * 4);
+/// A call that the provider refused, or did not get.
+pub(crate) const FREE: Bill = Bill::Measured(0);
 
 /// Begins a row: the question is answered at once, unless more is said.
 pub(crate) fn row(
@@ -69,7 +73,8 @@ pub(crate) fn row(
         upstream: Vec::new(),
         sees: ANSWER,
         calls: 1,
-        bill: COST,
+        bills: &[COST],
+        anthropic: None,
     }
 }
 
@@ -100,12 +105,27 @@ impl Case {
     }
 
     /// Says what comes of it.
-    pub(crate) fn is(self, sees: &'static str, calls: usize, bill: Bill) -> Self {
+    pub(crate) fn is(self, sees: &'static str, calls: usize, bills: &'static [Bill]) -> Self {
         Self {
             sees,
             calls,
-            bill,
+            bills,
             ..self
+        }
+    }
+
+    /// Says what is billed with Anthropic's, which tells the tokens of the prompt before it answers.
+    pub(crate) fn anthropic(self, bills: &'static [Bill]) -> Self {
+        Self {
+            anthropic: Some(bills),
+            ..self
+        }
+    }
+
+    fn bills(&self, api: Api) -> &'static [Bill] {
+        match (api, self.anthropic) {
+            (Api::Anthropic, Some(bills)) => bills,
+            _ => self.bills,
         }
     }
 
@@ -144,25 +164,10 @@ impl Case {
         let exchanges = bench.mock.exchanges();
         expect("is seen", seen.words(), self.sees.to_owned())?;
         expect("calls", exchanges.len(), self.calls)?;
-        let mut entries = bench.ledger().await;
-        let entry = entries.pop();
-        expect("other entries", entries.len(), 0)?;
-        let (bill, cost, bound) = match &entry {
-            None => (Bill::Nothing, 0, 0),
-            Some(entry) => {
-                let micro = entry.cost.get() / MICRO;
-                let bill = match &entry.basis {
-                    Basis::Measured => Bill::Measured(micro),
-                    Basis::Overrun { .. } => Bill::Overrun(micro),
-                    Basis::Assumed => Bill::Assumed,
-                };
-                (bill, entry.cost.get(), entry.bound.get())
-            }
-        };
-        expect("is billed", bill, self.bill)?;
-        if bill == Bill::Assumed {
-            expect("of the bound is billed", cost, bound)?;
-        }
+        let ledger = bench.ledger().await;
+        let bills: Vec<Bill> = ledger.iter().map(Bill::of).collect();
+        expect("is billed", &bills[..], self.bills(api))?;
+        let cost: u64 = ledger.iter().map(|entry| entry.cost.get()).sum();
         let owed = owed(&exchanges) * MICRO;
         if cost < owed {
             return Err(format!("{cost} is billed, and the provider bills {owed}"));
@@ -184,6 +189,29 @@ fn expect<T: PartialEq + fmt::Debug>(what: &str, found: T, expected: T) -> Resul
     }
 }
 
+impl Bill {
+    fn of(entry: &LedgerEntry) -> Self {
+        let micro = entry.cost.get() / MICRO;
+        match entry.basis {
+            Basis::Measured => Self::Measured(micro),
+            Basis::Overrun { .. } => Self::Overrun(micro),
+            Basis::Assumed if entry.cost == entry.bound => Self::Bound,
+            Basis::Assumed => Self::Most(micro),
+        }
+    }
+}
+
+/// Writes what is billed for each call that may cost something.
+fn written(bills: &[Bill]) -> String {
+    match bills {
+        [] => "nothing".to_owned(),
+        bills => {
+            let bills: Vec<String> = bills.iter().map(Bill::to_string).collect();
+            bills.join(" + ")
+        }
+    }
+}
+
 impl fmt::Display for Case {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let apis = match self.apis {
@@ -196,10 +224,14 @@ impl fmt::Display for Case {
             [Delivery::Whole] => "whole",
             _ => "either",
         };
-        let (name, sees, calls, bill) = (self.name, self.sees, self.calls, self.bill);
+        let (name, sees, calls) = (self.name, self.sees, self.calls);
+        let mut bills = written(self.bills);
+        if let Some(anthropic) = self.anthropic {
+            bills = format!("{bills}; Anthropic {}", written(anthropic));
+        }
         write!(
             formatter,
-            "| {name} | {apis} | {deliveries} | {sees} | {calls} | {bill} |"
+            "| {name} | {apis} | {deliveries} | {sees} | {calls} | {bills} |"
         )
     }
 }
@@ -207,10 +239,10 @@ impl fmt::Display for Case {
 impl fmt::Display for Bill {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Nothing => formatter.write_str("nothing"),
             Self::Measured(micro) => write!(formatter, "{micro}"),
             Self::Overrun(micro) => write!(formatter, "{micro}, above the bound"),
-            Self::Assumed => formatter.write_str("the bound"),
+            Self::Most(micro) => write!(formatter, "{micro} at most"),
+            Self::Bound => formatter.write_str("the bound"),
         }
     }
 }

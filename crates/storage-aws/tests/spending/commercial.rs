@@ -71,6 +71,7 @@ fn commercial(store: Arc<dyn SpendStore>, provider: &str, folder: &Path) -> Comm
         prices: PriceBook::new(PriceTable::embedded().unwrap()),
         spending: Spending::new(store, Arc::new(LogAlerts)),
         rates: Arc::new(rates),
+        alerts: Arc::new(LogAlerts),
         policy: Policy::default(),
     };
     Commercial::new(parts).unwrap()
