@@ -64,9 +64,9 @@ impl Default for Setup {
                 },
                 retry_percent: 100,
                 timeouts: Timeouts {
-                    first_byte: ms(400),
-                    idle: ms(400),
-                    total: ms(8_000),
+                    first_byte: ms(5_000),
+                    idle: ms(5_000),
+                    total: ms(20_000),
                 },
                 default_max_tokens: 20,
             },

@@ -90,16 +90,36 @@ async fn a_caller_that_goes_away_in_between_stops_the_provider_and_is_billed_wha
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_slow_caller_never_took_in_is_billed_when_it_goes_away() {
+    for model in ["gpt-test", "claude-test"] {
+        let bench = bench().await;
+        // Two bytes for each token: what was passed on says little of what has come.
+        bench.mock.next(Behaviour {
+            text: Some("a ".repeat(400)),
+            ..Behaviour::default()
+        });
+        let mut asked = question(model, Delivery::Stream);
+        asked.max_tokens = Some(600);
+        let mut answer = bench.commercial.ask(asked).await.unwrap();
+        answer.events.recv().await.unwrap().unwrap();
+        sleep(Duration::from_millis(200)).await;
+        drop(answer);
+        assert_eq!(is_billed(&bench).await, 3 + 4 * 400, "{model}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_caller_that_goes_away_while_it_waits_for_its_turn_costs_nothing() {
     let mut setup = Setup::default();
     setup.limits.requests_per_minute = std::num::NonZeroU32::new(10_000);
     setup.policy.retry.max_attempts = 1;
+    setup.policy.longest_wait = Duration::from_secs(5);
     let bench = Bench::new(&setup).await;
     bench
         .mock
         .next(Behaviour::failing(llmopt_provider_mock::Fault::Raw {
             status: 429,
-            headers: vec![("retry-after-ms".to_owned(), "1200".to_owned())],
+            headers: vec![("retry-after-ms".to_owned(), "2000".to_owned())],
             body: String::new(),
         }));
     drop(ask(&bench.commercial, question("gpt-test", Delivery::Stream)).await);
@@ -107,6 +127,8 @@ async fn a_caller_that_goes_away_while_it_waits_for_its_turn_costs_nothing() {
     assert!(timeout(Duration::from_millis(200), asked).await.is_err());
     bench.settled().await;
     assert_eq!(bench.mock.exchanges().len(), 1);
-    assert!(bench.ledger().await.is_empty());
+    // The first question's, which the provider sent back.
+    let ledger = bench.ledger().await;
+    assert!(matches!(&ledger[..], [first] if first.cost.get() == 0));
     assert_eq!(bench.row().await.holds.len(), 0);
 }

@@ -1,7 +1,10 @@
 //! The table: for each thing that can go wrong, what its caller sees, how often a provider is asked, and what is
 //! billed, in millionths of a dollar. A token in costs one and a token out four; the question has 3 and the answer 5.
 
-use llmopt_domain::Conversation;
+use std::time::Duration;
+
+use futures::{StreamExt as _, stream};
+use llmopt_commercial::Question;
 use llmopt_provider_mock::{Api, Behaviour, Fault, Tokens};
 use serde_json::json;
 
@@ -20,7 +23,7 @@ fn silent(api: Api) -> usize {
 }
 
 /// Makes a stream go wrong after so many parts of its text.
-fn after_parts(parts: usize, fault: fn(usize) -> Fault) -> impl Fn(Api) -> Behaviour + Send {
+fn after_parts(parts: usize, fault: fn(usize) -> Fault) -> impl Fn(Api) -> Behaviour + Send + Sync {
     move |api| Behaviour::failing(fault(silent(api) + parts))
 }
 
@@ -50,7 +53,7 @@ fn in_a_second() -> String {
     then.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
 }
 
-fn counting(tokens: Tokens) -> impl Fn(Api) -> Behaviour + Send {
+fn counting(tokens: Tokens) -> impl Fn(Api) -> Behaviour + Send + Sync {
     move |_| Behaviour {
         tokens: Some(tokens),
         ..Behaviour::default()
@@ -63,8 +66,18 @@ const TOO_LONG: &str = r#"{"error": {"code": "context_length_exceeded", "message
 const PROMPT_TOO_LONG: &str = r#"{"type": "error", "error": {"type": "invalid_request_error", "message": "prompt is too long: 9 tokens > 8 maximum"}}"#;
 const NO_CREDIT: &str = r#"{"type": "error", "error": {"type": "invalid_request_error", "message": "Your credit balance is too low"}}"#;
 const BUSY: &str = r#"{"type": "error", "error": {"type": "overloaded_error", "message": "m"}}"#;
+const BROKEN: &str = r#"{"error": {"type": "server_error", "message": "m"}}"#;
+const CALL: &str = "\"weather:{\"city\": \"Zürich\", \"days\": 2}\" (ToolCalls)";
+const DENSE_CALL: &str = "\"weather:{\"city\":\"Zürich\",\"days\":2}\" (ToolCalls)";
 const HTML: &str = "<html>bad gateway</html>";
 const NO_HEADER: (&str, &str) = ("x-nothing", "1");
+
+fn with_tool(question: &mut Question) {
+    let schema = json!({"type": "object"});
+    let tool = json!({"type": "function", "function": {"name": "weather", "parameters": schema}});
+    question.conversation.tools = vec![tool.as_object().cloned().unwrap()];
+    question.tool_choice = Some(json!("required"));
+}
 
 fn answers() -> Vec<Case> {
     vec![
@@ -75,19 +88,19 @@ fn answers() -> Vec<Case> {
         row("an answer ended by a text", BOTH, EITHER)
             .ask(|question| question.stop = vec!["two".to_owned()])
             .is("\"You said: one \"", 1, &[Measured(3 + 12)]),
-        row("a call of a tool", BOTH, EITHER)
-            .ask(|question| {
-                let tool = json!({"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}});
-                let tools = vec![tool.as_object().cloned().unwrap()];
-                let messages = question.conversation.messages.clone();
-                question.conversation = Conversation { messages, tools };
-                question.tool_choice = Some(json!("required"));
-            })
-            .is(
-                "\"weather:{\"city\": \"Zürich\", \"days\": 2}\" (ToolCalls)",
-                1,
-                &[Measured(3 + 28)],
-            ),
+        row("a call of a tool, in parts", BOTH, STREAM)
+            .ask(with_tool)
+            .is(CALL, 1, &[Measured(3 + 28)]),
+        row("a call of a tool", OPENAI, WHOLE)
+            .ask(with_tool)
+            .is(CALL, 1, &[Measured(3 + 28)]),
+        row(
+            "a call of a tool, whose JSON is written anew",
+            ANTHROPIC,
+            WHOLE,
+        )
+        .ask(with_tool)
+        .is(DENSE_CALL, 1, &[Measured(3 + 28)]),
         row("a prompt that a cache had in part", BOTH, EITHER)
             .then(counting(Tokens {
                 input: 2,
@@ -288,9 +301,12 @@ fn broken_answers() -> Vec<Case> {
         row("`overloaded_error` after two words", ANTHROPIC, STREAM)
             .then(after_parts(2, error))
             .is("\"You said: \" then Interrupted(Overloaded)", 1, TOLD),
-        row("200 with an error as its body", ANTHROPIC, WHOLE)
-            .fault(refusal(200, NO_HEADER, BUSY))
+        row("200 with an error in place of an answer", OPENAI, WHOLE)
+            .fault(refusal(200, NO_HEADER, BROKEN))
             .is(ANSWER, 2, &[Bound, COST]),
+        row("200 with what is no answer", ANTHROPIC, WHOLE)
+            .fault(refusal(200, NO_HEADER, BUSY))
+            .is("Protocol", 1, &[Bound]),
         row("cut off before a byte, then an answer", BOTH, EITHER)
             .fault(cut(0))
             .is(ANSWER, 2, &[Bound, COST]),
@@ -340,34 +356,34 @@ fn broken_answers() -> Vec<Case> {
 fn slow_answers() -> Vec<Case> {
     let stall = |events| Fault::StallAfter { events };
     const NEVER_MS: u64 = 3_600_000;
+    const SHORT: Duration = Duration::from_millis(300);
     let slow = |_: Api| Behaviour {
         head_ms: NEVER_MS,
         ..Behaviour::default()
     };
     vec![
         row("a slow head, then an answer", BOTH, STREAM)
-            .setup(|setup| setup.policy.timeouts.first_byte /= 4)
+            .setup(|setup| setup.policy.timeouts.first_byte = SHORT)
             .then(slow)
             .is(ANSWER, 2, &[Bound, COST]),
         row("no head three times", BOTH, STREAM)
-            .setup(|setup| setup.policy.timeouts.first_byte /= 4)
+            .setup(|setup| setup.policy.timeouts.first_byte = SHORT)
             .then(slow)
             .then(slow)
             .then(slow)
             .is("Timeout(FirstByte)", 3, &[Bound; 3]),
         row("no answer in all the time there is", BOTH, EITHER)
             .setup(|setup| {
-                setup.policy.timeouts.total /= 20;
-                setup.policy.timeouts.first_byte = setup.policy.timeouts.total * 2;
+                setup.policy.timeouts.total = SHORT;
             })
             .then(slow)
             .is("Timeout(Total)", 1, &[Bound]),
         row("silence before a word, then an answer", BOTH, STREAM)
-            .setup(|setup| setup.policy.timeouts.idle /= 4)
+            .setup(|setup| setup.policy.timeouts.idle = SHORT)
             .then(after_parts(0, stall))
             .is(ANSWER, 2, &[Bound, COST]),
         row("silence after two words", BOTH, STREAM)
-            .setup(|setup| setup.policy.timeouts.idle /= 4)
+            .setup(|setup| setup.policy.timeouts.idle = SHORT)
             .then(after_parts(2, stall))
             .is(
                 "\"You said: \" then Interrupted(Timeout(Idle))",
@@ -454,11 +470,11 @@ async fn every_fault_has_its_answer_its_calls_and_its_bill() {
     println!(
         "| what happens | API | delivery | its caller sees | calls | billed |\n|---|---|---|---|---|---|"
     );
-    let mut wrong = Vec::new();
     for case in &cases {
         println!("{case}");
-        wrong.extend(case.wrong().await);
     }
+    let tried = stream::iter(&cases).map(Case::wrong).buffer_unordered(8);
+    let wrong: Vec<String> = tried.collect::<Vec<_>>().await.concat();
     let ways: usize = cases.iter().map(Case::ways).sum();
     println!("{} rows, tried in {ways} ways", cases.len());
     assert!(cases.len() >= 40);
