@@ -3,8 +3,9 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    dataset::DatasetCommand, evaluate::EvaluateArguments, keys::KeysCommand, models::ModelsCommand,
-    prices::PricesCommand, serve::ServeArguments, stop::StopArguments, train::TrainArguments,
+    dataset::DatasetCommand, evaluate::EvaluateArguments, generate::GenerateArguments,
+    keys::KeysCommand, models::ModelsCommand, prices::PricesCommand, serve::ServeArguments,
+    stop::StopArguments, train::TrainArguments,
 };
 
 /// Fine-tunes open language models on your own examples, and says what came out.
@@ -19,6 +20,7 @@ Examples:
   llmopt dataset validate orders.jsonl
   llmopt train --base-model distilgpt2 --dataset orders.jsonl --name orders
   llmopt evaluate orders --dataset heldout.jsonl --max-new-tokens 64
+  llmopt generate --model orders --prompt 'Two flat whites, please'
   llmopt models list
   llmopt prices list
   llmopt serve
@@ -48,6 +50,7 @@ pub(crate) enum Command {
     Dataset(DatasetCommand),
     Train(Box<TrainArguments>),
     Evaluate(EvaluateArguments),
+    Generate(Box<GenerateArguments>),
     #[command(subcommand)]
     Models(ModelsCommand),
     #[command(subcommand)]

@@ -10,6 +10,7 @@ mod hub;
 mod listener;
 mod long_work;
 mod output;
+mod platform_client;
 mod serve;
 mod trainer;
 

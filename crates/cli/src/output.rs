@@ -1,5 +1,5 @@
 use std::{
-    fmt::{Display, Write as _},
+    fmt::{self, Display, Write as _},
     io::{self, IsTerminal, Write},
 };
 
@@ -31,6 +31,8 @@ pub(crate) struct Output {
     terminal: bool,
     colours: bool,
     closed: bool,
+    /// Whether what was written last ended its line.
+    at_line_start: bool,
 }
 
 impl Output {
@@ -44,6 +46,7 @@ impl Output {
             writer: Box::new(stdout),
             format,
             closed: false,
+            at_line_start: true,
         }
     }
 
@@ -59,10 +62,40 @@ impl Output {
 
     /// Writes one line.
     pub(crate) fn line(&mut self, line: impl Display) -> Result<(), Failure> {
+        self.write(format_args!("{line}\n"))
+    }
+
+    /// Writes a part of a text that comes from elsewhere, at once; [`Output::end_line`] ends it.
+    pub(crate) fn part(&mut self, text: &str) -> Result<(), Failure> {
+        let Some(last) = text.chars().last() else {
+            return Ok(());
+        };
+        self.at_line_start = last == '\n';
+        if self.terminal {
+            // What a model says may not command the terminal.
+            let shown = text.replace(|c: char| c.is_control() && c != '\n' && c != '\t', "");
+            return self.write(format_args!("{shown}"));
+        }
+        self.write(format_args!("{text}"))
+    }
+
+    /// Ends the line that a part was written to.
+    pub(crate) fn end_line(&mut self) -> Result<(), Failure> {
+        if self.at_line_start {
+            return Ok(());
+        }
+        self.at_line_start = true;
+        self.write(format_args!("\n"))
+    }
+
+    fn write(&mut self, what: fmt::Arguments<'_>) -> Result<(), Failure> {
         if self.closed {
             return Ok(());
         }
-        let written = writeln!(self.writer, "{line}").and_then(|()| self.writer.flush());
+        let written = self
+            .writer
+            .write_fmt(what)
+            .and_then(|()| self.writer.flush());
         match written {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => self.closed = true,
             Err(error) => {
@@ -194,7 +227,42 @@ mod tests {
             terminal: false,
             colours,
             closed: false,
+            at_line_start: true,
         }
+    }
+
+    /// Keeps what is written where a test can see it.
+    #[derive(Clone, Default)]
+    struct Kept(std::sync::Arc<std::sync::Mutex<Vec<u8>>>);
+
+    impl Write for Kept {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn parts_of_a_text_end_with_one_line_break_and_cannot_command_a_terminal() {
+        let written = |terminal, parts: &[&str]| {
+            let kept = Kept::default();
+            let mut output = output(Box::new(kept.clone()), false);
+            output.terminal = terminal;
+            for part in parts {
+                output.part(part).unwrap();
+            }
+            output.end_line().unwrap();
+            let bytes = kept.0.lock().unwrap().clone();
+            String::from_utf8(bytes).unwrap()
+        };
+        assert_eq!(written(false, &["a", "", "b"]), "ab\n");
+        assert_eq!(written(false, &["a\n"]), "a\n");
+        assert_eq!(written(false, &[]), "");
+        assert_eq!(written(true, &["\u{1b}[2Ja\tb"]), "[2Ja\tb\n");
+        assert_eq!(written(false, &["\u{1b}[2J"]), "\u{1b}[2J\n");
     }
 
     #[test]

@@ -1,9 +1,14 @@
 /// Every route that can have limits of its own; a test in `crates/openapi` holds this to the routes there are.
-pub const ROUTES: [&str; 35] = [
+pub const ROUTES: [&str; 42] = [
+    "DELETE /commercial/budgets/{scope}",
     "DELETE /datasets/uploads/{upload_id}",
     "DELETE /datasets/{dataset_id}",
     "DELETE /keys/{key_id}",
     "DELETE /models/{model_id}",
+    "GET /commercial/budgets",
+    "GET /commercial/models",
+    "GET /commercial/test",
+    "GET /commercial/usage",
     "GET /datasets",
     "GET /datasets/uploads/{upload_id}",
     "GET /datasets/{dataset_id}",
@@ -22,6 +27,7 @@ pub const ROUTES: [&str; 35] = [
     "GET /training/jobs/{job_id}/checkpoints",
     "GET /training/jobs/{job_id}/events",
     "GET /training/jobs/{job_id}/metrics",
+    "POST /commercial/compare",
     "POST /datasets",
     "POST /datasets/uploads",
     "POST /datasets/uploads/{upload_id}/complete",
@@ -34,6 +40,7 @@ pub const ROUTES: [&str; 35] = [
     "POST /training/jobs",
     "POST /training/jobs/{job_id}/resume",
     "POST /training/jobs/{job_id}/stop",
+    "PUT /commercial/budgets",
     "PUT /datasets/uploads/{upload_id}/parts/{part_number}",
 ];
 

@@ -34,7 +34,7 @@ pub use format::Format;
 pub use identity::{IdentityError, ModelId, ModelName};
 pub use job::{BaseModel, DatasetFile, EvaluationSpec, JobSpec};
 pub use key::ObjectKey;
-pub use money::Picodollars;
+pub use money::{NoAmount, Picodollars};
 pub use rate::{LONGEST_HOLD_US, NoSlot, Rate, Slots};
 pub use sample::{Lesson, LessonKind, Sample};
 pub use token_usage::TokenUsage;

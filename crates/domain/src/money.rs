@@ -1,9 +1,21 @@
-use std::{fmt, iter::Sum};
+use std::{fmt, iter::Sum, str::FromStr};
 
 use serde::{Deserialize, Serialize};
+use thiserror::Error;
 
 /// Picodollars in a dollar.
 const PER_DOLLAR: u64 = 1_000_000_000_000;
+
+/// Digits of a dollar amount after the point, and before it at most.
+const DECIMALS: usize = 12;
+const WHOLE: usize = 7;
+
+/// A text that is no amount of money.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error(
+    "expected dollars such as `12.50`, with at most 12 decimals and no more than 9223372, found `{0}`"
+)]
+pub struct NoAmount(String);
 
 /// An amount of money in picodollars (10⁻¹² US dollars), exact; at most some nine million dollars, so that every
 /// store's signed integers hold it.
@@ -46,6 +58,13 @@ impl Picodollars {
         self.0 as f64 / PER_DOLLAR as f64
     }
 
+    /// Returns the amount in dollars as a decimal number, exact: `0.000125`, `12.50`.
+    pub fn to_decimal(self) -> String {
+        let digits = format!("{:012}", self.0 % PER_DOLLAR);
+        let kept = digits.trim_end_matches('0').len().max(2);
+        format!("{}.{}", self.0 / PER_DOLLAR, &digits[..kept])
+    }
+
     /// Adds, if the sum is not above [`Self::MAX`].
     pub fn checked_add(self, other: Self) -> Option<Self> {
         Self::new(self.0.checked_add(other.0)?)
@@ -82,10 +101,33 @@ impl Sum for Picodollars {
 /// Shows dollars with all the digits that are not zeros, two of them at least: `$0.000125`, `$12.50`.
 impl fmt::Display for Picodollars {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let digits = format!("{:012}", self.0 % PER_DOLLAR);
-        let kept = digits.trim_end_matches('0').len().max(2);
-        write!(f, "${}.{}", self.0 / PER_DOLLAR, &digits[..kept])
+        write!(f, "${}", self.to_decimal())
     }
+}
+
+/// Reads dollars as a decimal number, exactly: nothing is rounded.
+impl FromStr for Picodollars {
+    type Err = NoAmount;
+
+    fn from_str(text: &str) -> Result<Self, NoAmount> {
+        parse(text).ok_or_else(|| NoAmount(text.to_owned()))
+    }
+}
+
+fn parse(text: &str) -> Option<Picodollars> {
+    let (whole, decimals) = match text.split_once('.') {
+        Some((whole, decimals)) if !decimals.is_empty() => (whole, decimals),
+        Some(_) => return None,
+        None => (text, ""),
+    };
+    let is_number = |digits: &str| digits.bytes().all(|digit| digit.is_ascii_digit());
+    let fits = (1..=WHOLE).contains(&whole.len()) && decimals.len() <= DECIMALS;
+    if !fits || !is_number(whole) || !is_number(decimals) {
+        return None;
+    }
+    let dollars = Picodollars::dollars(whole.parse().ok()?)?;
+    let rest = Picodollars::new(format!("{decimals:0<DECIMALS$}").parse().ok()?)?;
+    dollars.checked_add(rest)
 }
 
 #[cfg(test)]
@@ -102,6 +144,40 @@ mod tests {
             (3_000_000_000_000, "$3.00"),
         ] {
             assert_eq!(Picodollars::new(amount).unwrap().to_string(), shown);
+        }
+    }
+
+    #[test]
+    fn dollars_are_read_as_they_are_shown_and_nothing_is_rounded() {
+        for (text, amount) in [
+            ("0", 0),
+            ("12.50", 12_500_000_000_000),
+            ("0.000000000001", 1),
+            ("9223372.036854775807", Picodollars::MAX.get()),
+        ] {
+            let read: Picodollars = text.parse().unwrap();
+            assert_eq!(read.get(), amount, "{text}");
+            assert_eq!(read.to_decimal().parse(), Ok(read));
+        }
+        for wrong in [
+            "",
+            ".",
+            ".5",
+            "5.",
+            "-1",
+            "+1",
+            "1e3",
+            "$5",
+            "1,000",
+            " 1",
+            "0.0000000000001",
+            "9223372.036854775808",
+            "99999999999999999999",
+        ] {
+            assert_eq!(
+                wrong.parse::<Picodollars>(),
+                Err(NoAmount(wrong.to_owned()))
+            );
         }
     }
 

@@ -147,13 +147,15 @@ impl Meter for PrometheusMeter {
         for (kind, tokens) in [("input", used.input_tokens), ("output", used.output_tokens)] {
             self.tokens
                 .with_label_values(&[CHAT, provider, model, kind])
-                .observe(tokens.into());
+                .observe(tokens as f64);
         }
         self.costs
             .with_label_values(&[provider, model])
             .inc_by(used.cost_picodollars as f64 / 1e12);
-        let result = if used.cached { "hit" } else { "miss" };
-        self.lookups.with_label_values(&[model, result]).inc();
+        if let Some(cached) = used.cached {
+            let result = if cached { "hit" } else { "miss" };
+            self.lookups.with_label_values(&[model, result]).inc();
+        }
     }
 
     fn requests(&self) -> Option<RequestSummary> {

@@ -244,6 +244,13 @@ fn need_of(method: &Method, route: &str) -> Need {
         "health" | "ready" | "docs" => Need::Nothing,
         "status" | "openapi.json" | "models" if reads => Need::Key(Scope::Generate),
         "generate" => Need::Key(Scope::Generate),
+        "commercial" => match route {
+            // What callers used themselves: `usage` tells administrators alone of others.
+            "/commercial/models" | "/commercial/usage" | "/commercial/compare" => {
+                Need::Key(Scope::Generate)
+            }
+            _ => Need::Key(Scope::Admin),
+        },
         "models" | "datasets" | "training" => Need::Key(Scope::Train),
         _ => Need::Key(Scope::Admin),
     }
@@ -283,6 +290,20 @@ mod tests {
             (Method::POST, "/generate/batch", Need::Key(Scope::Generate)),
             (Method::GET, "/datasets", Need::Key(Scope::Train)),
             (Method::POST, "/training/jobs", Need::Key(Scope::Train)),
+            (
+                Method::GET,
+                "/commercial/models",
+                Need::Key(Scope::Generate),
+            ),
+            (Method::GET, "/commercial/usage", Need::Key(Scope::Generate)),
+            (
+                Method::POST,
+                "/commercial/compare",
+                Need::Key(Scope::Generate),
+            ),
+            (Method::GET, "/commercial/test", Need::Key(Scope::Admin)),
+            (Method::GET, "/commercial/budgets", Need::Key(Scope::Admin)),
+            (Method::PUT, "/commercial/budgets", Need::Key(Scope::Admin)),
             (Method::GET, "/keys", Need::Key(Scope::Admin)),
             (Method::GET, "/healthy", Need::Key(Scope::Admin)),
             (Method::POST, "/status", Need::Key(Scope::Admin)),

@@ -152,6 +152,58 @@ codes! {
     HubFailed: "hub_failed" BAD_GATEWAY
         "the Hub failed"
         "Try again later."
+    /// A budget has less than a request may cost.
+    BudgetExceeded: "budget_exceeded" PAYMENT_REQUIRED
+        "the budget does not allow it"
+        "Ask for fewer tokens or a cheaper model, wait until `budget.resets_at`, or have the budget raised."
+    /// There is no such budget.
+    BudgetNotFound: "budget_not_found" NOT_FOUND
+        "no such budget"
+        "Look the scope up with `GET /commercial/budgets`."
+    /// Our own limit of a provider has no turn soon enough.
+    ProviderLimitReached: "provider_limit_reached" TOO_MANY_REQUESTS
+        "the limit of requests to the provider is reached"
+        "Ask again after as many seconds as `retry-after` says: the next turn is then. Nothing was sent or billed."
+    /// The provider refuses because too much was asked of it.
+    ProviderRateLimited: "provider_rate_limited" TOO_MANY_REQUESTS
+        "the provider is asked too often"
+        "Ask later, after as many seconds as `retry-after` says where it is there; at once was tried. Lower the limits in the configuration to what the account has."
+    /// The provider has too much to do, or has failed so often that it is left alone.
+    ProviderUnavailable: "provider_unavailable" SERVICE_UNAVAILABLE
+        "the provider cannot be asked now"
+        "Ask later, after as many seconds as `retry-after` says where it is there, or ask another provider's model."
+    /// The account at the provider has no credit.
+    ProviderQuotaExhausted: "provider_quota_exhausted" SERVICE_UNAVAILABLE
+        "the account at the provider has no credit"
+        "Have whoever runs the server add credit at the provider, or raise its limit of spending there: waiting does not help."
+    /// The provider does not take the server's key.
+    ProviderKeyRefused: "provider_key_refused" BAD_GATEWAY
+        "no key that the provider takes"
+        "Have whoever runs the server give it a key that the provider takes, and that may use the model."
+    /// The server has no key for the provider.
+    ProviderNotConfigured: "provider_not_configured" CONFLICT
+        "the provider is not configured"
+        "Have whoever runs the server set the provider's key (docs/CONFIGURATION.md), or ask another provider's model."
+    /// The provider does not take the request.
+    ProviderRejectedRequest: "provider_rejected_request" UNPROCESSABLE_ENTITY
+        "the provider does not take the request"
+        "Mend what `detail` names: it has the provider's own words. Some models take no `temperature` or `top_p`."
+    /// The provider failed.
+    ProviderFailed: "provider_failed" BAD_GATEWAY
+        "the provider failed"
+        "Ask later, or another provider's model; at once was tried where that could help. What was used is billed, once."
+    /// The provider took too long.
+    ProviderTimeout: "provider_timeout" GATEWAY_TIMEOUT
+        "the provider took too long"
+        "Ask for fewer tokens or as a stream, or ask later. What was used is billed, once."
+    /// The model does not answer any more.
+    ModelRetired: "model_retired" GONE
+        "the model was shut down"
+        "Ask for the model that `detail` names, or choose one of `GET /commercial/models`."
+    /// Nobody knows what the model costs.
+    ModelWithoutPrice: "model_without_price" UNPROCESSABLE_ENTITY
+        "nobody knows what the model costs"
+        "Choose a model that has a price, or have whoever runs the server update the prices or state a ceiling."
     /// The answer took longer than the route may.
     RequestTimeout: "request_timeout" GATEWAY_TIMEOUT
         "the answer took too long"

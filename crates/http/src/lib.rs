@@ -8,6 +8,8 @@ mod accept;
 mod access;
 mod body;
 mod code;
+#[cfg(feature = "commercial")]
+mod commercial;
 mod convert;
 mod headers;
 mod limits;
@@ -26,11 +28,13 @@ pub use accept::{ServerSentEvent, accepts_stream};
 pub use access::{Access, Caller, ClientAddress, Guard, required_scope};
 pub use body::{JsonBody, Parameters};
 pub use code::Code;
+#[cfg(feature = "commercial")]
+pub use commercial::billed_request;
 pub use limits::{Limits, RouteLimit};
 pub use measured::{Metered, Trace};
 pub use origins::Origins;
 pub use page::{PageParameters, PageView};
-pub use problem::{FieldProblem, Problem, ProblemView, Validation};
+pub use problem::{BudgetShortage, FieldProblem, Problem, ProblemView, Validation};
 pub use request_id::RequestId;
 pub use router::{API, platform, platform_beside};
 pub use time::{from_timestamp, now_ms, timestamp};

@@ -3,6 +3,8 @@ use std::time::Duration;
 use axum::http::{HeaderName, HeaderValue, Method, header};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
+use crate::problem::SHOULD_RETRY;
+
 /// How long a browser need not ask again.
 const MAX_AGE: Duration = Duration::from_secs(600);
 /// What pages may send.
@@ -15,13 +17,14 @@ const REQUEST_HEADERS: [HeaderName; 6] = [
     HeaderName::from_static("x-request-id"),
 ];
 /// What pages may read.
-const RESPONSE_HEADERS: [HeaderName; 6] = [
+const RESPONSE_HEADERS: [HeaderName; 7] = [
     header::LOCATION,
     header::RETRY_AFTER,
     HeaderName::from_static("idempotent-replayed"),
     HeaderName::from_static("ratelimit"),
     HeaderName::from_static("ratelimit-policy"),
     HeaderName::from_static("x-request-id"),
+    SHOULD_RETRY,
 ];
 
 /// The sites whose pages may ask and read the answers.

@@ -1,8 +1,8 @@
-use std::borrow::Cow;
+use std::{borrow::Cow, time::Duration};
 
 use axum::{
     Json,
-    http::{HeaderValue, header},
+    http::{HeaderName, HeaderValue, header},
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
@@ -10,6 +10,9 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::{Code, RequestId};
+
+/// Whether to send the same request again at once: what the official clients of commercial models look at.
+pub(crate) const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 
 /// Why a request was not answered as asked, as RFC 9457 renders it.
 ///
@@ -20,6 +23,9 @@ pub struct Problem {
     detail: String,
     errors: Vec<FieldProblem>,
     report: Option<Box<Value>>,
+    budget: Option<Box<BudgetShortage>>,
+    retry_after: Option<Duration>,
+    is_final: bool,
     cause: Option<String>,
 }
 
@@ -39,6 +45,25 @@ pub struct FieldProblem {
     pub pointer: String,
     /// What was expected there and found instead.
     pub detail: String,
+}
+
+/// Which budget has less than a request may cost.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct BudgetShortage {
+    /// Whose budget: `key/ID`, `provider/NAME` or `all`.
+    pub scope: String,
+    /// Of when: a day, a month, or `total`.
+    pub window: String,
+    /// The limit.
+    pub limit_picodollars: u64,
+    /// What is left of it; below nothing where it was lowered, or an answer cost more than could be foreseen.
+    pub available_picodollars: i64,
+    /// The most that the request may cost.
+    pub needed_picodollars: u64,
+    /// When the next window begins; absent where none does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
+    pub resets_at: Option<String>,
 }
 
 /// Why a request was not answered as asked: a problem as RFC 9457 has it.
@@ -63,6 +88,13 @@ pub struct ProblemView<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     report: Option<&'a Value>,
+    /// Which budget has less than the request may cost.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<BudgetShortage>)]
+    budget: Option<&'a BudgetShortage>,
+    /// As the header `retry-after`, for what has no headers of its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after_seconds: Option<u64>,
     /// Why a fault of the service came about; only one in development tells.
     #[serde(skip_serializing_if = "Option::is_none")]
     cause: Option<&'a str>,
@@ -79,6 +111,9 @@ impl Problem {
             detail: detail.into(),
             errors: Vec::new(),
             report: None,
+            budget: None,
+            retry_after: None,
+            is_final: false,
             cause: None,
         }
     }
@@ -94,6 +129,27 @@ impl Problem {
     #[must_use]
     pub fn with_report(mut self, report: Value) -> Self {
         self.report = Some(Box::new(report));
+        self
+    }
+
+    /// Adds which budget has too little.
+    #[must_use]
+    pub fn with_budget(mut self, budget: BudgetShortage) -> Self {
+        self.budget = Some(Box::new(budget));
+        self
+    }
+
+    /// Adds after how long it is worth while to ask again: told in whole seconds, rounded up.
+    #[must_use]
+    pub fn with_retry_after(mut self, wait: Duration) -> Self {
+        self.retry_after = Some(wait);
+        self
+    }
+
+    /// Says that the same request is not to be sent again at once: that was done, or is of no use.
+    #[must_use]
+    pub fn as_final(mut self) -> Self {
+        self.is_final = true;
         self
     }
 
@@ -127,6 +183,8 @@ impl Problem {
             detail: &readable(&self.detail),
             errors: &errors.collect::<Vec<_>>(),
             report: self.report.as_deref(),
+            budget: self.budget.as_deref(),
+            retry_after_seconds: self.retry_after_seconds(),
             cause,
             request_id: request_id.map(RequestId::as_str),
         };
@@ -141,7 +199,21 @@ impl Problem {
             let kind = HeaderValue::from_static("application/problem+json");
             response.headers_mut().insert(header::CONTENT_TYPE, kind);
         }
+        if let Some(seconds) = self.retry_after_seconds() {
+            let headers = response.headers_mut();
+            headers.insert(header::RETRY_AFTER, seconds.into());
+        }
+        if self.is_final {
+            let no = HeaderValue::from_static("false");
+            response.headers_mut().insert(SHOULD_RETRY, no);
+        }
         response
+    }
+
+    fn retry_after_seconds(&self) -> Option<u64> {
+        let wait = self.retry_after?;
+        // Whoever comes a part of a second too early is sent away again.
+        Some(wait.as_secs() + u64::from(wait.subsec_nanos() > 0))
     }
 }
 

@@ -38,7 +38,9 @@ pub(crate) async fn end_in_time(request: Request, next: Next) -> Response {
 /// Returns how long a route may take until its answer begins; `None` where it looks to that itself.
 fn longest(method: &Method, route: &str) -> Option<Duration> {
     match route.split('/').nth(1).unwrap_or_default() {
+        // Each question to a model has a time of its own.
         "generate" => None,
+        "commercial" if route == "/commercial/compare" => None,
         "datasets" if method == Method::POST || method == Method::PUT => Some(UPLOAD),
         "training" if method == Method::POST => Some(FETCH),
         _ => Some(SHORT),
@@ -106,6 +108,8 @@ mod tests {
                 Some(21_600),
             ),
             (Method::POST, "/generate", None),
+            (Method::POST, "/commercial/compare", None),
+            (Method::GET, "/commercial/usage", Some(25)),
             (Method::GET, "", Some(25)),
         ] {
             let longest = longest(&method, route);

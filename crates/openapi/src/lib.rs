@@ -13,12 +13,16 @@ use utoipa::openapi::{
 };
 
 /// The groups that routes are shown in.
-const TAGS: [(&str, &str); 6] = [
+const TAGS: [(&str, &str); 7] = [
     ("health", "Whether the service is there, and how it fares."),
     ("models", "Base models, and those that were fine-tuned."),
     ("datasets", "Examples to train on."),
     ("training", "Jobs that fine-tune a model."),
     ("generate", "Answers of models."),
+    (
+        "commercial",
+        "Commercial models: what they cost, what was spent, what may be, and how they compare.",
+    ),
     ("keys", "Who may use the platform, for administrators."),
 ];
 
@@ -31,6 +35,7 @@ pub fn document() -> OpenApi {
         llmopt_datasets_function::openapi(),
         llmopt_training_function::openapi(),
         llmopt_generate_function::openapi(),
+        llmopt_commercial_function::openapi(),
         llmopt_keys_function::openapi(),
     ] {
         document.merge(part);

@@ -17,10 +17,11 @@ pub(crate) const KEY: &str = "key";
 
 const REQUEST_ID: &str = "x-request-id";
 const REPLAYED: &str = "idempotent-replayed";
+const SHOULD_RETRY: &str = "x-should-retry";
 const LIMIT: [&str; 2] = ["ratelimit", "ratelimit-policy"];
 
 /// Headers of every answer, of those to limited routes, and of refusals for want of a slot.
-const HEADERS: [(&str, &str); 5] = [
+const HEADERS: [(&str, &str); 6] = [
     (REQUEST_ID, "The request's name in the logs."),
     (
         LIMIT[0],
@@ -33,6 +34,10 @@ const HEADERS: [(&str, &str); 5] = [
     (
         "retry-after",
         "Seconds until it is worth while to ask again.",
+    ),
+    (
+        SHOULD_RETRY,
+        "`false` where the same request is not to be sent again at once: that was tried, or is of no use.",
     ),
     (
         REPLAYED,
@@ -107,6 +112,9 @@ fn complete_operation(method: &Method, path: &str, operation: &mut Operation) {
     if scope.is_some() {
         headers.extend(LIMIT);
     }
+    if path.starts_with("/generate") || path.starts_with("/commercial") {
+        headers.push(SHOULD_RETRY);
+    }
     if method == Method::POST {
         headers.push(REPLAYED);
         let parameters = operation.parameters.get_or_insert_default();
@@ -165,7 +173,7 @@ fn concerns(code: Code, method: &Method, path: &str, operation: &Operation) -> b
         | Code::IdempotencyKeyReused
         | Code::IdempotencyAnswerUnavailable => once,
         // Answers have a time of their own.
-        Code::RequestTimeout => !path.starts_with("/generate"),
+        Code::RequestTimeout => !path.starts_with("/generate") && path != "/commercial/compare",
         _ => true,
     }
 }
@@ -223,7 +231,10 @@ fn complete_response(status: u16, response: &mut Response, own: &[&str]) {
     for (name, _) in HEADERS {
         let is_there = match name {
             REQUEST_ID => true,
-            "retry-after" => matches!(status, 409 | 429),
+            "retry-after" => {
+                matches!(status, 409 | 429) || status == 503 && own.contains(&SHOULD_RETRY)
+            }
+            SHOULD_RETRY => own.contains(&name) && status >= 400,
             REPLAYED => own.contains(&name) && status < 300,
             _ => own.contains(&name),
         };

@@ -2,13 +2,14 @@ use std::{path::PathBuf, sync::Arc};
 
 use llmopt_domain::{Conversation, Method, ObjectKey};
 use llmopt_storage::FolderStore;
+use llmopt_tokenization::Encoder;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
     GenerationRequest, GenerationStream, Jobs, ModelFiles, ModelReference, ModelSummary, Models,
-    ResolvedModel, Sampling, ServedModel, ServiceError, TextGenerator, evaluation::base_folder,
-    hub::NoHub, memory::ModelMemory,
+    ResolvedModel, Sampling, ServedModel, ServiceError, TextGenerator, blocking::blocking,
+    evaluation::base_folder, hub::NoHub, is_description, memory::ModelMemory,
 };
 
 /// Answers with the models that are here.
@@ -87,6 +88,29 @@ impl Generation {
         };
         let stream = self.generator.generate(request).await?;
         Ok((answerer, stream))
+    }
+
+    /// Finds the model that `name` names and counts the tokens of `prompts` as it does when it answers: those of
+    /// one that it cannot be asked are an error of its own.
+    ///
+    /// # Errors
+    /// [`ServiceError::UnknownModel`] and its kin, or [`ServiceError::Tokenization`] where its tokenizer cannot
+    /// be opened.
+    pub async fn count_tokens(
+        &self,
+        name: &str,
+        prompts: Vec<Conversation>,
+    ) -> Result<Vec<Result<u64, ServiceError>>, ServiceError> {
+        let folder = match self.find(name).await?.served.tokenizer {
+            ModelFiles::Folder(path) => path,
+            ModelFiles::Published(key) => self.folders.open_part(&key, is_description).await?,
+        };
+        blocking("count tokens", move || {
+            let encoder = Encoder::open(&folder, None)?;
+            let count = |prompt: &Conversation| Ok(encoder.encode_prompt(prompt)?.len() as u64);
+            Ok(prompts.iter().map(count).collect())
+        })
+        .await
     }
 
     async fn find(&self, name: &str) -> Result<Answerer, ServiceError> {

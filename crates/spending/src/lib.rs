@@ -32,7 +32,7 @@ pub use budgets::{BudgetLimits, Standing};
 pub use error::{OutOfOrder, SpendingError};
 use llmopt_storage::SpendStore;
 pub use sweep::Swept;
-pub use usage::{GroupBy, UsageTotal};
+pub use usage::{GroupBy, UsageQuery, UsageReport, UsageTotal};
 pub use window::{Moment, resets_ms};
 
 /// Spends from budgets, over a store that any number of processes share.

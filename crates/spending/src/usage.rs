@@ -34,6 +34,28 @@ pub struct UsageTotal {
     pub assumed: Picodollars,
 }
 
+/// Which entries of the ledger are added up, and by what.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UsageQuery {
+    /// The days, `2026-11-26`, in UTC.
+    pub days: Vec<String>,
+    /// What groups are of.
+    pub by: GroupBy,
+    /// Only what this key asked for; `None` is everybody's.
+    pub key: Option<String>,
+}
+
+/// What was used and cost, in three ways that come to the same.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UsageReport {
+    /// Together.
+    pub total: UsageTotal,
+    /// By group.
+    pub groups: BTreeMap<String, UsageTotal>,
+    /// By day, of those on which something was asked.
+    pub days: BTreeMap<String, UsageTotal>,
+}
+
 impl Spending {
     /// Adds up what was spent on days (`2026-11-26`), by group. It reads every entry of those days.
     ///
@@ -44,13 +66,26 @@ impl Spending {
         days: &[String],
         by: GroupBy,
     ) -> Result<BTreeMap<String, UsageTotal>, SpendingError> {
-        let mut totals: BTreeMap<String, UsageTotal> = BTreeMap::new();
-        for day in days {
+        let query = UsageQuery {
+            days: days.to_vec(),
+            by,
+            key: None,
+        };
+        Ok(self.usage_report(&query).await?.groups)
+    }
+
+    /// Adds up what was spent, together, by group and by day, in one pass over every entry of the days.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn usage_report(&self, query: &UsageQuery) -> Result<UsageReport, SpendingError> {
+        let mut report = UsageReport::default();
+        for day in &query.days {
             let mut after = None;
             loop {
                 let page = self.store.ledger(day, after.as_ref(), PAGE).await?;
-                for entry in &page {
-                    totals.entry(by.group(entry)).or_default().add(entry);
+                for entry in page.iter().filter(|entry| query.wants(entry)) {
+                    report.add(entry, query.by);
                 }
                 after = page.last().map(LedgerEntry::place);
                 if page.len() < PAGE as usize {
@@ -58,7 +93,21 @@ impl Spending {
                 }
             }
         }
-        Ok(totals)
+        Ok(report)
+    }
+}
+
+impl UsageQuery {
+    fn wants(&self, entry: &LedgerEntry) -> bool {
+        self.key.as_ref().is_none_or(|key| *key == entry.asked.key)
+    }
+}
+
+impl UsageReport {
+    fn add(&mut self, entry: &LedgerEntry, by: GroupBy) {
+        self.total.add(entry);
+        self.groups.entry(by.group(entry)).or_default().add(entry);
+        self.days.entry(entry.day.clone()).or_default().add(entry);
     }
 }
 

@@ -121,10 +121,12 @@ where
                 line.measure(first, seconds(used.first_token), self.by_model(first));
                 let cost = used.cost_picodollars as f64 / 1e12;
                 line.measure(&metrics::COST, cost, self.by_model(&metrics::COST));
-                let result = if used.cached { "hit" } else { "miss" };
-                line.tell(labels::CACHE_RESULT, result);
-                let lookups = &metrics::CACHE_LOOKUPS;
-                line.measure(lookups, 1, self.by_model(lookups));
+                if let Some(cached) = used.cached {
+                    let result = if cached { "hit" } else { "miss" };
+                    line.tell(labels::CACHE_RESULT, result);
+                    let lookups = &metrics::CACHE_LOOKUPS;
+                    line.measure(lookups, 1, self.by_model(lookups));
+                }
             }
         }
         self.write(line);

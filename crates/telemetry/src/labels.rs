@@ -11,9 +11,10 @@ pub const STATUS: &str = "http.response.status_code";
 pub const ERROR: &str = "error.type";
 /// `chat`.
 pub const OPERATION: &str = "gen_ai.operation.name";
-/// Whose model it is: `llmopt` for those that are here.
+/// Whose model it is: `llmopt` for those that are here, else `openai`, `anthropic` or the name of another provider.
 pub const PROVIDER: &str = "gen_ai.provider.name";
-/// The whole id of a model that is there, or `other` beyond the first hundred; empty where none was found.
+/// The whole id of a model that is there, or of a commercial one that answered; `other` beyond the first hundred,
+/// empty where none was found.
 pub const MODEL: &str = "gen_ai.request.model";
 /// `input` or `output`.
 pub const TOKEN_TYPE: &str = "gen_ai.token.type";

@@ -73,7 +73,7 @@ impl RefusalScope {
 #[derive(Clone, Copy, Debug)]
 pub struct AnswerEnd<'a> {
     /// Whose model it is.
-    pub provider: &'static str,
+    pub provider: &'a str,
     /// The model's whole id; `None` where there is no such model.
     pub model: Option<&'a str>,
     /// What it took, or what went wrong: a code, or `cancelled`.
@@ -86,13 +86,13 @@ pub struct AnswerEnd<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AnswerUse {
     /// Tokens read.
-    pub input_tokens: u32,
+    pub input_tokens: u64,
     /// Tokens written.
-    pub output_tokens: u32,
+    pub output_tokens: u64,
     /// From the question to the first token.
     pub first_token: Duration,
-    /// Whether the model was in memory.
-    pub cached: bool,
+    /// Whether the model was in memory; `None` where it is not one that is here.
+    pub cached: Option<bool>,
     /// What it cost.
     pub cost_picodollars: u64,
 }
@@ -102,6 +102,7 @@ impl AnswerEnd<'_> {
     pub fn output_token(&self) -> Option<Duration> {
         let used = self.outcome.ok()?;
         let rest = used.output_tokens.checked_sub(1).filter(|rest| *rest > 0)?;
+        let rest = u32::try_from(rest).unwrap_or(u32::MAX);
         Some(self.duration.saturating_sub(used.first_token) / rest)
     }
 }

@@ -142,7 +142,7 @@ pub const COST: Metric = Metric {
     unit: Unit::Of("USD"),
     labels: &[PROVIDER, MODEL],
     dimensions: &[&[ENVIRONMENT]],
-    meaning: "Dollars that answers cost. Models of one's own cost nothing by the token.",
+    meaning: "Dollars that answers cost that came to their end; the ledger has those that broke off too. Models of one's own cost nothing by the token.",
 };
 
 /// Whether models were in memory.

@@ -1,155 +1,138 @@
-use llmopt_http::{Code, Metered, Problem, now_ms, timestamp};
-use llmopt_service::{
-    AnswerWeights, Answerer, FinishReason, GenerationEvent, Question, ServiceError,
+use std::sync::{Arc, atomic::AtomicU32};
+
+use llmopt_http::{Code, Metered, Problem};
+use llmopt_providers::ToolCallPart;
+use tokio::time::{Instant, timeout_at};
+
+use crate::{
+    GenerateState, commercial::CommercialAnswer, measured::Measure, ours::OurAnswer,
+    response::GenerateResponse, routed::Routed,
 };
-use serde::Serialize;
-use tokio::time::timeout;
-use utoipa::ToSchema;
 
-use crate::{GenerateState, measured::Measure};
-
-/// An answer as it is shown.
-#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
-pub(crate) struct GenerateResponse {
-    text: String,
-    /// The model, as the caller named it.
-    model_id: String,
-    metrics: Metrics,
-    metadata: Metadata,
-    timestamp: String,
+/// A part of an answer.
+pub(crate) enum Part {
+    Text(String),
+    ToolCall(ToolCallPart),
+    /// The answer is whole; nothing comes after this.
+    Done(Box<GenerateResponse>),
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, ToSchema)]
-struct Metrics {
-    latency_ms: u64,
-    /// Until the first token, loading the model included.
-    ttft_ms: u64,
-    input_tokens: u32,
-    output_tokens: u32,
-    total_tokens: u32,
+/// What to do where a provider's limit has no turn soon enough.
+#[derive(Clone, Debug)]
+pub(crate) enum Patience {
+    /// Send the caller back with the time of its turn.
+    None,
+    /// Wait for the turn, if it comes in time, behind those that wait already.
+    UntilTurn(Arc<AtomicU32>),
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
-struct Metadata {
-    model_type: &'static str,
-    provider: &'static str,
-    cost_usd: f64,
-    finish_reason: FinishReason,
-    /// The model's whole id, the version included.
-    model: String,
-    weights: AnswerWeights,
-    /// Whether the model was in memory.
-    cached: bool,
-    /// What was drawn with: the same request with it gives the same answer.
-    seed: u64,
+/// A question, and for how long its answer is waited for.
+pub(crate) struct Inquiry {
+    pub(crate) question: Routed,
+    pub(crate) patience: Patience,
+    pub(crate) deadline: Instant,
 }
 
-/// What is known of an answer before it comes.
-pub(crate) struct Asked {
-    model_id: String,
-    seed: u64,
+/// An answer on its way, whoever gives it. Dropping it ends the work on it.
+pub(crate) struct Answer {
     measure: Measure,
+    source: Source,
+    deadline: Instant,
+}
+
+enum Source {
+    Ours(OurAnswer),
+    Commercial(CommercialAnswer),
 }
 
 /// Waits for the whole answer.
 pub(crate) async fn whole_answer(
     state: &GenerateState,
     meter: Metered,
-    question: Question,
+    question: Routed,
+    patience: Patience,
 ) -> Result<GenerateResponse, Problem> {
-    let mut asked = Asked::begin(meter, &question);
-    // Dropping the work when time is up stops it.
-    let answered = match timeout(state.timeout, answer(state, &mut asked, question)).await {
-        Ok(answered) => answered,
-        Err(_) => Err(too_late(state)),
+    let inquiry = Inquiry {
+        question,
+        patience,
+        deadline: Instant::now() + state.timeout,
     };
-    answered.inspect_err(|problem| asked.failed(problem))
-}
-
-async fn answer(
-    state: &GenerateState,
-    asked: &mut Asked,
-    question: Question,
-) -> Result<GenerateResponse, Problem> {
-    let (answerer, mut stream) = state.generation.answer(question).await?;
-    asked.found(&answerer);
-    let mut text = String::new();
-    while let Some(event) = stream.recv().await {
-        match event.map_err(ServiceError::from)? {
-            GenerationEvent::Text { text: part } => text.push_str(&part),
-            finished => return asked.response(&answerer, text, &finished),
+    let mut answer = Answer::begin(state, meter, inquiry).await?;
+    loop {
+        if let Part::Done(response) = answer.next(state).await? {
+            return Ok(*response);
         }
     }
-    Err(broken())
 }
 
-impl Asked {
-    pub(crate) fn begin(meter: Metered, question: &Question) -> Self {
-        Self {
-            model_id: question.model.clone(),
-            seed: question.sampling.seed,
-            measure: Measure::begin(meter, question),
-        }
-    }
-
-    /// Notes which model answers.
-    pub(crate) fn found(&mut self, answerer: &Answerer) {
-        self.measure.found(answerer);
-    }
-
-    /// Notes that there is no answer, and why.
-    pub(crate) fn failed(&mut self, problem: &Problem) {
-        self.measure.failed(problem);
-    }
-
-    /// Renders the whole answer once it is finished.
-    pub(crate) fn response(
-        &mut self,
-        answerer: &Answerer,
-        text: String,
-        finished: &GenerationEvent,
-    ) -> Result<GenerateResponse, Problem> {
-        let &GenerationEvent::Finished {
-            finish_reason,
-            prompt_tokens,
-            completion_tokens,
-            cached,
-            first_token_ms,
-        } = finished
-        else {
-            return Err(broken());
+impl Answer {
+    /// Finds who answers, and begins.
+    ///
+    /// # Errors
+    /// Whatever keeps an answer from beginning.
+    pub(crate) async fn begin(
+        state: &GenerateState,
+        meter: Metered,
+        inquiry: Inquiry,
+    ) -> Result<Self, Problem> {
+        let deadline = inquiry.deadline;
+        let provider = inquiry.question.provider();
+        let mut measure = Measure::begin(meter, &inquiry.question, provider);
+        // Dropping the work when time is up ends it.
+        let begun = match timeout_at(deadline, begin(state, inquiry)).await {
+            Ok(begun) => begun,
+            Err(_) => Err(too_late(state)),
         };
-        self.measure.finished(finished);
-        Ok(GenerateResponse {
-            text,
-            model_id: self.model_id.clone(),
-            metrics: Metrics {
-                latency_ms: self.measure.began().elapsed().as_millis() as u64,
-                ttft_ms: first_token_ms,
-                input_tokens: prompt_tokens,
-                output_tokens: completion_tokens,
-                total_tokens: prompt_tokens + completion_tokens,
-            },
-            metadata: Metadata {
-                model_type: match answerer.weights {
-                    AnswerWeights::Base => "base",
-                    _ => "fine_tuned",
-                },
-                provider: "llmopt",
-                // A machine of one's own has no price for a token.
-                cost_usd: 0.0,
-                finish_reason,
-                model: answerer.id.clone(),
-                weights: answerer.weights,
-                cached,
-                seed: self.seed,
-            },
-            timestamp: timestamp(now_ms()),
+        let source = begun.inspect_err(|problem| measure.failed(problem))?;
+        match &source {
+            Source::Ours(answer) => measure.found(answer.model()),
+            Source::Commercial(answer) => {
+                let target = answer.target();
+                measure.found_at(&target.provider, &target.model);
+            }
+        }
+        Ok(Self {
+            measure,
+            source,
+            deadline,
+        })
+    }
+
+    /// Returns the next part; none comes after an error.
+    pub(crate) async fn next(&mut self, state: &GenerateState) -> Result<Part, Problem> {
+        let measure = &mut self.measure;
+        let next = async {
+            match &mut self.source {
+                Source::Ours(answer) => answer.next(measure).await,
+                Source::Commercial(answer) => answer.next(measure).await,
+            }
+        };
+        let next = match timeout_at(self.deadline, next).await {
+            Ok(next) => next,
+            Err(_) => Err(too_late(state)),
+        };
+        next.inspect_err(|problem| {
+            self.measure.failed(problem);
+            // Nobody reads it any more: dropping it would only come later.
+            match &mut self.source {
+                Source::Ours(answer) => answer.close(),
+                Source::Commercial(answer) => answer.close(),
+            }
         })
     }
 }
 
-pub(crate) fn too_late(state: &GenerateState) -> Problem {
+async fn begin(state: &GenerateState, inquiry: Inquiry) -> Result<Source, Problem> {
+    Ok(match inquiry.question {
+        Routed::Ours(question) => Source::Ours(OurAnswer::begin(state, question).await?),
+        Routed::Commercial(asked) => {
+            let (patience, deadline) = (inquiry.patience, inquiry.deadline);
+            Source::Commercial(CommercialAnswer::begin(*asked, patience, deadline).await?)
+        }
+    })
+}
+
+fn too_late(state: &GenerateState) -> Problem {
     Problem::new(
         Code::ModelTimeout,
         format!(

@@ -1,19 +1,29 @@
-use axum::{Json, extract::State};
-use futures::{StreamExt, stream};
-use llmopt_http::{JsonBody, Metered, Problem, ProblemView, Validation};
-use llmopt_service::Question;
+use std::sync::{Arc, atomic::AtomicU32};
+
+use axum::{Extension, Json, extract::State};
+use futures::future::join_all;
+use llmopt_http::{Caller, JsonBody, Metered, Problem, ProblemView, Validation};
+use llmopt_providers::Delivery;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use tokio::sync::Semaphore;
 use utoipa::ToSchema;
 
 use crate::{
-    GenerateState, answer::GenerateResponse, answer::whole_answer, request::GenerateRequest,
+    GenerateState,
+    answer::{Patience, whole_answer},
+    key_of,
+    request::GenerateRequest,
+    response::GenerateResponse,
+    routed::Routed,
 };
 
 /// Questions in one request at most.
 const MAX_REQUESTS: usize = 100;
-/// Questions that are worked on at once: enough to keep several models busy.
-const AT_ONCE: usize = 8;
+/// Questions to our own models that are worked on at once: enough to keep several models busy.
+const OURS_AT_ONCE: usize = 8;
+/// Questions to commercial models that are under way at once: limits hold all the same.
+const COMMERCIAL_AT_ONCE: usize = 32;
 
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -38,7 +48,8 @@ pub(crate) enum BatchResult {
     Error(Value),
 }
 
-/// Answers many questions. What is malformed refuses the whole request before anything is computed.
+/// Answers many questions. What is malformed refuses the whole request before anything is computed; where a provider's
+/// limit is reached, a question waits for its turn.
 #[utoipa::path(
     post,
     path = "/generate/batch",
@@ -49,25 +60,40 @@ pub(crate) enum BatchResult {
 pub(crate) async fn generate_batch(
     State(state): State<GenerateState>,
     meter: Metered,
+    caller: Option<Extension<Caller>>,
     JsonBody(batch): JsonBody<BatchRequest>,
 ) -> Result<Json<BatchResponse>, Problem> {
-    let questions = validate(batch)?;
-    let answers = questions.into_iter().map(|question| {
-        let (state, meter) = (state.clone(), meter.clone());
-        async move { whole_answer(&state, meter, question).await }
+    let questions = validate(&state, batch, key_of(caller.as_ref()))?;
+    let (ours, commercial) = (
+        Semaphore::new(OURS_AT_ONCE),
+        Semaphore::new(COMMERCIAL_AT_ONCE),
+    );
+    let waiting = Arc::new(AtomicU32::new(0));
+    let answers = questions.into_iter().map(|question| async {
+        let places = match question {
+            Routed::Ours(_) => &ours,
+            Routed::Commercial(_) => &commercial,
+        };
+        let _place = places.acquire().await;
+        whole_answer(
+            &state,
+            meter.clone(),
+            question,
+            Patience::UntilTurn(Arc::clone(&waiting)),
+        )
+        .await
     });
-    let results = stream::iter(answers)
-        .buffered(AT_ONCE)
-        .map(|answered| match answered {
-            Ok(response) => BatchResult::Response(Box::new(response)),
-            Err(problem) => BatchResult::Error(problem.to_json(None)),
-        })
-        .collect()
-        .await;
-    Ok(Json(BatchResponse { results }))
+    let answers = join_all(answers).await.into_iter();
+    let results = answers.map(|answered| match answered {
+        Ok(response) => BatchResult::Response(Box::new(response)),
+        Err(problem) => BatchResult::Error(problem.to_json(None)),
+    });
+    Ok(Json(BatchResponse {
+        results: results.collect(),
+    }))
 }
 
-fn validate(batch: BatchRequest) -> Result<Vec<Question>, Problem> {
+fn validate(state: &GenerateState, batch: BatchRequest, key: &str) -> Result<Vec<Routed>, Problem> {
     let mut validation = Validation::default();
     let count = batch.requests.len();
     validation.require((1..=MAX_REQUESTS).contains(&count), "/requests", || {
@@ -82,6 +108,9 @@ fn validate(batch: BatchRequest) -> Result<Vec<Question>, Problem> {
     validation.finish()?;
     let questions = batch.requests.into_iter().enumerate();
     questions
-        .map(|(index, request)| request.validate(&format!("/requests/{index}")))
+        .map(|(index, request)| {
+            let asked = request.validate(&format!("/requests/{index}"))?;
+            Routed::of(state, asked, key, Delivery::Whole)
+        })
         .collect()
 }

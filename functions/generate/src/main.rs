@@ -31,6 +31,7 @@ async fn serve(settings: Settings) -> Result<(), Failure> {
             settings.data_dir.clone(),
             Arc::new(generator),
         ),
+        commercial: None,
         timeout: settings.model_timeout,
     };
     let (_, access) = llmopt_lambda::access(&aws, &settings)?;

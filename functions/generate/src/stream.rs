@@ -6,23 +6,19 @@ use axum::response::{
 };
 use futures::stream;
 use llmopt_http::{Metered, Problem};
-use llmopt_service::{Answerer, GenerationEvent, GenerationStream, Question, ServiceError};
 use serde_json::json;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use crate::{
     GenerateState,
-    answer::{Asked, broken, too_late},
+    answer::{Answer, Inquiry, Part, Patience},
+    routed::Routed,
 };
 
-/// An answer on its way.
+/// An answer on its way to somebody who reads it as it comes.
 struct Live {
     state: GenerateState,
-    asked: Asked,
-    answerer: Answerer,
-    stream: GenerationStream,
-    text: String,
-    deadline: Instant,
+    answer: Answer,
     ended: bool,
 }
 
@@ -30,23 +26,16 @@ struct Live {
 pub(crate) async fn stream_answer(
     state: &GenerateState,
     meter: Metered,
-    question: Question,
+    question: Routed,
 ) -> Result<impl IntoResponse + use<>, Problem> {
-    let deadline = Instant::now() + state.timeout;
-    let mut asked = Asked::begin(meter, &question);
-    let begun = match timeout_at(deadline, state.generation.answer(question)).await {
-        Ok(begun) => begun.map_err(Problem::from),
-        Err(_) => Err(too_late(state)),
+    let inquiry = Inquiry {
+        question,
+        patience: Patience::None,
+        deadline: Instant::now() + state.timeout,
     };
-    let (answerer, stream) = begun.inspect_err(|problem| asked.failed(problem))?;
-    asked.found(&answerer);
     let live = Live {
         state: state.clone(),
-        asked,
-        answerer,
-        stream,
-        text: String::new(),
-        deadline,
+        answer: Answer::begin(state, meter, inquiry).await?,
         ended: false,
     };
     let events = stream::unfold(live, |mut live| async {
@@ -61,41 +50,25 @@ impl Live {
         if self.ended {
             return None;
         }
-        let event = match timeout_at(self.deadline, self.stream.recv()).await {
-            Err(_) => Err(too_late(&self.state)),
-            Ok(None) => Err(broken()),
-            Ok(Some(Err(error))) => Err(ServiceError::from(error).into()),
-            Ok(Some(Ok(event))) => Ok(event),
-        };
-        match event {
-            Ok(GenerationEvent::Text { text }) => {
-                self.text.push_str(&text);
-                let data = json!({ "text": text }).to_string();
-                Some(Event::default().event("text").data(data))
+        let part = self.answer.next(&self.state).await;
+        self.ended = !matches!(part, Ok(Part::Text(_) | Part::ToolCall(_)));
+        let (name, data) = match part {
+            Ok(Part::Text(text)) => ("text", json!({ "text": text }).to_string()),
+            Ok(Part::ToolCall(part)) => {
+                let (index, arguments) = (part.index, part.arguments);
+                let mut data = json!({ "index": index, "arguments": arguments });
+                for (name, value) in [("id", part.id), ("name", part.name)] {
+                    if let Some(value) = value {
+                        data[name] = value.into();
+                    }
+                }
+                ("tool_call", data.to_string())
             }
-            Ok(finished) => Some(self.finish(&finished)),
-            Err(problem) => Some(self.fail(&problem)),
-        }
-    }
-
-    fn finish(&mut self, finished: &GenerationEvent) -> Event {
-        self.ended = true;
-        let text = std::mem::take(&mut self.text);
-        match self.asked.response(&self.answerer, text, finished) {
-            Ok(response) => Event::default()
-                .event("done")
-                .data(serde_json::to_string(&response).unwrap_or_default()),
-            Err(problem) => self.fail(&problem),
-        }
-    }
-
-    fn fail(&mut self, problem: &Problem) -> Event {
-        self.ended = true;
-        self.asked.failed(problem);
-        // Nobody reads it any more: dropping it would only come later.
-        self.stream.close();
-        Event::default()
-            .event("error")
-            .data(problem.to_json(None).to_string())
+            Ok(Part::Done(response)) => {
+                ("done", serde_json::to_string(&response).unwrap_or_default())
+            }
+            Err(problem) => ("error", problem.to_json(None).to_string()),
+        };
+        Some(Event::default().event(name).data(data))
     }
 }

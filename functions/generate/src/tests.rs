@@ -20,6 +20,8 @@ use tower::ServiceExt;
 
 use super::*;
 
+mod commercial;
+
 type Line = Sender<Result<GenerationEvent, GenerationError>>;
 
 /// Says one word and never ends; keeps its end of the line, so that a test sees when nobody listens.
@@ -56,8 +58,9 @@ impl Endless {
 
 struct Place {
     generator: Arc<Endless>,
+    state: GenerateState,
     router: Router,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 async fn place(timeout: Duration) -> Place {
@@ -71,13 +74,16 @@ async fn place(timeout: Duration) -> Place {
         .unwrap();
     let generator = Arc::new(Endless::default());
     let generation = Generation::new(store, folder.path().to_owned(), generator.clone());
+    let state = GenerateState {
+        generation,
+        commercial: None,
+        timeout,
+    };
     Place {
-        router: router(GenerateState {
-            generation,
-            timeout,
-        }),
+        router: router(state.clone()),
+        state,
         generator,
-        _folder: folder,
+        folder,
     }
 }
 

@@ -3,6 +3,7 @@
 mod columns;
 pub(crate) mod dataset;
 pub(crate) mod evaluate;
+pub(crate) mod generate;
 pub(crate) mod keys;
 pub(crate) mod models;
 pub(crate) mod prices;
@@ -19,6 +20,7 @@ pub(crate) async fn run(context: &mut Context, command: Command) -> Result<(), F
         Command::Train(arguments) => train::run(context, *arguments).await,
         Command::Evaluate(arguments) => evaluate::run(context, arguments).await,
         Command::Keys(command) => keys::run(context, command).await,
+        Command::Generate(arguments) => generate::run(context, *arguments).await,
         Command::Models(command) => models::run(context, command).await,
         Command::Prices(command) => prices::run(context, command),
         Command::Serve(arguments) => serve::run(context, arguments).await,

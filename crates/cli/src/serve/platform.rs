@@ -98,6 +98,7 @@ impl Platform {
             },
             generate: GenerateState {
                 generation: Generation::new(folders(), data_dir, generator),
+                commercial: None,
                 timeout: context.settings.model_timeout,
             },
             scraped: Scraped {
@@ -128,6 +129,11 @@ impl Platform {
             },
             stores,
         })
+    }
+
+    /// Returns the routes that answer questions, for whoever may use the data directory: without keys and limits.
+    pub(crate) fn generate_router(&self) -> Router {
+        llmopt_generate_function::router(self.generate.clone())
     }
 
     /// Returns every route of the platform, for a server that listens on `address`.

@@ -1,6 +1,6 @@
 use crate::support::{Said, Workplace};
 
-const COMMANDS: [&str; 19] = [
+const COMMANDS: [&str; 20] = [
     "dataset validate",
     "dataset preview",
     "dataset fix",
@@ -11,6 +11,7 @@ const COMMANDS: [&str; 19] = [
     "dataset tokens",
     "train",
     "evaluate",
+    "generate",
     "models list",
     "models show",
     "models init",

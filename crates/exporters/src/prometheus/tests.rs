@@ -27,7 +27,7 @@ fn answer(model: &str) -> AnswerEnd<'_> {
             input_tokens: 15,
             output_tokens: 85,
             first_token: Duration::from_millis(200),
-            cached: true,
+            cached: Some(true),
             cost_picodollars: 2_000_000_000,
         }),
         duration: Duration::from_millis(1_250),

@@ -8,7 +8,7 @@ use llmopt_storage::{
 use super::bench::{DAY, HOUR, MINUTE, NOON, amount, ask, asked, bench, daily, id, scope, truth};
 use crate::{
     Ask, BudgetLimits, GroupBy, Moment, Outcome, Settlement, SpendingError, Swept, Truth,
-    error::OutOfOrder,
+    UsageQuery, UsageReport, error::OutOfOrder,
 };
 
 #[tokio::test]
@@ -313,4 +313,16 @@ async fn usage_is_added_up_by_what_is_asked_for() {
         [model("openai", [4, 21, 9], 12)]
     );
     assert_eq!(totals(GroupBy::Key).await, [model("a1", [4, 21, 9], 12)]);
+    let mut query = UsageQuery {
+        days,
+        by: GroupBy::Model,
+        key: Some("a1".to_owned()),
+    };
+    let own = bench.spending.usage_report(&query).await.unwrap();
+    assert_eq!((own.total.requests, own.total.cost.get()), (4, 21));
+    let days: Vec<u64> = own.days.values().map(|day| day.cost.get()).collect();
+    assert_eq!((days, own.groups.len()), (vec![3, 18], 2));
+    query.key = Some("a".to_owned());
+    let nobodys = bench.spending.usage_report(&query).await.unwrap();
+    assert_eq!(nobodys, UsageReport::default());
 }

@@ -69,7 +69,7 @@ const USED: AnswerUse = AnswerUse {
     input_tokens: 15,
     output_tokens: 85,
     first_token: Duration::from_millis(200),
-    cached: true,
+    cached: Some(true),
     cost_picodollars: 2_000_000_000,
 };
 

@@ -1,0 +1,228 @@
+use std::path::PathBuf;
+
+use axum::{
+    Router,
+    body::{Body, Bytes},
+    http::Request,
+};
+use clap::Args;
+use futures::{StreamExt as _, TryStreamExt as _, stream, stream::BoxStream};
+use llmopt_http::API;
+use llmopt_providers::{SseEvent, SseLimits, SseParser, Transport};
+use serde_json::Value;
+use std::time::Duration;
+use tower::ServiceExt as _;
+
+use crate::failure::Failure;
+
+/// How long a server may take to accept a connection.
+const CONNECT: Duration = Duration::from_secs(10);
+
+/// Which server is meant.
+#[derive(Args, Debug)]
+pub(crate) struct ServerFlags {
+    /// Ask this server, such as `http://127.0.0.1:8080`, and not the data directory
+    #[arg(long, value_name = "URL", value_parser = server_url)]
+    url: Option<String>,
+    /// The file with the platform key that the server wants
+    #[arg(long, value_name = "FILE", requires = "url")]
+    key_file: Option<PathBuf>,
+}
+
+/// Asks the routes of the platform, of a server or in this very process.
+pub(crate) enum PlatformClient {
+    /// These routes, on the stores of the data directory.
+    Here(Router),
+    /// Those of a server.
+    There {
+        transport: Transport,
+        url: String,
+        key: Option<String>,
+    },
+}
+
+/// What was answered: its body comes piece by piece.
+pub(crate) struct Reply {
+    status: u16,
+    body: BoxStream<'static, Result<Bytes, Failure>>,
+    parser: SseParser,
+    events: std::collections::VecDeque<SseEvent>,
+}
+
+impl ServerFlags {
+    /// Returns who is asked: the server that is named, or else the routes that `here` gives.
+    pub(crate) fn client(
+        &self,
+        here: impl FnOnce() -> Result<Router, Failure>,
+    ) -> Result<PlatformClient, Failure> {
+        let Some(url) = &self.url else {
+            return Ok(PlatformClient::Here(here()?));
+        };
+        let transport = Transport::new(CONNECT).map_err(|error| Failure::failed_from(&error))?;
+        Ok(PlatformClient::There {
+            transport,
+            url: url.clone(),
+            key: self.key()?,
+        })
+    }
+
+    fn key(&self) -> Result<Option<String>, Failure> {
+        let Some(path) = &self.key_file else {
+            return Ok(None);
+        };
+        let read = std::fs::read_to_string(path);
+        let key = read.map_err(|error| {
+            Failure::input(format!("failed to read `{}`: {error}", path.display()))
+        })?;
+        Ok(Some(key.trim().to_owned()))
+    }
+}
+
+/// Takes the address of a server, with or without where its routes begin.
+fn server_url(text: &str) -> Result<String, String> {
+    let known = ["http://", "https://"];
+    if !known.iter().any(|scheme| text.starts_with(scheme)) {
+        return Err("expected an address that begins with `http://` or `https://`".to_owned());
+    }
+    let root = text.trim_end_matches('/');
+    Ok(root.strip_suffix(API).unwrap_or(root).to_owned())
+}
+
+impl PlatformClient {
+    /// Sends `body` to the route that is at `path` below [`API`].
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Result<Reply, Failure> {
+        match self {
+            Self::Here(router) => here(router.clone(), path, body).await,
+            Self::There {
+                transport,
+                url,
+                key,
+            } => {
+                let request = transport.client().post(format!("{url}{API}{path}"));
+                let request = request
+                    .header("content-type", "application/json")
+                    .body(body.to_string());
+                let request = match key {
+                    Some(key) => request.bearer_auth(key),
+                    None => request,
+                };
+                let response = request
+                    .send()
+                    .await
+                    .map_err(|error| unreachable(url, &error))?;
+                let status = response.status().as_u16();
+                let url = url.clone();
+                let pieces = stream::try_unfold(response, move |mut response| {
+                    let url = url.clone();
+                    async move {
+                        let piece = response.chunk().await;
+                        let piece = piece.map_err(|error| unreachable(&url, &error))?;
+                        Ok(piece.map(|piece| (piece, response)))
+                    }
+                });
+                Ok(Reply::new(status, pieces.boxed()))
+            }
+        }
+    }
+}
+
+async fn here(router: Router, path: &str, body: &Value) -> Result<Reply, Failure> {
+    let request = Request::post(path)
+        .header("content-type", "application/json")
+        .body(Body::from(body.to_string()));
+    let request = request.map_err(|error| Failure::failed_from(&error))?;
+    let response = match router.oneshot(request).await {
+        Ok(response) => response,
+        Err(never) => match never {},
+    };
+    let status = response.status().as_u16();
+    let pieces = response.into_body().into_data_stream();
+    let pieces = pieces.map_err(|error| Failure::failed_from(&error));
+    Ok(Reply::new(status, pieces.boxed()))
+}
+
+fn unreachable(url: &str, error: &dyn std::error::Error) -> Failure {
+    Failure::failed(format!(
+        "failed to ask `{url}`: {}",
+        llmopt_domain::error_chain(error)
+    ))
+    .next("start it with `llmopt serve`, or leave `--url` out")
+}
+
+impl Reply {
+    fn new(status: u16, body: BoxStream<'static, Result<Bytes, Failure>>) -> Self {
+        Self {
+            status,
+            body,
+            parser: SseParser::new(SseLimits::default()),
+            events: std::collections::VecDeque::new(),
+        }
+    }
+
+    /// Goes on only with an answer that is none of a problem.
+    pub(crate) async fn succeeded(mut self) -> Result<Self, Failure> {
+        if self.status < 400 {
+            return Ok(self);
+        }
+        let problem = self.json().await?;
+        Err(problem_failure(&problem))
+    }
+
+    /// Reads the whole answer, one document of JSON.
+    pub(crate) async fn json(&mut self) -> Result<Value, Failure> {
+        let mut bytes = Vec::new();
+        while let Some(piece) = self.body.try_next().await? {
+            bytes.extend_from_slice(&piece);
+        }
+        serde_json::from_slice(&bytes).map_err(|error| {
+            Failure::failed(format!(
+                "the answer, of status {}, is no JSON: {error}",
+                self.status
+            ))
+            .next("look whether a server of llmopt is there")
+        })
+    }
+
+    /// Returns the next event of a stream, with its data; `None` at the end.
+    pub(crate) async fn event(&mut self) -> Result<Option<(String, Value)>, Failure> {
+        loop {
+            if let Some(event) = self.events.pop_front() {
+                let data = serde_json::from_str(&event.data).map_err(|error| {
+                    Failure::failed(format!("event `{}` has no JSON: {error}", event.event))
+                })?;
+                return Ok(Some((event.event, data)));
+            }
+            let Some(piece) = self.body.try_next().await? else {
+                return Ok(None);
+            };
+            let mut events = Vec::new();
+            let parsed = self.parser.push(&piece, &mut events);
+            parsed.map_err(|error| Failure::failed_from(&error))?;
+            self.events.extend(events);
+        }
+    }
+}
+
+/// Renders a problem of the platform as a failure of the command.
+pub(crate) fn problem_failure(problem: &Value) -> Failure {
+    let text = |name: &str| problem[name].as_str();
+    let detail = text("detail").or(text("title"));
+    let mut message = detail.unwrap_or("the request failed").to_owned();
+    for error in problem["errors"].as_array().into_iter().flatten() {
+        if let (Some(pointer), Some(detail)) = (error["pointer"].as_str(), error["detail"].as_str())
+            && !message.contains(detail)
+        {
+            message.push_str(&format!("\n  `{pointer}`: {detail}"));
+        }
+    }
+    let failure = match problem["status"].as_u64() {
+        // Waiting, or somebody else, may mend these.
+        Some(401 | 402 | 403 | 409 | 429) | None => Failure::failed(message),
+        Some(status) if status < 500 => Failure::input(message),
+        Some(_) => Failure::failed(message),
+    };
+    match text("code") {
+        Some(code) => failure.next(format!("docs/ERRORS.md says more of `{code}`")),
+        None => failure,
+    }
+}

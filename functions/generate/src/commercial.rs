@@ -1,0 +1,153 @@
+use std::{
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
+
+use llmopt_commercial::{
+    Answer, AnswerEvent, AnswerStream, Commercial, CommercialError, Question, Receipt, Target,
+};
+use llmopt_http::{Problem, billed_request};
+use llmopt_telemetry::AnswerUse;
+use tokio::time::{Instant, sleep_until};
+
+use crate::{
+    answer::{Part, Patience, broken},
+    measured::{Ended, Measure, milliseconds},
+    response::{GenerateResponse, Metadata, Metrics, ToolCalls},
+};
+
+/// How much later the next of those who wait comes, at most: a slow limit is asked in vain now and then, and a hold of
+/// a minute is not waited for by each after the other.
+const BETWEEN_TURNS: Duration = Duration::from_secs(1);
+
+/// A question to a commercial model, and whom to ask.
+#[derive(Clone)]
+pub(crate) struct CommercialQuestion {
+    pub(crate) commercial: Commercial,
+    pub(crate) question: Question,
+}
+
+/// An answer of a commercial model. Dropping it cancels the rest and settles what was used.
+pub(crate) struct CommercialAnswer {
+    model_id: String,
+    target: Target,
+    events: AnswerStream,
+    text: String,
+    calls: ToolCalls,
+}
+
+impl CommercialAnswer {
+    pub(crate) async fn begin(
+        asked: CommercialQuestion,
+        patience: Patience,
+        deadline: Instant,
+    ) -> Result<Self, Problem> {
+        let model_id = asked.question.model.clone();
+        let Answer { target, events } = match patience {
+            Patience::None => asked.commercial.ask(asked.question).await?,
+            Patience::UntilTurn(waiting) => ask_in_turn(asked, &waiting, deadline).await?,
+        };
+        Ok(Self {
+            model_id,
+            target,
+            events,
+            text: String::new(),
+            calls: ToolCalls::default(),
+        })
+    }
+
+    /// Who answers.
+    pub(crate) fn target(&self) -> &Target {
+        &self.target
+    }
+
+    pub(crate) async fn next(&mut self, measure: &mut Measure) -> Result<Part, Problem> {
+        let event = self.events.recv().await.ok_or_else(broken)?;
+        Ok(match event? {
+            AnswerEvent::Text(text) => {
+                self.text.push_str(&text);
+                Part::Text(text)
+            }
+            AnswerEvent::ToolCall(part) => {
+                self.calls.add(&part);
+                Part::ToolCall(part)
+            }
+            AnswerEvent::Finished(receipt) => {
+                Part::Done(Box::new(self.response(*receipt, measure)))
+            }
+        })
+    }
+
+    pub(crate) fn close(&mut self) {
+        self.events.close();
+    }
+
+    fn response(&mut self, receipt: Receipt, measure: &mut Measure) -> GenerateResponse {
+        let usage = &receipt.usage;
+        let cache_write = usage
+            .cache_write_tokens
+            .saturating_add(usage.cache_write_long_tokens);
+        let metrics = Metrics {
+            latency_ms: measure.elapsed_ms(),
+            ttft_ms: milliseconds(receipt.first_part),
+            input_tokens: usage.prompt_tokens(),
+            output_tokens: usage.output_tokens,
+            total_tokens: usage.prompt_tokens().saturating_add(usage.output_tokens),
+            cache_read_tokens: Some(usage.cache_read_tokens),
+            cache_write_tokens: Some(cache_write),
+            reasoning_tokens: Some(usage.reasoning_tokens),
+            waited_ms: Some(milliseconds(receipt.waited)),
+        };
+        tell(&receipt, &metrics, measure);
+        let metadata = Metadata::of(&self.target.provider, receipt);
+        let text = std::mem::take(&mut self.text);
+        GenerateResponse {
+            tool_calls: self.calls.take(),
+            ..GenerateResponse::new(text, &self.model_id, metrics, metadata)
+        }
+    }
+}
+
+/// Asks, and asks again whenever its turn has come, until it is answered or no turn comes in time.
+async fn ask_in_turn(
+    asked: CommercialQuestion,
+    waiting: &AtomicU32,
+    deadline: Instant,
+) -> Result<Answer, Problem> {
+    let mut question = asked.question;
+    loop {
+        match asked.commercial.ask(question.clone()).await {
+            Err(CommercialError::Limited { wait, .. }) if Instant::now() + wait < deadline => {
+                // All are told of the same next turn: without this, all would come for it and be sent back.
+                let before = waiting.fetch_add(1, Ordering::Relaxed);
+                let turn = Instant::now() + wait + wait.min(BETWEEN_TURNS) * before;
+                sleep_until(turn.min(deadline)).await;
+                waiting.fetch_sub(1, Ordering::Relaxed);
+                // The other one was given back under its name.
+                question.request = billed_request()?;
+            }
+            answered => return Ok(answered?),
+        }
+    }
+}
+
+/// Tells what an answer took.
+fn tell(receipt: &Receipt, metrics: &Metrics, measure: &mut Measure) {
+    let (finish_reason, _) = crate::response::reason(receipt.finish_reason.clone());
+    let used = AnswerUse {
+        input_tokens: metrics.input_tokens,
+        output_tokens: metrics.output_tokens,
+        first_token: receipt.first_part,
+        cached: None,
+        cost_picodollars: receipt.cost.get(),
+    };
+    let ended = Ended {
+        finish_reason: finish_reason.as_str(),
+        model: Some(&receipt.model),
+        response: receipt.provider_request_id.as_deref(),
+        cache_read_tokens: metrics.cache_read_tokens,
+        cache_write_tokens: metrics.cache_write_tokens,
+        reasoning_tokens: metrics.reasoning_tokens,
+    };
+    measure.finished(used, &ended);
+}
