@@ -14,6 +14,7 @@
 mod access;
 mod canaries;
 mod collector;
+mod commercial;
 mod contract;
 mod datasets;
 mod examples;

@@ -7,6 +7,7 @@
 mod dotenv;
 mod environment;
 mod error;
+mod providers;
 #[cfg(test)]
 mod reference;
 mod routes;
@@ -19,6 +20,9 @@ pub mod variables;
 
 pub use environment::Environment;
 pub use error::{ConfigError, Origin};
+pub use providers::{
+    CeilingSettings, KeySettings, LimitSettings, MaxTokensField, ProviderApi, ProviderSettings,
+};
 pub use routes::ROUTES;
 pub use secret::Secret;
 pub use settings::{

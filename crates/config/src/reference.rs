@@ -107,14 +107,30 @@ fn every_line_of_the_example_is_accepted_once_uncommented() {
     let assignments: String = env_example()
         .lines()
         .filter_map(|line| line.strip_prefix("# "))
-        .filter(|line| {
-            ["LLMOPT_", "HF_", "AWS_", "OTEL_"]
-                .iter()
-                .any(|it| line.starts_with(it))
-        })
+        .filter(|line| PREFIXES.iter().any(|it| line.starts_with(it)))
         .map(|line| format!("{line}\n"))
         .collect();
 
     assert_eq!(assignments.lines().count(), variables::ALL.len());
-    Settings::from_pairs(Vec::<(String, String)>::new(), &assignments).expect("all are accepted");
+    for places in KEYS {
+        let left_out = |line: &&str| {
+            let others = KEYS.iter().filter(|it| **it != places);
+            !others
+                .flatten()
+                .any(|name| line.starts_with(&format!("{name}=")))
+        };
+        let lines: Vec<&str> = assignments.lines().filter(left_out).collect();
+        Settings::from_pairs(Vec::<(String, String)>::new(), &lines.join("\n"))
+            .expect("all are accepted");
+    }
 }
+
+/// What the names of variables begin with.
+const PREFIXES: [&str; 6] = ["LLMOPT_", "HF_", "AWS_", "OTEL_", "OPENAI_", "ANTHROPIC_"];
+
+/// The places of keys, each of which excludes the others.
+const KEYS: [[&str; 2]; 3] = [
+    ["OPENAI_API_KEY", "ANTHROPIC_API_KEY"],
+    ["OPENAI_API_KEY_FILE", "ANTHROPIC_API_KEY_FILE"],
+    ["LLMOPT_OPENAI_KEY_SECRET", "LLMOPT_ANTHROPIC_KEY_SECRET"],
+];

@@ -1,13 +1,15 @@
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::source::{self, Source};
+use crate::providers;
+use crate::source::{self, Problem, Source};
 use crate::telemetry;
 use crate::variables::{self, Variable};
-use crate::{ConfigError, Environment, Origin, Secret};
+use crate::{ConfigError, Environment, Origin, ProviderSettings, Secret};
 
 /// How logs are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,6 +122,17 @@ pub struct Settings {
     pub job_lease: Duration,
     /// How long a model may take to answer (`LLMOPT_MODEL_TIMEOUT_SECONDS`).
     pub model_timeout: Duration,
+    /// The providers of commercial models that are configured; their names differ (`OPENAI_*`, `ANTHROPIC_*`,
+    /// `LLMOPT_OPENAI_*`, `LLMOPT_ANTHROPIC_*`, `LLMOPT_PROVIDERS`).
+    pub providers: Vec<ProviderSettings>,
+    /// Names for commercial models, each with the ids to ask in turn (`LLMOPT_MODEL_ALIASES`).
+    pub model_aliases: BTreeMap<String, Vec<String>>,
+    /// How long a request waits for its turn with a provider (`LLMOPT_TURN_WAIT_SECONDS`).
+    pub turn_wait: Duration,
+    /// Where alerts of budgets are sent (`LLMOPT_ALERT_WEBHOOK`).
+    pub alert_webhook: Option<Secret>,
+    /// The SNS topic that alerts of budgets are sent to (`LLMOPT_ALERT_TOPIC`).
+    pub alert_topic: Option<String>,
     /// Where everything is kept (`LLMOPT_STORE`).
     pub store: Store,
     /// How functions answer that can stream (`LLMOPT_RESPONSES`).
@@ -238,6 +251,15 @@ impl Settings {
             listen: read.required(&variables::LISTEN, |value| value.parse().ok())?,
             job_lease: read.required(&variables::JOB_LEASE_SECONDS, parse_seconds)?,
             model_timeout: read.required(&variables::MODEL_TIMEOUT_SECONDS, parse_seconds)?,
+            providers: read.providers()?,
+            model_aliases: read
+                .checked(&variables::MODEL_ALIASES, providers::parse_aliases)?
+                .unwrap_or_default(),
+            turn_wait: read.required(&variables::TURN_WAIT_SECONDS, providers::parse_wait)?,
+            alert_webhook: read.optional(&variables::ALERT_WEBHOOK, |value| {
+                parse_endpoint(value).map(|_| Secret::new(value))
+            })?,
+            alert_topic: read.optional(&variables::ALERT_TOPIC, providers::parse_topic)?,
             store: read.required(&variables::STORE, parse_store)?,
             responses: read.required(&variables::RESPONSES, parse_responses)?,
             metrics: read.required(&variables::METRICS, parse_metrics)?,
@@ -263,8 +285,8 @@ pub struct RouteRate {
 }
 
 /// Reads variables as the types they stand for.
-struct Reader<'a> {
-    source: &'a Source,
+pub(crate) struct Reader<'a> {
+    pub(crate) source: &'a Source,
     environment: Environment,
 }
 
@@ -284,7 +306,7 @@ impl Reader<'_> {
         Ok(Resources(resources))
     }
 
-    fn optional<T>(
+    pub(crate) fn optional<T>(
         &self,
         variable: &'static Variable,
         parse: impl Fn(&str) -> Option<T>,
@@ -294,7 +316,18 @@ impl Reader<'_> {
             .transpose()
     }
 
-    fn required<T>(
+    /// Reads a value of which a part can be wrong.
+    pub(crate) fn checked<T>(
+        &self,
+        variable: &'static Variable,
+        parse: impl Fn(&str) -> Result<T, Problem>,
+    ) -> Result<Option<T>, ConfigError> {
+        let raw = self.source.get(variable, self.environment)?;
+        raw.map(|raw| parse(raw.value.trim()).map_err(|problem| raw.wrong(problem)))
+            .transpose()
+    }
+
+    pub(crate) fn required<T>(
         &self,
         variable: &'static Variable,
         parse: impl Fn(&str) -> Option<T>,
@@ -412,7 +445,7 @@ fn parse_origin(value: &str) -> Option<String> {
     (is_host && origin == value).then(|| origin.to_ascii_lowercase())
 }
 
-fn parse_resource(value: &str) -> Option<String> {
+pub(crate) fn parse_resource(value: &str) -> Option<String> {
     let is_name = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_graphic());
     is_name.then(|| value.to_owned())
 }
@@ -443,7 +476,7 @@ fn parse_mebibytes(value: &str) -> Option<u64> {
     Some(u64::from(mebibytes.get()) << 20)
 }
 
-fn parse_path(value: &str) -> Option<PathBuf> {
+pub(crate) fn parse_path(value: &str) -> Option<PathBuf> {
     (!value.is_empty()).then(|| PathBuf::from(value))
 }
 
@@ -454,7 +487,7 @@ fn parse_threads(value: &str) -> Option<u32> {
         .filter(|threads| (1..=1024).contains(threads))
 }
 
-fn parse_endpoint(value: &str) -> Option<String> {
+pub(crate) fn parse_endpoint(value: &str) -> Option<String> {
     let host = value
         .strip_prefix("https://")
         .or_else(|| value.strip_prefix("http://"))?;
@@ -462,7 +495,7 @@ fn parse_endpoint(value: &str) -> Option<String> {
     is_host.then(|| value.trim_end_matches('/').to_owned())
 }
 
-fn parse_token(value: &str) -> Option<Secret> {
+pub(crate) fn parse_token(value: &str) -> Option<Secret> {
     // The token becomes an HTTP header.
     let is_token = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_graphic());
     is_token.then(|| Secret::new(value))

@@ -7,6 +7,8 @@ use crate::{ConfigError, Environment, Origin, dotenv, suggestion};
 /// The raw values of the known variables, with where each came from.
 pub(crate) struct Source {
     values: BTreeMap<&'static str, (OsString, Origin)>,
+    /// Those of others, which settings may name.
+    others: BTreeMap<String, OsString>,
 }
 
 /// One value, ready to be parsed.
@@ -25,6 +27,7 @@ impl Source {
     ) -> Result<Self, ConfigError> {
         let mut source = Self {
             values: BTreeMap::new(),
+            others: BTreeMap::new(),
         };
         for assignment in dotenv::parse(dotenv)? {
             let origin = Origin::DotEnv {
@@ -52,8 +55,17 @@ impl Source {
                 origin,
                 suggestion: suggestion::nearest(name, names()),
             }),
+            None if !value.is_empty() => {
+                self.others.insert(name.to_owned(), value);
+                Ok(())
+            }
             _ => Ok(()),
         }
+    }
+
+    /// Returns the value of a variable that is not in the table, if it is text.
+    pub(crate) fn other(&self, name: &str) -> Option<&str> {
+        self.others.get(name)?.to_str()
     }
 
     /// Returns the value of `variable`, else its default in `environment`, if there is one.
@@ -90,6 +102,25 @@ impl Raw {
         };
         invalid(self.variable, self.origin, found)
     }
+
+    /// Returns the error that something in this value is not as expected.
+    pub(crate) fn wrong(&self, problem: Problem) -> ConfigError {
+        ConfigError::Invalid {
+            name: self.variable.name,
+            origin: self.origin,
+            expected: problem.expected,
+            found: problem.found,
+            fix: problem.fix.to_owned(),
+        }
+    }
+}
+
+/// What is wrong with a value of which a part can be named. No text of it tells a secret.
+#[derive(Debug)]
+pub(crate) struct Problem {
+    pub(crate) expected: String,
+    pub(crate) found: String,
+    pub(crate) fix: &'static str,
 }
 
 /// Returns the error that `variable` was set to `found`, which it does not take.

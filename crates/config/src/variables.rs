@@ -1,6 +1,15 @@
 //! Every environment variable, one documented constant each, and the table of all of them.
 
+mod providers;
+
 use crate::Environment;
+
+pub use providers::{
+    ALERT_TOPIC, ALERT_WEBHOOK, ANTHROPIC_API_KEY, ANTHROPIC_API_KEY_FILE, ANTHROPIC_BASE_URL,
+    ANTHROPIC_KEY_SECRET, ANTHROPIC_REQUESTS_PER_MINUTE, ANTHROPIC_TOKENS_PER_MINUTE,
+    MODEL_ALIASES, OPENAI_API_KEY, OPENAI_API_KEY_FILE, OPENAI_BASE_URL, OPENAI_KEY_SECRET,
+    OPENAI_REQUESTS_PER_MINUTE, OPENAI_TOKENS_PER_MINUTE, PROVIDERS, TURN_WAIT_SECONDS,
+};
 
 /// What an environment variable takes, where its value comes from when unset, and what reads it.
 #[derive(Debug)]
@@ -658,6 +667,23 @@ pub const ALL: &[&Variable] = &[
     &MODEL_THREADS,
     &MODEL_TIMEOUT_SECONDS,
     &LISTEN,
+    &OPENAI_API_KEY,
+    &OPENAI_API_KEY_FILE,
+    &OPENAI_KEY_SECRET,
+    &OPENAI_BASE_URL,
+    &OPENAI_REQUESTS_PER_MINUTE,
+    &OPENAI_TOKENS_PER_MINUTE,
+    &ANTHROPIC_API_KEY,
+    &ANTHROPIC_API_KEY_FILE,
+    &ANTHROPIC_KEY_SECRET,
+    &ANTHROPIC_BASE_URL,
+    &ANTHROPIC_REQUESTS_PER_MINUTE,
+    &ANTHROPIC_TOKENS_PER_MINUTE,
+    &PROVIDERS,
+    &MODEL_ALIASES,
+    &TURN_WAIT_SECONDS,
+    &ALERT_WEBHOOK,
+    &ALERT_TOPIC,
     &JOB_LEASE_SECONDS,
     &STORE,
     &BUCKET,

@@ -124,6 +124,7 @@ impl Platform {
                 generator: None,
                 meter: Arc::new(Unmetered),
                 gpus: None,
+                providers: None,
                 data_dir: root.clone(),
                 version: "0".to_owned(),
                 memory_limit_bytes: None,

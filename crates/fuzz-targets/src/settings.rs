@@ -5,7 +5,7 @@ use llmopt_config::{ConfigError, Settings};
 use crate::text::{check_error, lossy};
 
 /// The secrets among the variables.
-const SECRETS: [&str; 1] = ["HF_TOKEN"];
+const SECRETS: [&str; 3] = ["HF_TOKEN", "OPENAI_API_KEY", "ANTHROPIC_API_KEY"];
 /// The shortest value that a message does not hold by chance.
 const TELLING: usize = 12;
 

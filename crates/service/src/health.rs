@@ -16,7 +16,10 @@ use tokio::sync::Mutex;
 
 use crate::{JobStores, Machine, TextGenerator, machine::Memory};
 
-pub use figures::{CacheFigures, Check, Gpu, JobCounts, Latencies, QueueCounts, Requests, Status};
+pub use figures::{
+    CacheFigures, Check, Gpu, JobCounts, Latencies, ProviderCircuit, ProviderFigures, QueueCounts,
+    Requests, Status,
+};
 
 /// How long a check may take before it counts as failed, and a count before it is unknown.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -24,6 +27,9 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const FRESH: Duration = Duration::from_secs(10);
 /// Jobs of one state that are counted at most.
 const COUNTED: u32 = 1_000;
+/// The age of a table of prices, in days, from which on somebody should look for a newer one: providers change theirs
+/// several times a year.
+const OLD_PRICES: i64 = 120;
 
 /// How the platform fares. Nothing here loads a model, waits for long, or asks a store more often than it says.
 #[derive(Clone)]
@@ -48,6 +54,8 @@ pub struct HealthSources {
     pub meter: Arc<dyn Meter>,
     /// Who looks at GPUs, if anybody does.
     pub gpus: Option<Arc<dyn GpuProbe>>,
+    /// Who asks providers of commercial models in this process, if anybody does.
+    pub providers: Option<Arc<dyn ProviderProbe>>,
     /// Whose disk is looked at.
     pub data_dir: PathBuf,
     /// The version of the code.
@@ -71,6 +79,15 @@ impl Drop for Probing {
 pub trait GpuProbe: Send + Sync {
     /// Returns what each does; `None` where there are none. May block.
     fn probe(&self) -> Option<Vec<Gpu>>;
+}
+
+/// Looks at the providers of commercial models, and at their prices. Asks nobody.
+pub trait ProviderProbe: Send + Sync {
+    /// Returns how each provider that is configured has done lately, as this process saw it.
+    fn providers(&self) -> Vec<ProviderFigures>;
+
+    /// Returns how many days ago the prices were changed last.
+    fn price_age_days(&self) -> i64;
 }
 
 /// What stores were asked for.
@@ -114,7 +131,10 @@ impl Health {
             check("queue", queue),
             check("folders", folders)
         );
-        vec![records, logs, queue, folders]
+        let mut checks = vec![records, logs, queue, folders];
+        let providers = self.sources.providers.as_deref();
+        checks.extend(providers.map(|it| check_prices(it.price_age_days())));
+        checks
     }
 
     /// Tells how everything is.
@@ -136,6 +156,7 @@ impl Health {
                 .as_ref()
                 .and_then(|it| it.cache())
                 .map(CacheFigures::from),
+            providers: sources.providers.as_ref().map(|it| it.providers()),
             checks,
         }
     }
@@ -264,7 +285,27 @@ async fn check<T>(
             Some("it does not answer")
         }
     };
-    Check { name, failure }
+    Check {
+        name,
+        failure,
+        warning: None,
+    }
+}
+
+/// Prices that are old are better than none, so that they are no failure.
+fn check_prices(age_days: i64) -> Check {
+    let is_old = age_days > OLD_PRICES;
+    if is_old {
+        tracing::warn!(
+            age_days,
+            "the table of prices is old: what is billed may be another amount"
+        );
+    }
+    Check {
+        name: "prices",
+        failure: None,
+        warning: is_old.then_some("they are old: put a newer table of prices there"),
+    }
 }
 
 #[cfg(test)]

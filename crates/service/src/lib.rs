@@ -55,8 +55,8 @@ pub use generator::{
     TextGenerator,
 };
 pub use health::{
-    CacheFigures, Check, Gpu, GpuProbe, Health, HealthSources, JobCounts, Latencies, QueueCounts,
-    Requests, Status,
+    CacheFigures, Check, Gpu, GpuProbe, Health, HealthSources, JobCounts, Latencies,
+    ProviderCircuit, ProviderFigures, ProviderProbe, QueueCounts, Requests, Status,
 };
 pub use hub::{HubFailure, ModelHub, NoHub};
 pub use init::{InitRequest, ModelSizes, NewModel, init_model};

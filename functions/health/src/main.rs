@@ -43,6 +43,7 @@ async fn serve(settings: Settings) -> Result<(), Failure> {
         generator: None,
         meter: Arc::clone(&access.meter),
         gpus: None,
+        providers: None,
         data_dir: settings.data_dir.clone(),
         version: VERSION.to_owned(),
         memory_limit_bytes: settings.lambda_memory_bytes,

@@ -75,16 +75,19 @@ pub(crate) async fn run(context: &mut Context, arguments: ServeArguments) -> Res
     };
     let is_open = welcome(context, &platform, address, tls.is_some()).await?;
     announce(context, &url, is_open)?;
-    let training = supervisor.map(|it| tokio::spawn(it.run(stop.clone())));
+    let mut beside = vec![tokio::spawn(
+        platform.commercial.clone().look_after(stop.clone()),
+    )];
+    beside.extend(supervisor.map(|it| tokio::spawn(it.run(stop.clone()))));
     let options = ServerOptions { tls, grace: GRACE };
     let router = platform.router(address);
     let served = serve(listener, router, options, wait(stop.clone())).await;
-    if let Some(training) = training {
+    for task in beside {
         // Where the server failed, nobody else asks for the end.
         if served.is_err() {
-            training.abort();
+            task.abort();
         }
-        let _ = training.await;
+        let _ = task.await;
     }
     drop(file);
     if let Some(traces) = context.traces.take() {

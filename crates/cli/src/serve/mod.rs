@@ -1,5 +1,6 @@
 //! The local server: the platform on the embedded stores, and the trainers it starts.
 
+mod commercial;
 mod file;
 mod gpus;
 mod listener;

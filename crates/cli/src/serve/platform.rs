@@ -1,6 +1,7 @@
 use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf, sync::Arc, time::Duration};
 
 use axum::Router;
+use llmopt_commercial_function::CommercialState;
 use llmopt_config::{Environment, ModelWeights};
 use llmopt_domain::{Rate, TrainingJob, UploadedDataset};
 use llmopt_exporters::{PrometheusMeter, Traces};
@@ -11,7 +12,7 @@ use llmopt_service::{
     Answers, Datasets, Generation, Health, HealthSources, JobStores, Keys, Limiter, ModelCatalog,
     Place, ServiceError, StoredGenerator, TextGenerator, TrainingJobs,
 };
-use llmopt_storage::{FolderStore, RecordStore, StorageError};
+use llmopt_storage::{FolderStore, RateStore, RecordStore, StorageError};
 use llmopt_storage_embedded::{
     Database, FileFolderStore, FilePartStore, SqliteAnswerStore, SqliteEventLog,
     SqliteMessageQueue, SqliteRateStore, SqliteRecordStore,
@@ -19,6 +20,7 @@ use llmopt_storage_embedded::{
 use llmopt_training_function::{LiveStreams, TrainingState};
 
 use super::{
+    commercial::CommercialModels,
     gpus::NvmlGpuProbe,
     metrics::{self, Scraped},
 };
@@ -46,6 +48,7 @@ pub(crate) struct Platform {
     catalog: ModelCatalog,
     jobs: TrainingState,
     generate: GenerateState,
+    pub(crate) commercial: CommercialModels,
     scraped: Scraped,
     is_traced: bool,
 }
@@ -56,6 +59,8 @@ impl Platform {
         let (stores, datasets, keys) = open_stores(&data_dir).map_err(ServiceError::from)?;
         let rates = SqliteRateStore::open(&data_dir.join(SqliteRateStore::FILE_NAME))
             .map_err(ServiceError::from)?;
+        let rates: Arc<dyn RateStore> = Arc::new(rates);
+        let commercial = CommercialModels::open(context, Arc::clone(&rates))?;
         let answers = SqliteAnswerStore::open(&data_dir.join(SqliteAnswerStore::FILE_NAME))
             .map_err(ServiceError::from)?;
         let datasets = Datasets::new(
@@ -81,6 +86,7 @@ impl Platform {
             generator: Some(Arc::clone(&generator)),
             meter: Arc::clone(&meter) as Arc<_>,
             gpus: Some(Arc::new(NvmlGpuProbe::default())),
+            providers: Some(Arc::new(commercial.clone())),
             data_dir: data_dir.clone(),
             version: VERSION.to_owned(),
             memory_limit_bytes: None,
@@ -98,7 +104,7 @@ impl Platform {
             },
             generate: GenerateState {
                 generation: Generation::new(folders(), data_dir, generator),
-                commercial: None,
+                commercial: Some(commercial.commercial.clone()),
                 timeout: context.settings.model_timeout,
             },
             scraped: Scraped {
@@ -109,7 +115,8 @@ impl Platform {
             is_traced: context.traces.is_some(),
             datasets,
             keys,
-            limiter: Limiter::new(Arc::new(rates)),
+            limiter: Limiter::new(rates),
+            commercial,
             is_development: context.settings.environment == Environment::Development,
             origins: Origins::of(&context.settings.cors_origins),
             answers: Answers::new(Arc::new(answers)),
@@ -146,7 +153,12 @@ impl Platform {
             .merge(llmopt_models_function::router(self.catalog.clone()))
             .merge(llmopt_datasets_function::router(self.datasets.clone()))
             .merge(llmopt_training_function::router(self.jobs.clone()))
-            .merge(llmopt_generate_function::router(self.generate.clone()))
+            .merge(self.generate_router())
+            .merge(llmopt_commercial_function::router(CommercialState {
+                commercial: self.commercial.commercial.clone(),
+                generation: Some(self.generate.generation.clone()),
+                timeout: self.generate.timeout,
+            }))
             .merge(llmopt_keys_function::router(self.keys.clone()));
         let keys = self.keys.clone();
         let access = Access {

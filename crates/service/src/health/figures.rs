@@ -26,6 +26,32 @@ pub struct Check {
     /// What is wrong, if anything is: no more than whoever asks may know. The log says why.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<&'static str>,
+    /// What somebody should see to, though requests are answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub warning: Option<&'static str>,
+}
+
+/// How a provider of commercial models has done lately, as this process saw it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct ProviderFigures {
+    /// Its name.
+    pub name: String,
+    /// Whether it is asked.
+    pub circuit: ProviderCircuit,
+    /// For how long it is left alone, where it is.
+    pub retry_after_seconds: Option<u64>,
+}
+
+/// Whether a provider is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ProviderCircuit {
+    /// It is.
+    Closed,
+    /// It failed again and again and is left alone.
+    Open,
+    /// It was left alone, and one request goes to see how it is.
+    Trying,
 }
 
 /// How everything is. What is not known is `None`, and never 0.
@@ -48,6 +74,8 @@ pub struct Status {
     pub queue: Option<QueueCounts>,
     /// The models in memory; `None` where they are in another process's.
     pub model_cache: Option<CacheFigures>,
+    /// The providers of commercial models; `None` where others ask them.
+    pub providers: Option<Vec<ProviderFigures>>,
     /// What `ready` checks.
     pub checks: Vec<Check>,
 }

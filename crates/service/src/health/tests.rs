@@ -80,6 +80,7 @@ fn health(stores: JobStores, gpus: Option<Arc<dyn GpuProbe>>) -> Health {
         generator: None,
         meter: Arc::new(llmopt_telemetry::Unmetered),
         gpus,
+        providers: None,
         data_dir: "/".into(),
         version: "1".to_owned(),
         memory_limit_bytes: Some(1 << 27),
@@ -95,7 +96,7 @@ fn json(status: &Status) -> serde_json::Value {
 async fn what_is_not_known_is_null_and_never_zero() {
     let stores = Stores::new();
     let status = json(&health(stores.stores.clone(), None).status().await);
-    for unknown in ["gpus", "requests", "model_cache"] {
+    for unknown in ["gpus", "requests", "model_cache", "providers"] {
         assert!(status[unknown].is_null(), "{unknown}: {status}");
     }
     assert_eq!(status["jobs"]["queued"], 0);
@@ -116,6 +117,41 @@ async fn requests_and_gpus_are_told_where_somebody_sees_them() {
     assert!(status["requests"]["latency_ms"].is_null());
     // A second look is as good as the first.
     assert_eq!(json(&health.status().await)["gpus"][0]["memory_bytes"], 2);
+}
+
+/// Asks one provider, which is left alone, at prices of so many days ago.
+struct Asking(i64);
+
+impl ProviderProbe for Asking {
+    fn providers(&self) -> Vec<ProviderFigures> {
+        vec![ProviderFigures {
+            name: "openai".to_owned(),
+            circuit: ProviderCircuit::Open,
+            retry_after_seconds: Some(5),
+        }]
+    }
+
+    fn price_age_days(&self) -> i64 {
+        self.0
+    }
+}
+
+#[tokio::test]
+async fn providers_are_told_of_where_they_are_asked_and_old_prices_are_no_failure() {
+    let stores = Stores::new();
+    for (age_days, is_old) in [(-1, false), (OLD_PRICES, false), (OLD_PRICES + 1, true)] {
+        let mut health = health(stores.stores.clone(), None);
+        let sources = Arc::get_mut(&mut health.sources).unwrap();
+        sources.providers = Some(Arc::new(Asking(age_days)));
+        let status = json(&health.status().await);
+        let provider = &status["providers"][0];
+        assert_eq!(provider["circuit"], "open");
+        assert_eq!(provider["retry_after_seconds"], 5);
+        let checks = health.checks().await;
+        let prices = checks.iter().find(|check| check.name == "prices").unwrap();
+        assert_eq!(prices.failure, None);
+        assert_eq!(prices.warning.is_some(), is_old, "{age_days}");
+    }
 }
 
 /// Hangs, as a driver may.
