@@ -106,10 +106,10 @@ impl Spending {
 
     /// Gives a reservation up that was not sent, with whatever it holds.
     async fn give_up(&self, reservation: &Reservation, now_ms: u64) -> Result<(), SpendingError> {
-        // Where it was swept, this process may have taken more since.
         let (Ok(there) | Err(there)) = self.store.change(reservation, &Step::Release).await?;
-        if there.state == ReservationState::Released {
-            self.give_back(&there).await?;
+        // Where it was swept to its end, this process may have taken more since.
+        if there.state == ReservationState::Released && there.forget_ms.is_some() {
+            return self.give_back(&there).await;
         }
         self.finish(&there, now_ms).await
     }
