@@ -1,5 +1,5 @@
 /// Every route that can have limits of its own; a test in `crates/openapi` holds this to the routes there are.
-pub const ROUTES: [&str; 35] = [
+pub const ROUTES: [&str; 36] = [
     "DELETE /datasets/uploads/{upload_id}",
     "DELETE /datasets/{dataset_id}",
     "DELETE /keys/{key_id}",
@@ -31,6 +31,7 @@ pub const ROUTES: [&str; 35] = [
     "POST /generate/batch",
     "POST /keys",
     "POST /keys/{key_id}/rotate",
+    "POST /training/estimate",
     "POST /training/jobs",
     "POST /training/jobs/{job_id}/resume",
     "POST /training/jobs/{job_id}/stop",
