@@ -89,6 +89,8 @@ pub(crate) enum SqlFailure {
     Sqlite(rusqlite::Error),
     /// The same for all that were to be done together.
     Shared(Arc<rusqlite::Error>),
+    /// Nothing failed, and what was written is to be undone.
+    Undone,
     Port(StorageError),
 }
 
@@ -109,6 +111,7 @@ impl SqlFailure {
         match self {
             Self::Sqlite(error) => sqlite_error(operation, subject, Arc::new(error)),
             Self::Shared(error) => sqlite_error(operation, subject, error),
+            Self::Undone => Trouble::Internal.during(operation, subject, Panicked),
             Self::Port(error) => error,
         }
     }
@@ -172,6 +175,25 @@ impl Database {
         work: impl FnOnce(&Transaction<'_>) -> Result<T, SqlFailure> + Send + 'static,
     ) -> Result<T, StorageError> {
         self.run(Kind::Write(synchronous), what, work).await
+    }
+
+    /// As [`write_as`](Self::write_as); where `work` comes to `None`, what it wrote is undone.
+    pub(crate) async fn write_or_undo<T: Send + 'static>(
+        &self,
+        synchronous: Synchronous,
+        (operation, subject): (&'static str, &str),
+        work: impl FnOnce(&Transaction<'_>) -> Result<Option<T>, SqlFailure> + Send + 'static,
+    ) -> Result<Option<T>, StorageError> {
+        let work = move |transaction: &Transaction<'_>| {
+            work(transaction)?.ok_or(SqlFailure::Undone)
+        };
+        let kind = Kind::Write(synchronous);
+        match self.worker.run(kind, work).await {
+            Some(Err(SqlFailure::Undone)) => Ok(None),
+            Some(Ok(value)) => Ok(Some(value)),
+            Some(Err(failure)) => Err(failure.at(operation, subject)),
+            None => Err(Trouble::Internal.during(operation, subject, Panicked)),
+        }
     }
 
     /// Runs `work`, which only reads, on one state of the database.
