@@ -27,11 +27,6 @@ impl Transport {
     /// How long a connection that nobody uses is kept: less than the load balancers of providers do.
     const IDLE: Duration = Duration::from_secs(50);
 
-    /// Returns the client, for a server of our own.
-    pub fn client(&self) -> &Client {
-        &self.client
-    }
-
     /// Makes a pool. A connection has to be made, TLS included, within `connect_timeout`.
     ///
     /// # Errors

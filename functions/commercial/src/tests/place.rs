@@ -94,6 +94,7 @@ impl Place {
             prices: PriceBook::new(PriceTable::embedded().unwrap()),
             spending: Spending::new(Arc::clone(&ledger), Arc::new(LogAlerts)),
             rates: Arc::new(rates),
+            alerts: Arc::new(LogAlerts),
             policy: Policy::default(),
         });
         let database = Database::open(&path(Database::FILE_NAME)).unwrap();
