@@ -157,7 +157,8 @@ def something(operation: str, parameter: str) -> str | int | None:
 def fit(operation: str, body: dict) -> dict | None:
     """Has a well-formed body be about what exists, and ask for little; `None` where it may stay as it is."""
     if operation == "generate":
-        rest = {name: value for name, value in body.items() if name not in ("messages", "stop")}
+        others = ("messages", "stop", "tool_choice", "response_format")
+        rest = {name: value for name, value in body.items() if name not in others}
         return rest | {"model_id": BASE, "prompt": "2?", "max_tokens": 4}
     if operation == "generate_batch":
         return {"requests": [{"model_id": BASE, "prompt": "2?", "max_tokens": 2}]}
