@@ -169,6 +169,9 @@ def fit(operation: str, body: dict) -> dict | None:
             "name": f"made-{next(numbers)}",
             "config": kept | SMALL,
         }
+    if operation == "estimate_training_job":
+        kept = {name: value for name, value in body.items() if name == "usd_per_hour"}
+        return kept | {"base_model": BASE, "dataset_id": lasting_one("dataset_id"), "config": SMALL}
     if operation in ("complete_upload", "resume_training_job"):
         return {}
     if operation == "locate_parts":

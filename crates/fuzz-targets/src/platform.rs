@@ -18,7 +18,7 @@ use llmopt_http::{API, Access, platform};
 use llmopt_service::{
     CacheStatus, Datasets, FinishReason, Generation, GenerationError, GenerationEvent,
     GenerationRequest, GenerationStream, Health, HealthSources, JobStores, Keys, ModelCatalog,
-    Models, NoHub, Place, TextGenerator, TrainingJobs,
+    Models, NoHub, Place, TextGenerator, TrainingJobs, TrainingMachine,
 };
 use llmopt_spending::{LogAlerts, Spending};
 use llmopt_storage_embedded::{
@@ -143,6 +143,10 @@ impl Platform {
             .merge(llmopt_training_function::router(TrainingState {
                 jobs: jobs(&stores, &datasets, &root),
                 threads: 1,
+                machine: TrainingMachine {
+                    name: "local".to_owned(),
+                    usd_per_hour: None,
+                },
                 streams: LiveStreams {
                     poll: Duration::from_millis(1),
                     longest: Some(Duration::ZERO),

@@ -2,6 +2,7 @@
 
 mod columns;
 pub(crate) mod dataset;
+pub(crate) mod estimate;
 pub(crate) mod evaluate;
 pub(crate) mod generate;
 pub(crate) mod keys;
