@@ -29,3 +29,4 @@ mod scrape;
 mod server;
 #[path = "../shared/datasets.rs"]
 mod shared;
+mod spending;
