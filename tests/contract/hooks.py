@@ -166,7 +166,8 @@ def something(operation: str, parameter: str) -> str | int | None:
 def fit(operation: str, body: dict) -> dict | None:
     """Has a well-formed body be about what exists, and ask for little; `None` where it may stay as it is."""
     if operation == "generate":
-        rest = {name: value for name, value in body.items() if name not in ("messages", "stop")}
+        others = ("messages", "stop", "tool_choice", "response_format")
+        rest = {name: value for name, value in body.items() if name not in others}
         return rest | {"model_id": BASE, "prompt": "2?", "max_tokens": 4}
     if operation == "generate_batch":
         return {"requests": [{"model_id": BASE, "prompt": "2?", "max_tokens": 2}]}
@@ -183,6 +184,9 @@ def fit(operation: str, body: dict) -> dict | None:
             "name": f"made-{next(numbers)}",
             "config": kept | SMALL,
         }
+    if operation == "estimate_training_job":
+        kept = {name: value for name, value in body.items() if name == "usd_per_hour"}
+        return kept | {"base_model": BASE, "dataset_id": lasting_one("dataset_id"), "config": SMALL}
     if operation in ("complete_upload", "resume_training_job"):
         return {}
     if operation == "locate_parts":

@@ -12,6 +12,7 @@
 )]
 
 mod access;
+mod budgets;
 mod canaries;
 mod collector;
 mod commercial;

@@ -1,4 +1,4 @@
-use std::path::PathBuf;
+use std::{collections::VecDeque, error::Error, fmt::Write as _, path::PathBuf, time::Duration};
 
 use axum::{
     Router,
@@ -7,10 +7,10 @@ use axum::{
 };
 use clap::Args;
 use futures::{StreamExt as _, TryStreamExt as _, stream, stream::BoxStream};
+use llmopt_domain::error_chain;
 use llmopt_http::API;
 use llmopt_providers::{SseEvent, SseLimits, SseParser, Transport};
 use serde_json::Value;
-use std::time::Duration;
 use tower::ServiceExt as _;
 
 use crate::failure::Failure;
@@ -46,7 +46,7 @@ pub(crate) struct Reply {
     status: u16,
     body: BoxStream<'static, Result<Bytes, Failure>>,
     parser: SseParser,
-    events: std::collections::VecDeque<SseEvent>,
+    events: VecDeque<SseEvent>,
 }
 
 impl ServerFlags {
@@ -169,12 +169,9 @@ async fn here(router: Router, request: Request<Body>) -> Result<Reply, Failure> 
     Ok(Reply::new(status, pieces.boxed()))
 }
 
-fn unreachable(url: &str, error: &dyn std::error::Error) -> Failure {
-    Failure::failed(format!(
-        "failed to ask `{url}`: {}",
-        llmopt_domain::error_chain(error)
-    ))
-    .next("start it with `llmopt serve`, or leave `--url` out")
+fn unreachable(url: &str, error: &dyn Error) -> Failure {
+    Failure::failed(format!("failed to ask `{url}`: {}", error_chain(error)))
+        .next("start it with `llmopt serve`, or leave `--url` out")
 }
 
 impl Reply {
@@ -183,7 +180,7 @@ impl Reply {
             status,
             body,
             parser: SseParser::new(SseLimits::default()),
-            events: std::collections::VecDeque::new(),
+            events: VecDeque::new(),
         }
     }
 
@@ -246,7 +243,7 @@ pub(crate) fn problem_failure(problem: &Value) -> Failure {
         if let (Some(pointer), Some(detail)) = (error["pointer"].as_str(), error["detail"].as_str())
             && !message.contains(detail)
         {
-            message.push_str(&format!("\n  `{pointer}`: {detail}"));
+            let _ = write!(message, "\n  `{pointer}`: {detail}");
         }
     }
     let failure = match problem["status"].as_u64() {

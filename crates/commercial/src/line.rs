@@ -316,11 +316,10 @@ impl Line {
                 event = open.completion.events.next() => event,
             };
             let part = match event {
-                Some(Ok(ProviderEvent::Text(text))) => AnswerEvent::Text(text),
-                Some(Ok(ProviderEvent::ToolCall(part))) => AnswerEvent::ToolCall(part),
-                Some(Ok(ProviderEvent::Finished(end))) => {
-                    return self.finish(open, end, bytes).await;
-                }
+                Some(Ok(event)) => match part(event) {
+                    Ok(part) => part,
+                    Err(end) => return self.finish(open, end, bytes).await,
+                },
                 Some(Err(error)) => return self.break_off(open, error, bytes).await,
                 None => {
                     let error = ProviderError::Protocol("it has no end".to_owned());
@@ -388,7 +387,15 @@ impl Line {
     }
 
     /// Cancels an answer that nobody waits for any more.
-    async fn hang_up(mut self, mut open: Open, bytes: u64) {
+    async fn hang_up(mut self, mut open: Open, mut bytes: u64) {
+        // What has come is paid for, however little of it was taken in.
+        let until = Instant::now() + LAST_WORDS;
+        while let Ok(Some(Ok(event))) = timeout_at(until, open.completion.events.next()).await {
+            match part(event) {
+                Ok(part) => bytes += part.bytes(),
+                Err(end) => return self.finish(open, end, bytes).await,
+            }
+        }
         drop(open.completion.events);
         let seen = Seen::Bytes(bytes);
         let used = open
@@ -418,8 +425,19 @@ impl Line {
     }
 }
 
+/// How long an answer is still read that nobody waits for any more.
+const LAST_WORDS: Duration = Duration::from_millis(20);
 /// Why a call gave no answer that nobody waited for.
 const HUNG_UP: &str = "whoever asked hung up";
+
+/// Makes a part of an answer of what a provider says, or its end.
+fn part(event: ProviderEvent) -> Result<AnswerEvent, Finished> {
+    match event {
+        ProviderEvent::Text(text) => Ok(AnswerEvent::Text(text)),
+        ProviderEvent::ToolCall(part) => Ok(AnswerEvent::ToolCall(part)),
+        ProviderEvent::Finished(end) => Err(end),
+    }
+}
 
 /// Asks whether a provider is to be called now.
 fn admit(candidate: &Candidate) -> Result<(), CommercialError> {

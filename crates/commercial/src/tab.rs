@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use llmopt_spending::{Ask, OutOfOrder, Outcome, Settlement, SpendingError, Truth};
+use llmopt_spending::{Ask, Outcome, Settlement, Truth};
 use llmopt_storage::spend::{Asked, Attempt, BudgetScope, LedgerEntry, RequestId, Reservation};
 
 use crate::{
@@ -50,36 +50,17 @@ impl Inner {
             now_ms,
             expires_ms: now_ms.saturating_add(lasts),
         };
-        let reservation = match self.spending.reserve(&ask).await? {
-            Outcome::Reserved(reservation) => reservation,
-            Outcome::Refused(refusal) => {
-                return Err(CommercialError::Budget {
-                    bound: quote.bound,
-                    refusal: Box::new(refusal),
-                });
-            }
-            Outcome::Replay(_) => return Err(CommercialError::Repeated),
-        };
-        let tab = |reservation| Tab {
-            reservation,
-            asked,
-            attempts: Vec::new(),
-        };
-        match self.spending.mark_sent(&reservation).await {
-            Ok(sent) => Ok(tab(sent)),
-            Err(error) => {
-                self.take_back(&tab(reservation)).await;
-                Err(error.into())
-            }
-        }
-    }
-
-    /// Ends a tab of which it is not known whether it is marked as sent: nothing was.
-    async fn take_back(&self, tab: &Tab) {
-        let now_ms = now_us() / 1_000;
-        let released = self.spending.release(&tab.reservation, now_ms).await;
-        if let Err(SpendingError::OutOfOrder(OutOfOrder::Sent(_))) = released {
-            self.settle(tab, &Used::nothing()).await;
+        match self.spending.reserve_sent(&ask).await? {
+            Outcome::Reserved(reservation) => Ok(Tab {
+                reservation,
+                asked,
+                attempts: Vec::new(),
+            }),
+            Outcome::Refused(refusal) => Err(CommercialError::Budget {
+                bound: quote.bound,
+                refusal: Box::new(refusal),
+            }),
+            Outcome::Replay(_) => Err(CommercialError::Repeated),
         }
     }
 

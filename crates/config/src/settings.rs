@@ -90,6 +90,10 @@ pub struct Settings {
     pub threads: u32,
     /// The trainer binary, if it is not beside our own (`LLMOPT_TRAINER`).
     pub trainer: Option<PathBuf>,
+    /// The machine that jobs are estimated for (`LLMOPT_TRAINER_MACHINE`).
+    pub trainer_machine: String,
+    /// What an hour of it costs, in millionths of a dollar (`LLMOPT_TRAINER_USD_PER_HOUR`).
+    pub trainer_price: Option<u64>,
     /// The Hub, if it is not the public one (`LLMOPT_HUB_ENDPOINT`, else `HF_ENDPOINT`).
     pub hub_endpoint: Option<String>,
     /// The Hub's access token (`HF_TOKEN`).
@@ -183,6 +187,11 @@ impl Settings {
         self.data_dir.join("hub")
     }
 
+    /// Returns what an hour of the machine costs that jobs are trained on, in US dollars, where that is known.
+    pub fn trainer_usd_per_hour(&self) -> Option<f64> {
+        self.trainer_price.map(|millionths| millionths as f64 / 1e6)
+    }
+
     /// Returns the name or URL of the AWS resource that `variable` gives.
     ///
     /// # Errors
@@ -224,6 +233,8 @@ impl Settings {
             threads: threads.unwrap_or_else(available_threads),
             device: read.required(&variables::DEVICE, parse_device)?,
             trainer: read.optional(&variables::TRAINER, parse_path)?,
+            trainer_machine: read.required(&variables::TRAINER_MACHINE, parse_resource)?,
+            trainer_price: read.optional(&variables::TRAINER_USD_PER_HOUR, parse_dollars)?,
             hub_endpoint: endpoint.or(shared_endpoint),
             hub_token: read.optional(&variables::HF_TOKEN, parse_token)?,
             hub_token_secret: read.optional(&variables::HUB_TOKEN_SECRET, parse_resource)?,
@@ -485,6 +496,22 @@ fn parse_threads(value: &str) -> Option<u32> {
         .parse()
         .ok()
         .filter(|threads| (1..=1024).contains(threads))
+}
+
+/// Reads dollars as millionths of one.
+fn parse_dollars(value: &str) -> Option<u64> {
+    const DIGITS: usize = 6;
+    let (whole, part) = value.split_once('.').unwrap_or((value, "0"));
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    if !is_number(whole) || !is_number(part) || part.len() > DIGITS {
+        return None;
+    }
+    let millionths: u64 = format!("{part:0<DIGITS$}").parse().ok()?;
+    whole
+        .parse::<u64>()
+        .ok()?
+        .checked_mul(1_000_000)?
+        .checked_add(millionths)
 }
 
 pub(crate) fn parse_endpoint(value: &str) -> Option<String> {

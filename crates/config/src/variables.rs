@@ -134,6 +134,28 @@ pub const THREADS: Variable = Variable {
     secret: false,
 };
 
+/// Names the machine that jobs are estimated for.
+pub const TRAINER_MACHINE: Variable = Variable {
+    name: "LLMOPT_TRAINER_MACHINE",
+    kind: "`local` or an instance type such as `g5.xlarge`",
+    default: Default::Everywhere("local"),
+    read_by: "`llmopt train --estimate`, `llmopt serve` and the function `training`",
+    description: "The machine that jobs are trained on, by which their time and memory are estimated.",
+    example: "",
+    secret: false,
+};
+
+/// Says what an hour of that machine costs.
+pub const TRAINER_USD_PER_HOUR: Variable = Variable {
+    name: "LLMOPT_TRAINER_USD_PER_HOUR",
+    kind: "US dollars, with at most six digits behind the point",
+    default: Default::Unset("nothing is known of it, and nothing is said of costs"),
+    read_by: "`llmopt train --estimate`, `llmopt serve` and the function `training`",
+    description: "What an hour of the machine costs that jobs are trained on.",
+    example: "1.006",
+    secret: false,
+};
+
 /// Names the trainer's binary.
 pub const TRAINER: Variable = Variable {
     name: "LLMOPT_TRAINER",
@@ -652,6 +674,8 @@ pub const ALL: &[&Variable] = &[
     &THREADS,
     &DEVICE,
     &TRAINER,
+    &TRAINER_MACHINE,
+    &TRAINER_USD_PER_HOUR,
     &HUB_ENDPOINT,
     &HF_ENDPOINT,
     &HF_TOKEN,

@@ -6,6 +6,7 @@ use axum::{
     extract::{ConnectInfo, DefaultBodyLimit, State as Shared},
     http::{HeaderMap, Response},
     routing::{get, post},
+    serve::ListenerExt as _,
 };
 use serde_json::Value;
 use thiserror::Error;
@@ -49,9 +50,12 @@ impl Mock {
         let address = listener.local_addr().map_err(failed)?;
         let state = State::default();
         let router = router(state.clone());
+        // Else an event of a stream waits until the other side says that it has the one before, for which that side
+        // takes its time. A connection that is gone already shows it when it is read.
+        let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
         let task = tokio::spawn(async move {
-            // It ends with the task.
             let service = router.into_make_service_with_connect_info::<SocketAddr>();
+            // It ends with the task.
             let _ = axum::serve(listener, service).await;
         });
         Ok(Self {
@@ -197,7 +201,10 @@ async fn answer(state: &State, received: Received) -> Response<Body> {
         billed: None,
         ended: Ended::Open,
     });
-    tokio::time::sleep(Duration::from_millis(behaviour.head_ms)).await;
+    if behaviour.head_ms > 0 {
+        // No time at all would be a millisecond.
+        tokio::time::sleep(Duration::from_millis(behaviour.head_ms)).await;
+    }
     let headers = headers_of(received.api);
     match decide(&received, &behaviour) {
         Ok(Decided::Models(models)) => {

@@ -94,6 +94,19 @@ impl Ask {
 }
 
 impl Truth {
+    /// What a reservation cost that nothing was sent for.
+    pub(crate) fn nothing(reservation: &Reservation, now_ms: u64) -> Self {
+        Self {
+            usage: TokenUsage::default(),
+            cost: Picodollars::ZERO,
+            asked: reservation.asked.clone(),
+            attempts: Vec::new(),
+            is_assumed: false,
+            overrun: None,
+            now_ms,
+        }
+    }
+
     /// Returns the entry of a request's cost; `None` where it is above the bound for no reason.
     pub(crate) fn entry(&self, reservation: &Reservation) -> Option<LedgerEntry> {
         let basis = match self.cost <= reservation.bound {

@@ -10,6 +10,11 @@ const KEPT_MS: u64 = 7 * 86_400_000;
 /// How long whoever tells an alert has for it, in milliseconds, before another tells it.
 const TELLING_MS: u64 = 60_000;
 
+/// Returns from when on a reservation that is closed now may be forgotten.
+pub(crate) fn forget_ms(now_ms: u64) -> u64 {
+    now_ms.saturating_add(KEPT_MS)
+}
+
 impl Spending {
     /// Does what is left to do for a reservation that is settled or released. Anybody may, any number of times.
     pub(crate) async fn finish(
@@ -27,8 +32,9 @@ impl Spending {
             ReservationState::Released => self.give_back(reservation).await?,
             ReservationState::Pending | ReservationState::Open { .. } => return Ok(()),
         }
-        let forget_ms = now_ms.saturating_add(KEPT_MS);
-        let step = Step::Close { forget_ms };
+        let step = Step::Close {
+            forget_ms: forget_ms(now_ms),
+        };
         drop(self.store.change(reservation, &step).await?);
         Ok(())
     }

@@ -5,7 +5,8 @@
 //! technology, nor what a token costs: steps are those of [`SpendStore`], which says
 //! why each happens once, and amounts come from the caller.
 //!
-//! A request goes through [`Spending::reserve`], [`Spending::mark_sent`] and [`Spending::settle`], or
+//! A request goes through [`Spending::reserve`], [`Spending::mark_sent`] (or both at once, [`Spending::reserve_sent`])
+//! and [`Spending::settle`], or
 //! [`Spending::release`] where nothing was sent. [`Spending::sweep`] is to run every minute or so, by
 //! any number of processes: what was abandoned and may have been sent costs its bound; nothing else does. A step
 //! whose outcome is not known counts as done where that is the dearer thing, until it has been swept.

@@ -4,7 +4,10 @@ use llmopt_storage::spend::{
     Hold, Limit, Reservation, ReservationState, RowKey, Step, Taken, Wanted,
 };
 
-use crate::{Ask, Moment, Outcome, Refusal, Spending, SpendingError, budgets::limits, resets_ms};
+use crate::{
+    Ask, Moment, OutOfOrder, Outcome, Refusal, Spending, SpendingError, Truth, budgets::limits,
+    resets_ms,
+};
 
 /// How often a row may change between our looks at it.
 const TRIES: u32 = 8;
@@ -15,22 +18,78 @@ impl Spending {
     /// # Errors
     /// After any error nothing may be sent. What was reserved is given back, here or when it is swept.
     pub async fn reserve(&self, ask: &Ask) -> Result<Outcome, SpendingError> {
+        let (reservation, rows) = self.planned(ask).await?;
+        self.reserve_by_steps(&reservation, &rows).await
+    }
+
+    /// As [`Spending::reserve`] and [`Spending::mark_sent`], for who is about to call the provider: at once, where
+    /// the store does that.
+    ///
+    /// # Errors
+    /// After any error nothing may be sent. What was reserved is given back here or, where it is not known what the
+    /// store did, when it is swept: then it may cost its bound.
+    pub async fn reserve_sent(&self, ask: &Ask) -> Result<Outcome, SpendingError> {
+        let (reservation, rows) = self.planned(ask).await?;
+        // As with `begin`, whose reservation it is after an error is not known: another's is not to be given up.
+        if let Some(sent) = self.store.begin_sent(&reservation, &rows).await? {
+            return Ok(Outcome::Reserved(sent));
+        }
+        match self.reserve_by_steps(&reservation, &rows).await? {
+            Outcome::Reserved(open) => match self.mark_sent(&open).await {
+                Ok(sent) => Ok(Outcome::Reserved(sent)),
+                Err(error) => {
+                    self.take_back(&open, ask.now_ms).await;
+                    Err(error)
+                }
+            },
+            other => Ok(other),
+        }
+    }
+
+    async fn planned(
+        &self,
+        ask: &Ask,
+    ) -> Result<(Reservation, Vec<(RowKey, Limit)>), SpendingError> {
         let moment = Moment::new(ask.now_ms);
         let rows = self.rows(ask, &moment).await?;
         let keys = rows.iter().map(|(key, _)| key.clone()).collect();
-        let reservation = ask.reservation(&moment, keys);
-        if let Some(there) = self.store.begin(&reservation).await? {
+        Ok((ask.reservation(&moment, keys), rows))
+    }
+
+    async fn reserve_by_steps(
+        &self,
+        reservation: &Reservation,
+        rows: &[(RowKey, Limit)],
+    ) -> Result<Outcome, SpendingError> {
+        if let Some(there) = self.store.begin(reservation).await? {
             return Ok(Outcome::Replay(there));
         }
-        let outcome = self.take_and_open(&reservation, &rows).await;
+        let outcome = self.take_and_open(reservation, rows).await;
         if !matches!(outcome, Ok(Outcome::Reserved(_)))
-            && let Err(error) = self.give_up(&reservation, ask.now_ms).await
+            && let Err(error) = self.give_up(reservation, reservation.created_ms).await
         {
             // Nobody may send it now: the sweeper gives back what it holds.
             let error: &dyn std::error::Error = &error;
-            tracing::warn!(request = %ask.request, error, "a reservation is left to be swept");
+            tracing::warn!(request = %reservation.request, error, "a reservation is left to be swept");
         }
         outcome
+    }
+
+    /// Ends a reservation of which it is not known whether it is marked as sent: nothing was. What cannot be ended is
+    /// left to be swept.
+    async fn take_back(&self, reservation: &Reservation, now_ms: u64) {
+        let released = self.release(reservation, now_ms).await;
+        let ended = match released {
+            Err(SpendingError::OutOfOrder(OutOfOrder::Sent(_))) => {
+                let truth = Truth::nothing(reservation, now_ms);
+                self.settle(reservation, &truth).await.map(drop)
+            }
+            other => other,
+        };
+        if let Err(error) = ended {
+            let error: &dyn std::error::Error = &error;
+            tracing::warn!(request = %reservation.request, error, "a reservation is left to be swept");
+        }
     }
 
     /// Returns the rows that a request is spent from, with their limits as the budgets have them.
@@ -40,11 +99,9 @@ impl Spending {
         moment: &Moment,
     ) -> Result<Vec<(RowKey, Limit)>, SpendingError> {
         let mut rows: Vec<(RowKey, Limit)> = Vec::new();
-        for scope in &ask.scopes {
-            let Some(budget) = self.store.budget(scope).await? else {
-                continue;
-            };
-            rows.extend(limits(&budget, moment));
+        let budgets = self.store.budgets_of(&ask.scopes).await?;
+        for budget in budgets.iter().flatten() {
+            rows.extend(limits(budget, moment));
         }
         // A scope that is named twice is held once.
         let mut seen = BTreeSet::new();
@@ -106,10 +163,10 @@ impl Spending {
 
     /// Gives a reservation up that was not sent, with whatever it holds.
     async fn give_up(&self, reservation: &Reservation, now_ms: u64) -> Result<(), SpendingError> {
-        // Where it was swept, this process may have taken more since.
         let (Ok(there) | Err(there)) = self.store.change(reservation, &Step::Release).await?;
-        if there.state == ReservationState::Released {
-            self.give_back(&there).await?;
+        // Where it was swept to its end, this process may have taken more since.
+        if there.state == ReservationState::Released && there.forget_ms.is_some() {
+            return self.give_back(&there).await;
         }
         self.finish(&there, now_ms).await
     }

@@ -1,8 +1,9 @@
-use llmopt_storage::spend::{Reservation, ReservationState, Step};
+use llmopt_storage::spend::{Basis, LedgerEntry, Reservation, ReservationState, Step};
 
 use crate::{
     Settlement, Spending, SpendingError, Truth,
     error::OutOfOrder::{NotSent, Sent},
+    finish::forget_ms,
 };
 
 impl Spending {
@@ -40,6 +41,11 @@ impl Spending {
                 bound: known.bound,
             });
         };
+        if !matches!(entry.basis, Basis::Overrun { .. })
+            && let Some(settlement) = self.settle_at_once(known, &entry).await?
+        {
+            return Ok(settlement);
+        }
         let entry = Box::new(entry);
         let step = Step::Settle {
             entry: entry.clone(),
@@ -62,6 +68,30 @@ impl Spending {
         };
         self.finish_or_leave(&there, truth.now_ms).await;
         Ok(settlement)
+    }
+
+    /// Settles and finishes in one step, where the store does that. Alerts are of rows, and a sweep tells those that
+    /// nobody told; of a cost above its bound it learns only while the reservation is not closed.
+    async fn settle_at_once(
+        &self,
+        known: &Reservation,
+        entry: &LedgerEntry,
+    ) -> Result<Option<Settlement>, SpendingError> {
+        let now_ms = entry.settled_ms;
+        let closed = self
+            .store
+            .settle_closed(known, entry, forget_ms(now_ms))
+            .await?;
+        let Some(closed) = closed else {
+            return Ok(None);
+        };
+        for (key, row) in &closed.rows {
+            if let Err(error) = self.tell_due(key, row, now_ms).await {
+                let error: &dyn std::error::Error = &error;
+                tracing::warn!(%key, error, "an alert is left to be swept");
+            }
+        }
+        Ok(Some(Settlement::Settled(entry.clone())))
     }
 
     /// Gives back what was reserved for a request that was not sent.

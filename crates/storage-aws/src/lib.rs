@@ -37,6 +37,8 @@ mod marker;
 #[cfg(feature = "s3")]
 mod multipart;
 #[cfg(feature = "s3")]
+mod object;
+#[cfg(feature = "s3")]
 mod parts;
 #[cfg(feature = "s3")]
 mod place;
@@ -70,6 +72,8 @@ pub use aws::Aws;
 pub use folders::S3FolderStore;
 #[cfg(feature = "dynamodb")]
 pub use log::DynamoEventLog;
+#[cfg(feature = "s3")]
+pub use object::{Newer, S3Object};
 #[cfg(feature = "s3")]
 pub use parts::S3Parts;
 #[cfg(feature = "sqs")]

@@ -5,6 +5,7 @@ mod deletions;
 mod faulty;
 mod large;
 mod lost_answers;
+mod objects;
 mod parts;
 mod refusals;
 mod republished;

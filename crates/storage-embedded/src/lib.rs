@@ -22,10 +22,11 @@ mod records;
 mod spending;
 mod staging;
 mod store;
+mod worker;
 
 pub use allowances::SqliteAllowanceStore;
 pub use answers::SqliteAnswerStore;
-pub use database::Database;
+pub use database::{Database, Synchronous};
 pub use log::SqliteEventLog;
 pub use parts::FilePartStore;
 pub use queue::SqliteMessageQueue;

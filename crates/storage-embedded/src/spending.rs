@@ -5,20 +5,22 @@ use llmopt_domain::Picodollars;
 use llmopt_storage::{
     SpendStore, StorageError,
     spend::{
-        Budget, BudgetRow, BudgetScope, Hold, LedgerEntry, Limit, Place, RequestId, Reservation,
-        RowKey, Step, Taken, Wanted,
+        Budget, BudgetRow, BudgetScope, Closed, Hold, LedgerEntry, Limit, Place, RequestId,
+        Reservation, RowKey, Step, Taken, Wanted,
     },
 };
 use rusqlite::Transaction;
 
-use crate::database::{Database, SPENDING};
+use crate::database::{Database, SPENDING, Synchronous};
 
 mod books;
 mod rows;
+mod together;
 
 /// A [`SpendStore`] in an SQLite database of its own: what requests cost is much beside records.
 pub struct SqliteSpendStore {
     database: Database,
+    lasting: Synchronous,
 }
 
 impl SqliteSpendStore {
@@ -30,8 +32,17 @@ impl SqliteSpendStore {
     /// # Errors
     /// As [`Database::open`].
     pub fn open(path: &Path) -> Result<Self, StorageError> {
+        Self::open_as(path, Synchronous::Full)
+    }
+
+    /// As [`SqliteSpendStore::open`]; with [`Synchronous::Normal`] nothing waits for the disk, and a loss of power
+    /// may take back any of the last steps: what was sent and is not known any more is not counted.
+    ///
+    /// # Errors
+    /// As [`Database::open`].
+    pub fn open_as(path: &Path, lasting: Synchronous) -> Result<Self, StorageError> {
         let database = Database::open_as(path, &SPENDING)?;
-        Ok(Self { database })
+        Ok(Self { database, lasting })
     }
 }
 
@@ -43,6 +54,18 @@ impl SpendStore for SqliteSpendStore {
         self.database.read("read", scope.as_str(), work).await
     }
 
+    async fn budgets_of(
+        &self,
+        scopes: &[BudgetScope],
+    ) -> Result<Vec<Option<Budget>>, StorageError> {
+        let owned = scopes.to_vec();
+        let work = move |transaction: &Transaction<'_>| {
+            let found = owned.iter().map(|scope| books::budget(transaction, scope));
+            found.collect()
+        };
+        self.database.read("read", "budgets", work).await
+    }
+
     async fn budgets(&self) -> Result<Vec<Budget>, StorageError> {
         self.database.read("list", "budgets", books::budgets).await
     }
@@ -51,7 +74,8 @@ impl SpendStore for SqliteSpendStore {
         let owned = budget.clone();
         let work = move |transaction: &Transaction<'_>| books::put_budget(transaction, &owned);
         let subject = budget.scope.as_str();
-        self.database.write("change", subject, work).await
+        let what = ("change", subject);
+        self.database.write_as(self.lasting, what, work).await
     }
 
     async fn row(&self, key: &RowKey) -> Result<Option<BudgetRow>, StorageError> {
@@ -150,10 +174,40 @@ impl SpendStore for SqliteSpendStore {
         known: &Reservation,
         step: &Step,
     ) -> Result<Result<Reservation, Reservation>, StorageError> {
+        let synchronous = match step {
+            Step::Send | Step::Settle { .. } => self.lasting,
+            Step::Open { .. } | Step::Release | Step::Close { .. } => Synchronous::Normal,
+        };
         let (request, step) = (known.request.clone(), step.clone());
         let work = move |transaction: &Transaction<'_>| books::change(transaction, &request, &step);
-        let subject = known.request.as_str();
-        self.database.write("change", subject, work).await
+        let what = ("change", known.request.as_str());
+        self.database.write_as(synchronous, what, work).await
+    }
+
+    async fn begin_sent(
+        &self,
+        reservation: &Reservation,
+        rows: &[(RowKey, Limit)],
+    ) -> Result<Option<Reservation>, StorageError> {
+        let (owned, rows) = (reservation.clone(), rows.to_vec());
+        let work =
+            move |transaction: &Transaction<'_>| together::begin_sent(transaction, &owned, &rows);
+        let what = ("reserve for", reservation.request.as_str());
+        self.database.write_or_undo(self.lasting, what, work).await
+    }
+
+    async fn settle_closed(
+        &self,
+        known: &Reservation,
+        entry: &LedgerEntry,
+        forget_ms: u64,
+    ) -> Result<Option<Closed>, StorageError> {
+        let entry = Box::new(entry.clone());
+        let work = move |transaction: &Transaction<'_>| {
+            together::settle_closed(transaction, entry, forget_ms)
+        };
+        let what = ("settle", known.request.as_str());
+        self.database.write_or_undo(self.lasting, what, work).await
     }
 
     async fn unfinished(
@@ -202,4 +256,23 @@ mod tests {
     }
 
     llmopt_storage::spend_store_conformance!(open);
+
+    #[tokio::test]
+    async fn several_steps_are_done_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = open(folder.path());
+        let reservation: Reservation = serde_json::from_str(
+            r#"{"format":1,"request":"r1","version":1,"created_ms":1,"expires_ms":9,"day":"1970-01-01","bound":10,
+            "rows":[],"asked":{"key":"k","model":"gpt","provider":"openai","price_version":"7"},"state":"pending","forget_ms":null}"#,
+        )
+        .unwrap();
+        let sent = store.begin_sent(&reservation, &[]).await.unwrap().unwrap();
+        let entry: LedgerEntry = serde_json::from_str(
+            r#"{"format":1,"request":"r1","day":"1970-01-01","reserved_ms":1,"settled_ms":2,"asked":{"key":"k",
+            "model":"gpt","provider":"openai","price_version":"7"},"bound":10,"cost":3,"usage":{},"basis":"measured","attempts":[],"rows":[]}"#,
+        )
+        .unwrap();
+        let closed = store.settle_closed(&sent, &entry, 99).await.unwrap();
+        assert_eq!(closed.unwrap().reservation.forget_ms, Some(99));
+    }
 }

@@ -11,6 +11,10 @@
 //! cost nothing more than none, and some 30 a second of five seconds each are the most that one row takes (a
 //! partition has 1,000 units a second). A scope that needs more has to be cut in several.
 //!
+//! Where a store has transactions over all of it at no price, several steps that follow one another are one
+//! ([`SpendStore::begin_sent`], [`SpendStore::settle_closed`]): what is said below of each holds all the more, and the
+//! disk is waited for once.
+//!
 //! **Why each thing happens once.** (1) A row keeps its sum: each write above does, and so does one that moves
 //! the limit, which adds the difference to `available` and wants the revision there that it was computed from.
 //! `available` is never below nothing by taking, so `spent + holds <= limit` unless the limit is lowered or
@@ -34,7 +38,7 @@ use llmopt_domain::Picodollars;
 pub use budget::{Budget, BudgetRow, Hold, Limit, MOST_HOLDS, RowKey, TOLD, Taken, Wanted, signed};
 pub use ledger::{Asked, Attempt, Basis, LedgerEntry, Place};
 pub use name::{BudgetScope, NameError, RequestId};
-pub use reservation::{After, Reservation, ReservationState, Step};
+pub use reservation::{After, Closed, Reservation, ReservationState, Step};
 
 use crate::StorageError;
 
@@ -51,6 +55,21 @@ pub trait SpendStore: Send + Sync {
     /// # Errors
     /// [`StorageError::Corrupt`] if what is kept cannot be read as one.
     async fn budget(&self, scope: &BudgetScope) -> Result<Option<Budget>, StorageError>;
+
+    /// Returns the budgets of `scopes`, in their order.
+    ///
+    /// # Errors
+    /// As for [`budget`](Self::budget).
+    async fn budgets_of(
+        &self,
+        scopes: &[BudgetScope],
+    ) -> Result<Vec<Option<Budget>>, StorageError> {
+        let mut found = Vec::new();
+        for scope in scopes {
+            found.push(self.budget(scope).await?);
+        }
+        Ok(found)
+    }
 
     /// Returns all budgets, in the order of their scopes.
     ///
@@ -146,6 +165,36 @@ pub trait SpendStore: Send + Sync {
         known: &Reservation,
         step: &Step,
     ) -> Result<Result<Reservation, Reservation>, StorageError>;
+
+    /// Does [`begin`](Self::begin), a [`take`](Self::take) from each of `rows`, [`Step::Open`] and [`Step::Send`] as one
+    /// step, if each would be done; rows that are absent are opened for it, and limits that are outdated set. Returns the
+    /// reservation as it is then. `None` says that nothing happened: one of them would be refused, or this store does
+    /// them one by one only.
+    ///
+    /// # Errors
+    /// As for those.
+    async fn begin_sent(
+        &self,
+        _reservation: &Reservation,
+        _rows: &[(RowKey, Limit)],
+    ) -> Result<Option<Reservation>, StorageError> {
+        Ok(None)
+    }
+
+    /// Does [`Step::Settle`] with `entry`, its [`append`](Self::append), a [`finish`](Self::finish) of each hold and
+    /// [`Step::Close`] as one step, if the first would change something. `None` says that nothing happened: it would
+    /// not, or this store does them one by one only.
+    ///
+    /// # Errors
+    /// As for those.
+    async fn settle_closed(
+        &self,
+        _known: &Reservation,
+        _entry: &LedgerEntry,
+        _forget_ms: u64,
+    ) -> Result<Option<Closed>, StorageError> {
+        Ok(None)
+    }
 
     /// Returns reservations that are not closed and expire at `until_ms` or before, the first that do first,
     /// from right after `after` on.

@@ -4,6 +4,7 @@ pub(crate) mod budgets;
 mod columns;
 pub(crate) mod compare;
 pub(crate) mod dataset;
+pub(crate) mod estimate;
 pub(crate) mod evaluate;
 pub(crate) mod generate;
 pub(crate) mod keys;

@@ -97,6 +97,7 @@ impl Platform {
             jobs: TrainingState {
                 jobs: TrainingJobs::new(stores.clone(), datasets.clone(), Arc::new(hub), place),
                 threads: context.settings.threads,
+                machine: context.training_machine(),
                 streams: LiveStreams {
                     poll: Duration::from_millis(200),
                     longest: None,

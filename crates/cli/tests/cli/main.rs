@@ -8,6 +8,7 @@
 
 mod dataset;
 mod evaluate;
+mod generate;
 mod help;
 mod models;
 mod prepared;

@@ -7,12 +7,12 @@ use llmopt_domain::Picodollars;
 use llmopt_storage::{
     SpendStore, StorageError,
     spend::{
-        Budget, BudgetRow, BudgetScope, Hold, LedgerEntry, Limit, Place, RequestId, Reservation,
-        RowKey, Step, TOLD, Taken, Wanted, signed,
+        Budget, BudgetRow, BudgetScope, Closed, Hold, LedgerEntry, Limit, Place, RequestId,
+        Reservation, RowKey, Step, TOLD, Taken, Wanted,
     },
 };
 
-use super::memory::{Bug, Memory, MemoryStore};
+use super::memory::{Memory, MemoryStore};
 
 pub(super) fn unavailable() -> StorageError {
     StorageError::Unavailable {
@@ -74,16 +74,7 @@ impl SpendStore for MemoryStore {
     async fn set_limit(&self, key: &RowKey, limit: &Limit) -> Result<(), StorageError> {
         let (key, limit) = (key.clone(), limit.clone());
         self.step(move |memory| {
-            let is_wrong = memory.bug == Some(Bug::LimitsTwice);
-            let Some(row) = memory.rows.get_mut(&key) else {
-                return Ok(());
-            };
-            if row.limit.revision < limit.revision {
-                row.available += signed(limit.amount) - signed(row.limit.amount);
-                row.limit = limit;
-            } else if is_wrong && row.limit == limit {
-                row.available += 1;
-            }
+            memory.set_limit(&key, &limit);
             Ok(())
         })
         .await
@@ -180,6 +171,27 @@ impl SpendStore for MemoryStore {
                 })
         })
         .await
+    }
+
+    async fn begin_sent(
+        &self,
+        reservation: &Reservation,
+        rows: &[(RowKey, Limit)],
+    ) -> Result<Option<Reservation>, StorageError> {
+        let (reservation, rows) = (reservation.clone(), rows.to_vec());
+        self.step(move |memory| Ok(memory.begin_sent(&reservation, &rows)))
+            .await
+    }
+
+    async fn settle_closed(
+        &self,
+        _known: &Reservation,
+        entry: &LedgerEntry,
+        forget_ms: u64,
+    ) -> Result<Option<Closed>, StorageError> {
+        let entry = entry.clone();
+        self.step(move |memory| Ok(memory.settle_closed(&entry, forget_ms)))
+            .await
     }
 
     async fn unfinished(

@@ -26,6 +26,8 @@ pub(super) struct Plan {
     pub(super) cost: u64,
     /// Whether it is given up before it is sent.
     pub(super) gives_up: bool,
+    /// Whether it reserves and notes that it sends at once.
+    pub(super) is_prompt: bool,
     /// Whether its client asks a second time meanwhile.
     pub(super) asks_twice: bool,
 }
@@ -106,6 +108,9 @@ impl Process {
             now_ms,
             expires_ms: now_ms + PATIENCE_MS,
         };
+        if self.plan.is_prompt && !self.plan.gives_up {
+            return self.reserve_sent(&ask).await;
+        }
         let reservation = match self.spending.reserve(&ask).await {
             Ok(Outcome::Reserved(reservation)) => reservation,
             Ok(Outcome::Refused(_)) => {
@@ -128,6 +133,15 @@ impl Process {
         let released = self.spending.release(&reservation, self.now_ms()).await;
         if let Err(SpendingError::OutOfOrder(OutOfOrder::Sent(_))) = released {
             self.settle(&reservation, 0).await;
+        }
+    }
+
+    async fn reserve_sent(&self, ask: &Ask) {
+        self.note(|world, request| world.marking.extend([request]));
+        match self.spending.reserve_sent(ask).await {
+            Ok(Outcome::Reserved(sent)) => self.send(&sent).await,
+            Ok(Outcome::Refused(_)) => self.note(|world, request| world.refused.extend([request])),
+            Ok(Outcome::Replay(_)) | Err(_) => {}
         }
     }
 

@@ -41,17 +41,25 @@ pub(super) fn begin(
     transaction: &Transaction<'_>,
     reservation: &Reservation,
 ) -> Result<Option<Reservation>> {
-    // With each that comes two may go: there are never more than are in use, and some.
-    transaction.execute(
-        "DELETE FROM reservations WHERE request IN (SELECT request FROM reservations
-         WHERE forget_ms IS NOT NULL AND forget_ms <= ?1 ORDER BY forget_ms LIMIT 2)",
-        params![reservation.created_ms],
-    )?;
-    let there = self::reservation(transaction, &reservation.request)?;
+    let there = forget_and_find(transaction, reservation)?;
     if there.is_none() {
         put(transaction, reservation)?;
     }
     Ok(there)
+}
+
+/// Returns the reservation that the request of a new one has. With each that comes two may go: there are never more
+/// than are in use, and some.
+pub(super) fn forget_and_find(
+    transaction: &Transaction<'_>,
+    reservation: &Reservation,
+) -> Result<Option<Reservation>> {
+    let mut delete = transaction.prepare_cached(
+        "DELETE FROM reservations WHERE request IN (SELECT request FROM reservations
+         WHERE forget_ms IS NOT NULL AND forget_ms <= ?1 ORDER BY forget_ms LIMIT 2)",
+    )?;
+    delete.execute(params![reservation.created_ms])?;
+    self::reservation(transaction, &reservation.request)
 }
 
 pub(super) fn reservation(
@@ -81,7 +89,7 @@ pub(super) fn change(
     }
 }
 
-fn put(transaction: &Transaction<'_>, reservation: &Reservation) -> Result<()> {
+pub(super) fn put(transaction: &Transaction<'_>, reservation: &Reservation) -> Result<()> {
     let mut upsert = transaction.prepare_cached(
         "INSERT OR REPLACE INTO reservations (request, expires_ms, forget_ms, body)
          VALUES (?1, ?2, ?3, ?4)",
@@ -112,16 +120,16 @@ pub(super) fn unfinished(
 }
 
 pub(super) fn append(transaction: &Transaction<'_>, entry: &LedgerEntry) -> Result<()> {
-    let made = transaction.execute(
+    let mut insert = transaction.prepare_cached(
         "INSERT INTO ledger (request, day, reserved_ms, body) VALUES (?1, ?2, ?3, ?4)
          ON CONFLICT DO NOTHING",
-        params![
-            entry.request.as_str(),
-            entry.day,
-            entry.reserved_ms,
-            body(entry)?
-        ],
     )?;
+    let made = insert.execute(params![
+        entry.request.as_str(),
+        entry.day,
+        entry.reserved_ms,
+        body(entry)?
+    ])?;
     if made == 0 {
         let select = "SELECT body FROM ledger WHERE request = ?1";
         let there: Option<LedgerEntry> = one(transaction, select, params![entry.request.as_str()])?;

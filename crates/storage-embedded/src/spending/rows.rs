@@ -100,24 +100,24 @@ pub(super) fn take(transaction: &Transaction<'_>, key: &RowKey, wanted: &Wanted)
     if let Some(refusal) = known.refusal(wanted) {
         return Ok(refusal);
     }
-    let token = "SELECT random() & 9223372036854775807";
+    let mut token = transaction.prepare_cached("SELECT random() & 9223372036854775807")?;
     let hold = Hold {
         amount: wanted.amount,
-        token: transaction.query_row(token, [], |row| row.get(0))?,
+        token: token.query_row([], |row| row.get(0))?,
         taken_ms: wanted.now_ms,
     };
-    transaction.execute(
+    let mut insert = transaction.prepare_cached(
         "INSERT INTO holds (scope, period, request, amount, token, taken_ms)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-        params![
-            key.scope.as_str(),
-            key.window,
-            wanted.request.as_str(),
-            hold.amount.get(),
-            hold.token,
-            hold.taken_ms,
-        ],
     )?;
+    insert.execute(params![
+        key.scope.as_str(),
+        key.window,
+        wanted.request.as_str(),
+        hold.amount.get(),
+        hold.token,
+        hold.taken_ms,
+    ])?;
     add(transaction, key, -signed(hold.amount), Picodollars::ZERO)?;
     Ok(Taken::Held(hold))
 }
@@ -129,17 +129,17 @@ pub(super) fn finish(
     hold: Hold,
     spent: Picodollars,
 ) -> Result<Option<BudgetRow>> {
-    let ended = transaction.execute(
+    let mut delete = transaction.prepare_cached(
         "DELETE FROM holds
          WHERE scope = ?1 AND period = ?2 AND request = ?3 AND token = ?4 AND amount = ?5",
-        params![
-            key.scope.as_str(),
-            key.window,
-            request.as_str(),
-            hold.token,
-            hold.amount.get(),
-        ],
     )?;
+    let ended = delete.execute(params![
+        key.scope.as_str(),
+        key.window,
+        request.as_str(),
+        hold.token,
+        hold.amount.get(),
+    ])?;
     if ended == 0 {
         return Ok(None);
     }

@@ -13,9 +13,11 @@ use crate::{
 
 mod books;
 mod rows;
+mod together;
 
 pub use books::*;
 pub use rows::*;
+pub use together::*;
 
 /// Opens the budgets that live below a folder; opening them twice is another process, or a restart.
 pub type OpenSpending = fn(&Path) -> Arc<dyn SpendStore>;
@@ -42,6 +44,8 @@ macro_rules! spend_store_conformance {
             steps_are_done_once_from_whatever_was_known
             of_steps_that_exclude_each_other_one_is_done
             what_is_not_closed_is_listed_by_when_it_expires
+            what_is_reserved_at_once_is_reserved_as_its_steps_would_or_not_at_all
+            what_is_settled_at_once_is_closed_in_the_ledger_and_spent_or_as_it_was
             an_entry_is_appended_once_and_listed_in_its_day
             a_restart_keeps_budgets_rows_reservations_and_the_ledger
         );

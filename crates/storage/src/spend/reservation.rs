@@ -1,7 +1,7 @@
 use llmopt_domain::{Format, Picodollars};
 use serde::{Deserialize, Serialize};
 
-use super::{Asked, Hold, LedgerEntry, Place, RequestId, RowKey};
+use super::{Asked, BudgetRow, Hold, LedgerEntry, Place, RequestId, RowKey};
 
 /// What one request may cost at most, and what became of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,6 +76,15 @@ pub enum Step {
         /// From when on it may be forgotten, in milliseconds since 1970.
         forget_ms: u64,
     },
+}
+
+/// A reservation that was settled and closed in one step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Closed {
+    /// The reservation.
+    pub reservation: Reservation,
+    /// The rows that its cost was spent from, as they are after.
+    pub rows: Vec<(RowKey, BudgetRow)>,
 }
 
 /// What a step makes of a reservation.

@@ -47,6 +47,12 @@ pub async fn changes_of_a_budget_follow_one_another(open: OpenSpending) {
         .expect("it is new");
     let all = store.budgets().await.expect("there");
     assert_eq!(all, [budget("a", 1, 1), budget("b", 2, 9)]);
+    let scopes = ["b", "none", "a"].map(scope);
+    let some = store.budgets_of(&scopes).await.expect("there");
+    assert_eq!(
+        some,
+        [Some(budget("b", 2, 9)), None, Some(budget("a", 1, 1))]
+    );
     let mut tasks = JoinSet::new();
     for daily in 0..20 {
         let (store, change) = (Arc::clone(&store), budget("b", 3, daily));
