@@ -7,13 +7,14 @@ use axum::{
 };
 use clap::Args;
 use futures::{StreamExt as _, TryStreamExt as _, stream, stream::BoxStream};
+use llmopt_config::Store;
 use llmopt_domain::error_chain;
 use llmopt_http::API;
 use llmopt_providers::{SseEvent, SseLimits, SseParser, Transport};
 use serde_json::Value;
 use tower::ServiceExt as _;
 
-use crate::failure::Failure;
+use crate::{context::Context, failure::Failure, serve::Platform};
 
 /// How long a server may take to accept a connection.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -50,17 +51,17 @@ pub(crate) struct Reply {
 }
 
 impl ServerFlags {
-    /// Returns the server that is named, if one is.
-    pub(crate) fn server(&self) -> Result<Option<PlatformClient>, Failure> {
+    /// Returns who is asked: the server that is named, or else this process, on the data directory.
+    pub(crate) async fn client(&self, context: &Context) -> Result<PlatformClient, Failure> {
         let Some(url) = &self.url else {
-            return Ok(None);
+            return Ok(PlatformClient::Here(routes(context).await?));
         };
         let transport = Transport::new(CONNECT).map_err(|error| Failure::failed_from(&error))?;
-        Ok(Some(PlatformClient::There {
+        Ok(PlatformClient::There {
             transport,
             url: url.clone(),
             key: self.key()?,
-        }))
+        })
     }
 
     fn key(&self) -> Result<Option<String>, Failure> {
@@ -73,6 +74,20 @@ impl ServerFlags {
         })?;
         Ok(Some(key.trim().to_owned()))
     }
+}
+
+/// Opens the routes on the data directory.
+async fn routes(context: &Context) -> Result<Router, Failure> {
+    if context.settings.store != Store::Embedded {
+        let failure =
+            Failure::input("with `LLMOPT_STORE=aws` the functions answer, and not this machine");
+        return Err(failure.next("name their API with `--url`, or unset `LLMOPT_STORE`"));
+    }
+    let platform = Platform::open(context)?;
+    // Where no server runs, nobody else gives budgets back what a killed process held.
+    platform.commercial.sweep().await;
+    let routes = platform.generate_router();
+    Ok(routes.merge(platform.commercial_router()))
 }
 
 /// Takes the address of a server, with or without where its routes begin.

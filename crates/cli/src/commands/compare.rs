@@ -4,10 +4,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::usage::{count, dollars};
-use crate::{
-    context::Context, failure::Failure, output::Output, platform_client::ServerFlags,
-    serve::Platform,
-};
+use crate::{context::Context, failure::Failure, output::Output, platform_client::ServerFlags};
 
 /// Compares models on the same texts: what each would cost, and with --run what each answers and takes.
 ///
@@ -45,9 +42,7 @@ pub(super) async fn run(context: &mut Context, arguments: CompareArguments) -> R
         "models": arguments.models, "texts": texts,
         "max_tokens": arguments.max_tokens, "run": arguments.run,
     });
-    let client = arguments
-        .server
-        .client(|| Ok(Platform::open(context)?.commercial_router()))?;
+    let client = arguments.server.client(context).await?;
     let answered = async {
         let reply = client.post("/commercial/compare", &body).await?;
         reply.succeeded().await?.json().await

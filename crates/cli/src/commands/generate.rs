@@ -5,9 +5,7 @@ use std::{
     time::Duration,
 };
 
-use axum::Router;
 use clap::Args;
-use llmopt_config::Store;
 use llmopt_domain::Picodollars;
 use serde_json::{Value, json};
 
@@ -16,7 +14,6 @@ use crate::{
     failure::Failure,
     output::{Output, count_text, note},
     platform_client::{PlatformClient, Reply, ServerFlags, problem_failure},
-    serve::Platform,
 };
 
 /// How long what an answer cost that was given up may take to settle; a sweep settles what is left, at its bound.
@@ -75,10 +72,7 @@ pub(super) async fn run(
 ) -> Result<(), Failure> {
     let streams = arguments.stream || (context.output.is_terminal() && !context.output.is_json());
     let body = body(&arguments, streams)?;
-    let client = match arguments.server.server()? {
-        Some(server) => server,
-        None => PlatformClient::Here(here(context).await?),
-    };
+    let client = arguments.server.client(context).await?;
     let answered = async {
         let reply = client.post("/generate", &body).await?.succeeded().await?;
         if streams {
@@ -98,19 +92,6 @@ pub(super) async fn run(
     Err(Failure::interrupted(
         "the answer was stopped: what was used of a commercial model is billed",
     ))
-}
-
-/// Opens the routes on the data directory.
-async fn here(context: &Context) -> Result<Router, Failure> {
-    if context.settings.store != Store::Embedded {
-        let failure =
-            Failure::input("with `LLMOPT_STORE=aws` the functions answer, and not this machine");
-        return Err(failure.next("name their API with `--url`, or unset `LLMOPT_STORE`"));
-    }
-    let platform = Platform::open(context)?;
-    // Where no server runs, nobody else gives budgets back what a killed process held.
-    platform.commercial.sweep().await;
-    Ok(platform.generate_router())
 }
 
 fn body(arguments: &GenerateArguments, streams: bool) -> Result<Value, Failure> {

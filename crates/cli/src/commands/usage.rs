@@ -8,7 +8,6 @@ use crate::{
     failure::Failure,
     output::{Output, count_text},
     platform_client::ServerFlags,
-    serve::Platform,
 };
 
 /// Says what commercial models were used for and what that cost, to the picodollar.
@@ -55,9 +54,7 @@ enum By {
 }
 
 pub(super) async fn run(context: &mut Context, arguments: UsageArguments) -> Result<(), Failure> {
-    let client = arguments
-        .server
-        .client(|| Ok(Platform::open(context)?.commercial_router()))?;
+    let client = arguments.server.client(context).await?;
     let reply = client.get(&arguments.path()).await?;
     let mut reply = reply.succeeded().await?;
     let output = &mut context.output;
