@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::{
     CeilingSettings, KeySettings, LimitSettings, MaxTokensField, ProviderApi, ProviderSettings,
-    Settings,
+    Settings, SpendingSync,
 };
 
 fn load(pairs: &[(&str, &str)]) -> Settings {
@@ -296,6 +296,14 @@ fn a_turn_is_waited_for_up_to_a_minute_or_not_at_all() {
     assert_eq!(of("0"), Duration::ZERO);
     assert_eq!(of("60"), Duration::from_secs(60));
     assert!(refusal(&[("LLMOPT_TURN_WAIT_SECONDS", "61")]).contains("found `61`"));
+}
+
+#[test]
+fn what_was_spent_is_on_the_disk_unless_one_does_not_wait_for_that() {
+    assert_eq!(load(&[]).spending_sync, SpendingSync::Full);
+    let of = |value| load(&[("LLMOPT_SPENDING_SYNC", value)]).spending_sync;
+    assert_eq!(of("normal"), SpendingSync::Normal);
+    assert!(refusal(&[("LLMOPT_SPENDING_SYNC", "off")]).contains("found `off`"));
 }
 
 #[test]
