@@ -134,6 +134,7 @@ fn a_listed_server_has_what_is_said_of_it() {
     assert_eq!(vllm.key, KeySettings::None);
     assert_eq!(vllm.max_tokens_field, MaxTokensField::MaxTokens);
     assert_eq!((vllm.limits, vllm.ceiling), Default::default());
+    assert_eq!(vllm.models, Default::default());
     assert!(!vllm.is_owner);
     assert_eq!(other.api, ProviderApi::Anthropic);
     assert_eq!(other.key, KeySettings::File(PathBuf::from("/run/k")));
@@ -149,6 +150,18 @@ fn a_listed_server_has_what_is_said_of_it() {
     assert_eq!(other.ceiling, Some(ceiling));
     assert_eq!(three.key, KeySettings::Secret("llmopt/three".to_owned()));
     assert_eq!(three.max_tokens_field, MaxTokensField::MaxCompletionTokens);
+}
+
+#[test]
+fn a_key_may_be_in_any_variable_that_is_set() {
+    let json = |name: &str| {
+        format!(r#"[{{"name":"v","api":"openai","base_url":"http://a","key_env":"{name}"}}]"#)
+    };
+    for name in ["V_KEY", "OPENAI_API_KEY"] {
+        let settings = load(&[("LLMOPT_PROVIDERS", &json(name)), (name, "sk-1")]);
+        let listed = settings.providers.last().expect("there is one");
+        assert_eq!(listed.key, KeySettings::Text(crate::Secret::new("sk-1")));
+    }
 }
 
 #[test]
