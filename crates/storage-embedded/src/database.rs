@@ -184,9 +184,8 @@ impl Database {
         (operation, subject): (&'static str, &str),
         work: impl FnOnce(&Transaction<'_>) -> Result<Option<T>, SqlFailure> + Send + 'static,
     ) -> Result<Option<T>, StorageError> {
-        let work = move |transaction: &Transaction<'_>| {
-            work(transaction)?.ok_or(SqlFailure::Undone)
-        };
+        let work =
+            move |transaction: &Transaction<'_>| work(transaction)?.ok_or(SqlFailure::Undone);
         let kind = Kind::Write(synchronous);
         match self.worker.run(kind, work).await {
             Some(Err(SqlFailure::Undone)) => Ok(None),
