@@ -1,9 +1,13 @@
 use std::{
+    fmt::Write as _,
     io::{IsTerminal as _, Read as _},
-    path::PathBuf,
+    path::{Path, PathBuf},
+    time::Duration,
 };
 
+use axum::Router;
 use clap::Args;
+use llmopt_config::Store;
 use llmopt_domain::Picodollars;
 use serde_json::{Value, json};
 
@@ -11,9 +15,12 @@ use crate::{
     context::Context,
     failure::Failure,
     output::{Output, count_text, note},
-    platform_client::{Reply, ServerFlags, problem_failure},
+    platform_client::{PlatformClient, Reply, ServerFlags, problem_failure},
     serve::Platform,
 };
+
+/// How long what an answer cost that was given up may take to settle; a sweep settles what is left, at its bound.
+const SETTLING: Duration = Duration::from_millis(500);
 
 /// Asks a model, one of your own or a commercial one, and says what the answer took.
 ///
@@ -68,9 +75,7 @@ pub(super) async fn run(
 ) -> Result<(), Failure> {
     let streams = arguments.stream || (context.output.is_terminal() && !context.output.is_json());
     let body = body(&arguments, streams)?;
-    let client = arguments
-        .server
-        .client(|| Ok(Platform::open(context)?.generate_router()))?;
+    let client = arguments.server.client(|| here(context))?;
     let answered = async {
         let reply = client.post("/generate", &body).await?.succeeded().await?;
         if streams {
@@ -80,11 +85,26 @@ pub(super) async fn run(
         }
     };
     tokio::select! {
-        answered = answered => answered,
-        _ = tokio::signal::ctrl_c() => Err(Failure::interrupted(
-            "the answer was stopped: what was used of a commercial model is billed",
-        )),
+        answered = answered => return answered,
+        _ = tokio::signal::ctrl_c() => {}
     }
+    // The answer is given up by now; this process settles what it cost, if it is the one that asked.
+    if matches!(client, PlatformClient::Here(_)) {
+        tokio::time::sleep(SETTLING).await;
+    }
+    Err(Failure::interrupted(
+        "the answer was stopped: what was used of a commercial model is billed",
+    ))
+}
+
+/// Opens the routes on the data directory.
+fn here(context: &Context) -> Result<Router, Failure> {
+    if context.settings.store != Store::Embedded {
+        let failure =
+            Failure::input("with `LLMOPT_STORE=aws` the functions answer, and not this machine");
+        return Err(failure.next("name their API with `--url`, or unset `LLMOPT_STORE`"));
+    }
+    Ok(Platform::open(context)?.generate_router())
 }
 
 fn body(arguments: &GenerateArguments, streams: bool) -> Result<Value, Failure> {
@@ -113,7 +133,7 @@ fn body(arguments: &GenerateArguments, streams: bool) -> Result<Value, Failure> 
     Ok(body)
 }
 
-fn read_messages(path: &std::path::Path) -> Result<Vec<Value>, Failure> {
+fn read_messages(path: &Path) -> Result<Vec<Value>, Failure> {
     let name = path.display();
     let text = std::fs::read_to_string(path)
         .map_err(|error| Failure::input(format!("failed to read `{name}`: {error}")))?;
@@ -203,7 +223,9 @@ fn summary(answer: &Value) -> String {
     match text("finish_reason") {
         "" | "stop" | "tool_calls" => {}
         "length" => line.push_str("; cut at the tokens that were allowed"),
-        reason => line.push_str(&format!("; ended for {reason}")),
+        reason => {
+            let _ = write!(line, "; ended for {reason}");
+        }
     }
     line
 }
