@@ -76,7 +76,8 @@ impl CommercialModels {
         }
     }
 
-    async fn sweep(&self) {
+    /// Settles what a process that is no more left behind.
+    pub(crate) async fn sweep(&self) {
         match self.commercial.spending().sweep(now_ms()).await {
             Ok(swept) => tell(swept),
             Err(error) => {
