@@ -30,3 +30,4 @@ mod scrape;
 mod server;
 #[path = "../shared/datasets.rs"]
 mod shared;
+mod spending;

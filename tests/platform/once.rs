@@ -139,6 +139,14 @@ fn every_route_that_makes_or_spends_something_does_it_once() {
     once(&|| server.post("/generate/batch").json(&batch), "batch");
     seen("/generate/batch");
 
+    let comparison =
+        json!({ "texts": ["Hi"], "models": ["base:tiny"], "max_tokens": 2, "run": true });
+    once(
+        &|| server.post("/commercial/compare").json(&comparison),
+        "compare",
+    );
+    seen("/commercial/compare");
+
     let submission = job(&server, "squares", 100);
     let mut estimated = submission.clone();
     estimated.as_object_mut().unwrap().remove("name");

@@ -3,7 +3,7 @@ use std::{collections::VecDeque, error::Error, fmt::Write as _, path::PathBuf, t
 use axum::{
     Router,
     body::{Body, Bytes},
-    http::Request,
+    http::{Method, Request},
 };
 use clap::Args;
 use futures::{StreamExt as _, TryStreamExt as _, stream, stream::BoxStream};
@@ -19,7 +19,7 @@ use crate::failure::Failure;
 const CONNECT: Duration = Duration::from_secs(10);
 
 /// Which server is meant.
-#[derive(Args, Debug)]
+#[derive(Args, Debug, Default)]
 pub(crate) struct ServerFlags {
     /// Ask this server, such as `http://127.0.0.1:8080`, and not the data directory
     #[arg(long, value_name = "URL", value_parser = server_url)]
@@ -89,19 +89,51 @@ fn server_url(text: &str) -> Result<String, String> {
 }
 
 impl PlatformClient {
+    /// Asks the route that is at `path` below [`API`] for what it shows.
+    pub(crate) async fn get(&self, path: &str) -> Result<Reply, Failure> {
+        self.send(Method::GET, path, None).await
+    }
+
     /// Sends `body` to the route that is at `path` below [`API`].
     pub(crate) async fn post(&self, path: &str, body: &Value) -> Result<Reply, Failure> {
+        self.send(Method::POST, path, Some(body)).await
+    }
+
+    /// Sends a request to the route that is at `path` below [`API`].
+    pub(crate) async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Reply, Failure> {
         match self {
-            Self::Here(router) => here(router.clone(), path, body).await,
+            Self::Here(router) => {
+                let request = Request::builder().method(method).uri(path);
+                let request = match body {
+                    Some(body) => request
+                        .header("content-type", "application/json")
+                        .body(Body::from(body.to_string())),
+                    None => request.body(Body::empty()),
+                };
+                here(
+                    router.clone(),
+                    request.map_err(|error| Failure::failed_from(&error))?,
+                )
+                .await
+            }
             Self::There {
                 transport,
                 url,
                 key,
             } => {
-                let request = transport.client().post(format!("{url}{API}{path}"));
-                let request = request
-                    .header("content-type", "application/json")
-                    .body(body.to_string());
+                let address = format!("{url}{API}{path}");
+                let request = transport.client().request(method, address);
+                let request = match body {
+                    Some(body) => request
+                        .header("content-type", "application/json")
+                        .body(body.to_string()),
+                    None => request,
+                };
                 let request = match key {
                     Some(key) => request.bearer_auth(key),
                     None => request,
@@ -126,11 +158,7 @@ impl PlatformClient {
     }
 }
 
-async fn here(router: Router, path: &str, body: &Value) -> Result<Reply, Failure> {
-    let request = Request::post(path)
-        .header("content-type", "application/json")
-        .body(Body::from(body.to_string()));
-    let request = request.map_err(|error| Failure::failed_from(&error))?;
+async fn here(router: Router, request: Request<Body>) -> Result<Reply, Failure> {
     let response = match router.oneshot(request).await {
         Ok(response) => response,
         Err(never) => match never {},
@@ -165,12 +193,18 @@ impl Reply {
         Err(problem_failure(&problem))
     }
 
-    /// Reads the whole answer, one document of JSON.
-    pub(crate) async fn json(&mut self) -> Result<Value, Failure> {
+    /// Reads the whole answer.
+    pub(crate) async fn bytes(&mut self) -> Result<Vec<u8>, Failure> {
         let mut bytes = Vec::new();
         while let Some(piece) = self.body.try_next().await? {
             bytes.extend_from_slice(&piece);
         }
+        Ok(bytes)
+    }
+
+    /// Reads the whole answer, one document of JSON.
+    pub(crate) async fn json(&mut self) -> Result<Value, Failure> {
+        let bytes = self.bytes().await?;
         serde_json::from_slice(&bytes).map_err(|error| {
             Failure::failed(format!(
                 "the answer, of status {}, is no JSON: {error}",

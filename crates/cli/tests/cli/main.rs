@@ -14,5 +14,6 @@ mod models;
 mod prepared;
 mod prices;
 mod serve;
+mod spending;
 mod support;
 mod train;
