@@ -101,6 +101,9 @@ fn words_in(value: &Value) -> u64 {
 
 /// Returns what the user said last.
 pub(crate) fn last_words(body: &Value) -> String {
+    if let Some(text) = body["input"].as_str() {
+        return text.to_owned();
+    }
     let turns = body["messages"].as_array().or(body["input"].as_array());
     let turns = turns.map(Vec::as_slice).unwrap_or_default();
     let last = turns.iter().rev().find(|turn| turn["role"] == "user");
