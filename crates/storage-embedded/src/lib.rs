@@ -8,7 +8,6 @@
 //! being written or deleted, each entry with a lock that its process holds; `.uploads` holds the parts of
 //! files that have not all come.
 
-mod allowances;
 mod answers;
 mod database;
 mod disk;
@@ -23,7 +22,6 @@ mod spending;
 mod staging;
 mod store;
 
-pub use allowances::SqliteAllowanceStore;
 pub use answers::SqliteAnswerStore;
 pub use database::Database;
 pub use log::SqliteEventLog;
