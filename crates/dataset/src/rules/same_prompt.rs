@@ -105,13 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_to_nothing_answer_the_same_prompt_and_plain_text_answers_none() {
-        let turn = |i| {
-            format!("{{\"messages\": [{{\"role\": \"assistant\", \"content\": \"it is {i}\"}}]}}\n")
-        };
-        let rows: String = (0..2).map(turn).collect();
-        let report = File::new("a.jsonl", rows.as_bytes()).validate();
-        assert_eq!(with_code(&report, "same_prompt").len(), 1, "{report:?}");
+    fn plain_text_answers_no_prompt() {
         let text = |i| format!("{{\"text\": \"it is {i}\"}}\n");
         let rows: String = (0..2).map(text).collect();
         let report = File::new("a.jsonl", rows.as_bytes()).validate();
