@@ -50,20 +50,17 @@ pub(crate) struct Reply {
 }
 
 impl ServerFlags {
-    /// Returns who is asked: the server that is named, or else the routes that `here` gives.
-    pub(crate) fn client(
-        &self,
-        here: impl FnOnce() -> Result<Router, Failure>,
-    ) -> Result<PlatformClient, Failure> {
+    /// Returns the server that is named, if one is.
+    pub(crate) fn server(&self) -> Result<Option<PlatformClient>, Failure> {
         let Some(url) = &self.url else {
-            return Ok(PlatformClient::Here(here()?));
+            return Ok(None);
         };
         let transport = Transport::new(CONNECT).map_err(|error| Failure::failed_from(&error))?;
-        Ok(PlatformClient::There {
+        Ok(Some(PlatformClient::There {
             transport,
             url: url.clone(),
             key: self.key()?,
-        })
+        }))
     }
 
     fn key(&self) -> Result<Option<String>, Failure> {

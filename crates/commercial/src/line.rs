@@ -129,6 +129,9 @@ impl Line {
     async fn ask_one(&mut self, candidate: Candidate) -> Result<Option<Open>, CommercialError> {
         let default_max_tokens = self.inner.policy.default_max_tokens;
         let quote = candidate.quote(&self.question, default_max_tokens)?;
+        self.inner
+            .look_at_budgets(&candidate, &quote, &self.question)
+            .await?;
         admit(&candidate)?;
         if !self.wait_for_turn(&candidate, &quote).await? {
             return Ok(None);
@@ -272,6 +275,7 @@ impl Line {
             tools: tools.cloned().map(serde_json::Value::Object).collect(),
             tool_choice: question.tool_choice.clone(),
             response_format: question.response_format.clone(),
+            route: candidate.route,
             delivery: question.delivery,
             timeouts: Timeouts {
                 total: self.time_left(),

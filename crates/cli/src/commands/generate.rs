@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// How long what an answer cost that was given up may take to settle; a sweep settles what is left, at its bound.
-const SETTLING: Duration = Duration::from_millis(500);
+const SETTLING: Duration = Duration::from_secs(1);
 
 /// Asks a model, one of your own or a commercial one, and says what the answer took.
 ///
@@ -75,7 +75,10 @@ pub(super) async fn run(
 ) -> Result<(), Failure> {
     let streams = arguments.stream || (context.output.is_terminal() && !context.output.is_json());
     let body = body(&arguments, streams)?;
-    let client = arguments.server.client(|| here(context))?;
+    let client = match arguments.server.server()? {
+        Some(server) => server,
+        None => PlatformClient::Here(here(context).await?),
+    };
     let answered = async {
         let reply = client.post("/generate", &body).await?.succeeded().await?;
         if streams {
@@ -98,13 +101,16 @@ pub(super) async fn run(
 }
 
 /// Opens the routes on the data directory.
-fn here(context: &Context) -> Result<Router, Failure> {
+async fn here(context: &Context) -> Result<Router, Failure> {
     if context.settings.store != Store::Embedded {
         let failure =
             Failure::input("with `LLMOPT_STORE=aws` the functions answer, and not this machine");
         return Err(failure.next("name their API with `--url`, or unset `LLMOPT_STORE`"));
     }
-    Ok(Platform::open(context)?.generate_router())
+    let platform = Platform::open(context)?;
+    // Where no server runs, nobody else gives budgets back what a killed process held.
+    platform.commercial.sweep().await;
+    Ok(platform.generate_router())
 }
 
 fn body(arguments: &GenerateArguments, streams: bool) -> Result<Value, Failure> {

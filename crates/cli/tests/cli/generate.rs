@@ -1,4 +1,12 @@
-use std::path::Path;
+use std::{
+    io::Read as _,
+    path::Path,
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+use llmopt_provider_mock::{Behaviour, Ended, Mock, Tokens};
+use tokio::runtime::Runtime;
 
 use crate::{
     serve::Server,
@@ -44,6 +52,91 @@ fn an_answer_is_on_standard_output_and_what_it_took_is_beside_it() {
     assert_eq!(done["event"], "done");
     assert_eq!(done["data"]["text"], answer["text"]);
     assert!(parts.iter().all(|part| part["event"] == "text"));
+}
+
+/// A provider, and what runs it.
+struct Provider {
+    mock: Mock,
+    _runtime: Runtime,
+}
+
+impl Provider {
+    fn start() -> Self {
+        let runtime = Runtime::new().unwrap();
+        let mock = runtime.block_on(Mock::start(0)).unwrap();
+        Self {
+            mock,
+            _runtime: runtime,
+        }
+    }
+
+    fn command(&self, place: &Workplace, arguments: &str) -> Command {
+        let mut command = place.command(arguments);
+        command
+            .env("OPENAI_BASE_URL", self.mock.openai_url())
+            .env("OPENAI_API_KEY", "sk-canary");
+        command
+    }
+}
+
+#[test]
+fn a_commercial_model_is_asked_and_its_cost_told_to_the_last_digit() {
+    let place = Workplace::new();
+    let provider = Provider::start();
+    provider.mock.next(Behaviour {
+        text: Some("four five".to_owned()),
+        tokens: Some(Tokens {
+            input: 100,
+            cache_read: 20,
+            output: 9,
+            ..Tokens::default()
+        }),
+        ..Behaviour::default()
+    });
+    let asked = "generate --model gpt-4o-mini --prompt one --max-tokens 10";
+    let said = Said::of(provider.command(&place, asked));
+    said.succeeds(&[]);
+    assert_eq!(said.out, "four five\n");
+    // 100 x $0.15, 20 x $0.075 and 9 x $0.60 for a million each.
+    let told = "gpt-4o-mini-2026-01-01 of openai: 120 tokens in, 9 out, $0.0000219, ";
+    assert!(said.err.starts_with(told), "{said:#?}");
+    // Without the key, nobody is asked.
+    place
+        .run(asked)
+        .fails(1, &["openai", "provider_not_configured"]);
+    assert_eq!(provider.mock.exchanges().len(), 1);
+}
+
+#[test]
+fn ctrl_c_gives_the_answer_up_at_the_provider() {
+    let place = Workplace::new();
+    let provider = Provider::start();
+    provider.mock.next(Behaviour {
+        text: Some("word ".repeat(1_000)),
+        event_ms: 50,
+        ..Behaviour::default()
+    });
+    let asked = "generate --model gpt-4o-mini --prompt one --max-tokens 1000 --stream";
+    let mut child = provider
+        .command(&place, asked)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut first = [0; 5];
+    let out = child.stdout.as_mut().unwrap();
+    out.read_exact(&mut first).unwrap();
+    assert_eq!(&first, b"word ");
+    let sent = Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status();
+    assert!(sent.unwrap().success());
+    let said = Said::from(child.wait_with_output().unwrap());
+    said.fails(130, &["the answer was stopped", "is billed"]);
+    while provider.mock.exchanges()[0].ended == Ended::Open {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert_eq!(provider.mock.exchanges()[0].ended, Ended::Abandoned);
 }
 
 #[test]

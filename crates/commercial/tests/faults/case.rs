@@ -228,7 +228,12 @@ impl fmt::Display for Case {
             [Delivery::Whole] => "whole",
             _ => "either",
         };
-        let (name, sees, calls) = (self.name, self.sees, self.calls);
+        let (name, calls) = (self.name, self.calls);
+        let sees = match self.sees {
+            ANSWER => "the answer",
+            "" => "an answer without text",
+            sees => sees,
+        };
         let mut bills = written(self.bills);
         if let Some(anthropic) = self.anthropic {
             bills = format!("{bills}; Anthropic {}", written(anthropic));

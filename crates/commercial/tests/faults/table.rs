@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use expect_test::expect_file;
 use futures::{StreamExt as _, stream};
 use llmopt_commercial::Question;
 use llmopt_provider_mock::{Api, Behaviour, Fault, Tokens};
@@ -464,15 +465,26 @@ fn all() -> Vec<Case> {
     .collect()
 }
 
+const BEGIN: &str = "<!-- Generated from crates/commercial/tests/faults/table.rs; `UPDATE_EXPECT=1 cargo test -p llmopt-commercial --test faults` writes it anew. -->\n";
+const END: &str = "<!-- End of what is generated. -->\n";
+
+#[test]
+fn the_table_is_in_the_documentation() {
+    let page = include_str!("../../../../docs/COMMERCIAL.md");
+    let (before, rest) = page.split_once(BEGIN).unwrap();
+    let (_, after) = rest.split_once(END).unwrap();
+    let rows: Vec<String> = all().iter().map(Case::to_string).collect();
+    let head = "| what happens | API | delivery | its caller gets | calls | billed |\n|---|---|---|---|---|---|";
+    let text = format!(
+        "{before}{BEGIN}\n{head}\n{}\n\n{END}{after}",
+        rows.join("\n")
+    );
+    expect_file!["../../../../docs/COMMERCIAL.md"].assert_eq(&text);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_fault_has_its_answer_its_calls_and_its_bill() {
     let cases = all();
-    println!(
-        "| what happens | API | delivery | its caller sees | calls | billed |\n|---|---|---|---|---|---|"
-    );
-    for case in &cases {
-        println!("{case}");
-    }
     let tried = stream::iter(&cases).map(Case::wrong).buffer_unordered(8);
     let wrong: Vec<String> = tried.collect::<Vec<_>>().await.concat();
     let ways: usize = cases.iter().map(Case::ways).sum();

@@ -103,3 +103,47 @@ async fn a_question_that_a_budget_refuses_takes_nothing() {
     assert_eq!(calls(&bench, &counts, "gpt-test").await, refused);
     assert!(bench.ledger().await.is_empty());
 }
+
+/// Returns what the items of a question are charged in DynamoDB: write units of the table, and of its index, whose items
+/// are the same. An item has its name, its place and its revision beside its body.
+async fn units(bench: &Bench, counts: &Counts) -> (usize, usize) {
+    const BESIDE: usize = 250;
+    let units = |bytes: usize| (bytes + BESIDE).div_ceil(1_024);
+    drop(calls(bench, counts, "gpt-test").await);
+    let entry = bench.ledger().await.pop().unwrap();
+    let reservation = bench.store.reservation(&entry.request).await;
+    let reservation = serde_json::to_string(&reservation.unwrap().unwrap()).unwrap();
+    let entry = serde_json::to_string(&entry).unwrap();
+    let before_it_is_settled = units(reservation.len() - entry.len());
+    let settled = units(reservation.len());
+    let all = 3 * before_it_is_settled + 2 * settled + units(entry.len());
+    let budgets = counts.lock()["take"] as usize;
+    // Of a row of few holds, each write is a unit.
+    (all + 2 * budgets, all)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn items_are_as_small_as_the_documentation_says() {
+    let (bench, counts) = counting().await;
+    drop(calls(&bench, &counts, "gpt-test").await);
+    assert_eq!(units(&bench, &counts).await, (12, 8));
+    let spending = bench.commercial.spending();
+    let limits = BudgetLimits {
+        daily: Some(amount(1_000 * MICRO)),
+        monthly: Some(amount(1_000 * MICRO)),
+        ..BudgetLimits::default()
+    };
+    for name in [
+        format!("key/{KEY}"),
+        "provider/openai".to_owned(),
+        "all".to_owned(),
+    ] {
+        let scope = scope(&name);
+        spending
+            .set_budget(&scope, &limits, now_ms())
+            .await
+            .unwrap();
+    }
+    drop(calls(&bench, &counts, "gpt-test").await);
+    assert_eq!(units(&bench, &counts).await, (26, 14));
+}
