@@ -78,8 +78,13 @@ client('dynamodb').put_item(TableName=TABLE, Item={
 /// Has a queue get what the account's topic is told, and returns its URL.
 fn follow_alerts(account: &Account) -> String {
     let code = r#"
+import json
 queue = client('sqs').create_queue(QueueName='alerts')['QueueUrl']
 arn = client('sqs').get_queue_attributes(QueueUrl=queue, AttributeNames=['QueueArn'])['Attributes']['QueueArn']
+allow = {'Effect': 'Allow', 'Principal': {'Service': 'sns.amazonaws.com'}, 'Action': 'sqs:SendMessage', 'Resource': arn,
+         'Condition': {'ArnEquals': {'aws:SourceArn': TOPIC}}}
+policy = json.dumps({'Version': '2012-10-17', 'Statement': [allow]})
+client('sqs').set_queue_attributes(QueueUrl=queue, Attributes={'Policy': policy})
 client('sns').subscribe(TopicArn=TOPIC, Protocol='sqs', Endpoint=arn)
 print(queue)
 "#;

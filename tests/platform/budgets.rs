@@ -65,11 +65,13 @@ impl Upstream {
             "name": "own",
             "api": "openai",
             "base_url": self.mock.openai_url(),
+            "key_env": "OWN_KEY",
             "ceiling": {"input_usd_per_million": "0", "output_usd_per_million": "4"},
         }]);
         let mut command = place.llmopt();
         command
             .args(["serve", "--json", "--listen", "127.0.0.1:0"])
+            .env("OWN_KEY", "sk-own")
             .env("LLMOPT_PROVIDERS", provider.to_string());
         place.start(command)
     }
@@ -254,11 +256,11 @@ fn callers_that_hang_up_and_servers_that_are_killed_never_spend_more_than_the_bu
 #[test]
 fn a_caller_that_hangs_up_stops_the_provider_and_pays_for_what_it_may_have_got() {
     let upstream = Upstream::new();
-    upstream.answer(60);
     let place = Place::new();
     let server = upstream.serve(&place);
     set_budget(&server);
-    for delivery in [WHOLE, STREAM] {
+    for (delivery, event_ms) in [(WHOLE, 3_000), (STREAM, 60)] {
+        upstream.answer(event_ms);
         let client = Client::builder().timeout(Duration::from_millis(300));
         let request = question(&server, delivery).build().unwrap();
         let asked = client.build().unwrap().execute(request);

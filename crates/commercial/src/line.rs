@@ -275,6 +275,7 @@ impl Line {
             tools: tools.cloned().map(serde_json::Value::Object).collect(),
             tool_choice: question.tool_choice.clone(),
             response_format: question.response_format.clone(),
+            route: candidate.route,
             delivery: question.delivery,
             timeouts: Timeouts {
                 total: self.time_left(),

@@ -51,6 +51,15 @@ pub enum Device {
     Cuda,
 }
 
+/// When what was spent is on the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SpendingSync {
+    /// Before an answer is passed on.
+    Full,
+    /// Some moments later.
+    Normal,
+}
+
 /// How functions answer that can stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Responses {
@@ -133,6 +142,8 @@ pub struct Settings {
     pub model_aliases: BTreeMap<String, Vec<String>>,
     /// How long a request waits for its turn with a provider (`LLMOPT_TURN_WAIT_SECONDS`).
     pub turn_wait: Duration,
+    /// When what was spent is on the disk (`LLMOPT_SPENDING_SYNC`).
+    pub spending_sync: SpendingSync,
     /// Where alerts of budgets are sent (`LLMOPT_ALERT_WEBHOOK`).
     pub alert_webhook: Option<Secret>,
     /// The SNS topic that alerts of budgets are sent to (`LLMOPT_ALERT_TOPIC`).
@@ -267,6 +278,7 @@ impl Settings {
                 .checked(&variables::MODEL_ALIASES, providers::parse_aliases)?
                 .unwrap_or_default(),
             turn_wait: read.required(&variables::TURN_WAIT_SECONDS, providers::parse_wait)?,
+            spending_sync: read.required(&variables::SPENDING_SYNC, parse_spending_sync)?,
             alert_webhook: read.optional(&variables::ALERT_WEBHOOK, |value| {
                 parse_endpoint(value).map(|_| Secret::new(value))
             })?,
@@ -489,6 +501,14 @@ fn parse_mebibytes(value: &str) -> Option<u64> {
 
 pub(crate) fn parse_path(value: &str) -> Option<PathBuf> {
     (!value.is_empty()).then(|| PathBuf::from(value))
+}
+
+fn parse_spending_sync(value: &str) -> Option<SpendingSync> {
+    match value {
+        "full" => Some(SpendingSync::Full),
+        "normal" => Some(SpendingSync::Normal),
+        _ => None,
+    }
 }
 
 fn parse_threads(value: &str) -> Option<u32> {

@@ -22,10 +22,6 @@ impl Piece {
             tokens,
         }
     }
-
-    pub(crate) fn text(&self) -> String {
-        String::from_utf8_lossy(&self.bytes).into_owned()
-    }
 }
 
 /// Makes the pieces' tokens come to `output`: the last has what the others leave.
@@ -153,6 +149,10 @@ mod tests {
             .to_vec()
     }
 
+    fn text(piece: &Piece) -> String {
+        String::from_utf8_lossy(&piece.bytes).into_owned()
+    }
+
     #[test]
     fn pieces_cost_together_what_is_billed() {
         for output in [0, 2, 3, 50] {
@@ -168,7 +168,7 @@ mod tests {
         let error = || Piece::new("error".to_owned(), 0);
         let spoilt = |fault| {
             let pieces = spoil(pieces(), Some(&fault), error());
-            pieces.iter().map(Piece::text).collect::<Vec<_>>()
+            pieces.iter().map(text).collect::<Vec<_>>()
         };
         assert_eq!(spoilt(Fault::ErrorAfter { events: 1 }), ["a", "error"]);
         assert_eq!(spoilt(Fault::EndAfter { events: 2 }), ["a", "b"]);

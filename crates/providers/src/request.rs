@@ -28,6 +28,8 @@ pub struct CompletionRequest {
     pub tool_choice: Option<Value>,
     /// OpenAI's `response_format`; of Anthropic's forms, only a JSON schema has one.
     pub response_format: Option<Value>,
+    /// Which of OpenAI's routes the model answers at; Anthropic has only one.
+    pub route: OpenAiRoute,
     /// Whether the answer comes in parts.
     pub delivery: Delivery,
     /// How long to wait.
@@ -48,10 +50,22 @@ impl CompletionRequest {
             tools: Vec::new(),
             tool_choice: None,
             response_format: None,
+            route: OpenAiRoute::Chat,
             delivery: Delivery::Stream,
             timeouts: Timeouts::default(),
         }
     }
+}
+
+/// A route of OpenAI's at which models answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum OpenAiRoute {
+    /// Chat completions, which other servers have too.
+    #[default]
+    Chat,
+    /// Responses. It takes no texts that end an answer, no names of speakers, no tools but functions, and no fewer
+    /// than 16 tokens: a request with any of these is not sent.
+    Responses,
 }
 
 /// How an answer comes.

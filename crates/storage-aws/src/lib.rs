@@ -1,11 +1,9 @@
-//! The storage ports on AWS: folders and uploads in S3, records, logs, allowances, budgets and answers in
+//! The storage ports on AWS: folders and uploads in S3, records, logs, budgets and answers in
 //! DynamoDB, messages in SQS.
 //!
 //! Knows how each port's contract is kept by conditional writes, and what every error of a service means
 //! to a caller. Does not know what is kept, nor whether an endpoint is Amazon's or an emulator's.
 
-#[cfg(feature = "dynamodb")]
-mod allowances;
 #[cfg(feature = "dynamodb")]
 mod answers;
 #[cfg(feature = "dynamodb")]
@@ -63,8 +61,6 @@ mod uploads;
 #[cfg(all(feature = "dynamodb", feature = "s3", feature = "sqs"))]
 mod tests;
 
-#[cfg(feature = "dynamodb")]
-pub use allowances::DynamoAllowanceStore;
 #[cfg(feature = "dynamodb")]
 pub use answers::DynamoAnswerStore;
 pub use aws::Aws;

@@ -28,6 +28,7 @@ const RECORDS: Form = Form {
     migrations: &[
         include_str!("migrations/1.sql"),
         include_str!("migrations/2.sql"),
+        include_str!("migrations/3.sql"),
     ],
     synchronous: Synchronous::Full,
     patience: Duration::from_secs(10),
@@ -329,22 +330,30 @@ mod tests {
 
     #[test]
     fn a_database_of_an_earlier_version_is_brought_up_to_date_with_what_it_holds() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("llmopt.db");
-        let connection = Connection::open(&path).unwrap();
-        connection.execute_batch(RECORDS.migrations[0]).unwrap();
-        connection
-            .execute("INSERT INTO events VALUES ('job/a', 1, '{}')", [])
-            .unwrap();
-        connection.pragma_update(None, "user_version", 1).unwrap();
-        drop(connection);
-        drop(Database::open(&path).unwrap());
-        let connection = Connection::open(&path).unwrap();
-        let count = |table: &str| -> i64 {
-            let select = format!("SELECT count(*) FROM {table}");
-            connection.query_row(&select, [], |row| row.get(0)).unwrap()
-        };
-        assert_eq!((count("events"), count("allowances")), (1, 0));
+        for version in 1..RECORDS.migrations.len() {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("llmopt.db");
+            let connection = Connection::open(&path).unwrap();
+            for migration in &RECORDS.migrations[..version] {
+                connection.execute_batch(migration).unwrap();
+            }
+            connection
+                .execute("INSERT INTO events VALUES ('job/a', 1, '{}')", [])
+                .unwrap();
+            connection
+                .pragma_update(None, "user_version", version)
+                .unwrap();
+            drop(connection);
+            drop(Database::open(&path).unwrap());
+            let connection = Connection::open(&path).unwrap();
+            let count = |table: &str| -> i64 {
+                let select = format!("SELECT count(*) FROM {table}");
+                connection.query_row(&select, [], |row| row.get(0)).unwrap()
+            };
+            assert_eq!(count("events"), 1, "version {version}");
+            let gone = "sqlite_schema WHERE name = 'allowances'";
+            assert_eq!(count(gone), 0, "version {version}");
+        }
     }
 
     #[test]

@@ -8,7 +8,6 @@
 //! being written or deleted, each entry with a lock that its process holds; `.uploads` holds the parts of
 //! files that have not all come.
 
-mod allowances;
 mod answers;
 mod database;
 mod disk;
@@ -24,7 +23,6 @@ mod staging;
 mod store;
 mod worker;
 
-pub use allowances::SqliteAllowanceStore;
 pub use answers::SqliteAnswerStore;
 pub use database::{Database, Synchronous};
 pub use log::SqliteEventLog;

@@ -97,7 +97,7 @@ fn a_job_can_be_estimated_and_is_not_trained_then() {
         elsewhere.err.contains("`z9.large` is not in the table"),
         "{elsewhere:?}"
     );
-    place.run("models list").succeeds(&["no models yet"]);
+    place.run("models list").succeeds(&["no models in"]);
 
     // A model that was trained here tells how fast this machine is.
     place.run(TRAIN).succeeds(&[]);

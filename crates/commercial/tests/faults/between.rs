@@ -7,8 +7,8 @@ use llmopt_domain::Picodollars;
 use llmopt_storage::{
     SpendStore, StorageError,
     spend::{
-        Budget, BudgetRow, BudgetScope, Hold, LedgerEntry, Limit, Place, RequestId, Reservation,
-        RowKey, Step, Taken, Wanted,
+        Budget, BudgetRow, BudgetScope, Closed, Hold, LedgerEntry, Limit, Place, RequestId,
+        Reservation, RowKey, Step, Taken, Wanted,
     },
 };
 use tokio::time::sleep;
@@ -32,9 +32,19 @@ pub(crate) type Fates = Arc<dyn Fn(&'static str) -> Fate + Send + Sync>;
 /// How late a late call is.
 pub(crate) const LATE: Duration = Duration::from_millis(15);
 
+/// How a store does the steps of a request that follow one another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Steps {
+    /// As DynamoDB does.
+    OneByOne,
+    /// As SQLite does.
+    Together,
+}
+
 /// Stands between who spends and the store.
 pub(crate) struct Between {
     store: Arc<dyn SpendStore>,
+    steps: Steps,
     fates: Fates,
 }
 
@@ -47,8 +57,12 @@ fn lost() -> StorageError {
 }
 
 impl Between {
-    pub(crate) fn new(store: Arc<dyn SpendStore>, fates: Fates) -> Self {
-        Self { store, fates }
+    pub(crate) fn new(store: Arc<dyn SpendStore>, steps: Steps, fates: Fates) -> Self {
+        Self {
+            store,
+            steps,
+            fates,
+        }
     }
 
     async fn call<T, F, C>(&self, name: &'static str, call: C) -> Result<T, StorageError>
@@ -186,6 +200,37 @@ impl SpendStore for Between {
         let (known, step) = (known.clone(), step.clone());
         self.call(name_of(&step), |it| async move {
             it.change(&known, &step).await
+        })
+        .await
+    }
+
+    async fn begin_sent(
+        &self,
+        reservation: &Reservation,
+        rows: &[(RowKey, Limit)],
+    ) -> Result<Option<Reservation>, StorageError> {
+        if self.steps == Steps::OneByOne {
+            return Ok(None);
+        }
+        let (reservation, rows) = (reservation.clone(), rows.to_vec());
+        self.call("begin_sent", |it| async move {
+            it.begin_sent(&reservation, &rows).await
+        })
+        .await
+    }
+
+    async fn settle_closed(
+        &self,
+        known: &Reservation,
+        entry: &LedgerEntry,
+        forget_ms: u64,
+    ) -> Result<Option<Closed>, StorageError> {
+        if self.steps == Steps::OneByOne {
+            return Ok(None);
+        }
+        let (known, entry) = (known.clone(), entry.clone());
+        self.call("settle_closed", |it| async move {
+            it.settle_closed(&known, &entry, forget_ms).await
         })
         .await
     }

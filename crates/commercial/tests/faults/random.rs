@@ -25,7 +25,7 @@ use tokio::{
 
 use crate::{
     bench::{Bench, MICRO, Setup, now_ms, owed, question},
-    between::{Between, Fate, LATE},
+    between::{Between, Fate, LATE, Steps},
     seen::kind,
 };
 
@@ -180,13 +180,13 @@ struct Run {
 }
 
 /// Runs a case to its end: everybody has gone, and what was left is swept.
-async fn run(case: &Case) -> Run {
+async fn run(case: &Case, steps: Steps) -> Run {
     let folder = tempfile::tempdir().unwrap();
     let store = SqliteSpendStore::open(&folder.path().join("spending.db")).unwrap();
     let fates = Arc::new(Mutex::new(Vec::new().into_iter()));
     let next = Arc::clone(&fates);
     let fate = Arc::new(move |_| next.lock().next().unwrap_or(Fate::Answered));
-    let store: Arc<dyn SpendStore> = Arc::new(Between::new(Arc::new(store), fate));
+    let store: Arc<dyn SpendStore> = Arc::new(Between::new(Arc::new(store), steps, fate));
     let mut setup = Setup {
         budget: BUDGET,
         ..Setup::default()
@@ -324,7 +324,8 @@ async fn whatever_fails_nothing_is_overspent_nothing_held_and_nothing_billed_twi
     let mut reach = Reach::default();
     for number in 0..CASES {
         let case = case().new_tree(&mut runner).unwrap().current();
-        let checked = run(&case).await.check(&mut reach).await;
+        let steps = [Steps::OneByOne, Steps::Together][number % 2];
+        let checked = run(&case, steps).await.check(&mut reach).await;
         assert!(
             checked.is_ok(),
             "case {number}: {}\n{case:#?}",

@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 
 use crate::{
     bench::{Bench, KEY, MICRO, Setup, amount, now_ms, question, scope},
-    between::{Between, Fate},
+    between::{Between, Fate, Steps},
     seen::ask,
 };
 
@@ -28,7 +28,8 @@ async fn counting() -> (Bench, Counts) {
         *counted.lock().entry(name).or_default() += 1;
         Fate::Answered
     });
-    let store: Arc<dyn SpendStore> = Arc::new(Between::new(Arc::new(store), fates));
+    let store: Arc<dyn SpendStore> =
+        Arc::new(Between::new(Arc::new(store), Steps::OneByOne, fates));
     let bench = Bench::over(&Setup::default(), folder, store).await;
     (bench, counts)
 }
@@ -98,9 +99,12 @@ async fn a_question_that_a_budget_refuses_takes_nothing() {
         .spending()
         .set_budget(&key, &limits, now_ms());
     set.await.unwrap();
-    drop(calls(&bench, &counts, "gpt-test").await);
-    let refused = "1 begin, 3 budget, 1 close, 1 release, 2 row, 1 take";
+    // The row of the day is opened.
+    let refused = "1 begin, 3 budget, 1 close, 1 open_row, 1 release, 2 row, 2 take";
     assert_eq!(calls(&bench, &counts, "gpt-test").await, refused);
+    // For a minute the budget is looked at before anything is written.
+    let looked_at = "3 budget, 1 row";
+    assert_eq!(calls(&bench, &counts, "gpt-test").await, looked_at);
     assert!(bench.ledger().await.is_empty());
 }
 

@@ -95,7 +95,6 @@ impl Place {
             spending: Spending::new(Arc::clone(&ledger), Arc::new(LogAlerts)),
             alerts: Arc::new(LogAlerts),
             rates: Arc::new(rates),
-            alerts: Arc::new(LogAlerts),
             policy: Policy::default(),
         });
         let database = Database::open(&path(Database::FILE_NAME)).unwrap();

@@ -88,7 +88,7 @@ pub async fn what_is_settled_at_once_is_closed_in_the_ledger_and_spent_or_as_it_
     assert_eq!(closed.rows, [(key(), row(&store).await)]);
     let row = row(&store).await;
     assert_eq!((row.available, row.spent), (18, amount(7)));
-    assert_eq!(ledger().await, [entry.clone()]);
+    assert_eq!(ledger().await, std::slice::from_ref(&entry));
     assert_eq!(settle().await.expect("there"), None, "it was settled");
     let (unknown, entry) = (
         reservation("r2", 1, 100),
