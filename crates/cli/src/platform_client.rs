@@ -64,17 +64,6 @@ impl ServerFlags {
         })
     }
 
-    /// Returns the server that is named, else the routes that are `here`.
-    pub(crate) fn client(
-        &self,
-        here: impl FnOnce() -> Result<Router, Failure>,
-    ) -> Result<PlatformClient, Failure> {
-        match self.server()? {
-            Some(server) => Ok(server),
-            None => Ok(PlatformClient::Here(here()?)),
-        }
-    }
-
     fn key(&self) -> Result<Option<String>, Failure> {
         let Some(path) = &self.key_file else {
             return Ok(None);
