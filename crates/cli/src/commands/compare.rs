@@ -3,10 +3,15 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::usage::{count, dollars};
+use super::{
+    here::{SETTLING, commercial_routes},
+    usage::{count, dollars},
+};
 use crate::{
-    context::Context, failure::Failure, output::Output, platform_client::ServerFlags,
-    serve::Platform,
+    context::Context,
+    failure::Failure,
+    output::Output,
+    platform_client::{PlatformClient, ServerFlags},
 };
 
 /// Compares models on the same texts: what each would cost, and with --run what each answers and takes.
@@ -45,18 +50,14 @@ pub(super) async fn run(context: &mut Context, arguments: CompareArguments) -> R
         "models": arguments.models, "texts": texts,
         "max_tokens": arguments.max_tokens, "run": arguments.run,
     });
-    let client = arguments
-        .server
-        .client(|| Ok(Platform::open(context)?.commercial_router()))?;
+    let client = commercial_routes(context, &arguments.server).await?;
     let answered = async {
         let reply = client.post("/commercial/compare", &body).await?;
         reply.succeeded().await?.json().await
     };
     let compared = tokio::select! {
         answered = answered => answered?,
-        _ = tokio::signal::ctrl_c() => return Err(Failure::interrupted(
-            "the comparison was stopped: what was used of commercial models is billed",
-        )),
+        _ = tokio::signal::ctrl_c() => return Err(stopped(&client).await),
     };
     let output = &mut context.output;
     if output.is_json() {
@@ -72,6 +73,14 @@ pub(super) async fn run(context: &mut Context, arguments: CompareArguments) -> R
             if arguments.run { "answered" } else { "priced" },
         ))),
     }
+}
+
+/// Waits until this process has settled what it asked for, if it is the one that did.
+async fn stopped(client: &PlatformClient) -> Failure {
+    if matches!(client, PlatformClient::Here(_)) {
+        tokio::time::sleep(SETTLING).await;
+    }
+    Failure::interrupted("the comparison was stopped: what was used of commercial models is billed")
 }
 
 impl CompareArguments {

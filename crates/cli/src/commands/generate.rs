@@ -2,25 +2,19 @@ use std::{
     fmt::Write as _,
     io::{IsTerminal as _, Read as _},
     path::{Path, PathBuf},
-    time::Duration,
 };
 
-use axum::Router;
 use clap::Args;
-use llmopt_config::Store;
 use llmopt_domain::Picodollars;
 use serde_json::{Value, json};
 
+use super::here::{SETTLING, platform};
 use crate::{
     context::Context,
     failure::Failure,
     output::{Output, count_text, note},
     platform_client::{PlatformClient, Reply, ServerFlags, problem_failure},
-    serve::Platform,
 };
-
-/// How long what an answer cost that was given up may take to settle; a sweep settles what is left, at its bound.
-const SETTLING: Duration = Duration::from_secs(1);
 
 /// Asks a model, one of your own or a commercial one, and says what the answer took.
 ///
@@ -77,7 +71,7 @@ pub(super) async fn run(
     let body = body(&arguments, streams)?;
     let client = match arguments.server.server()? {
         Some(server) => server,
-        None => PlatformClient::Here(here(context).await?),
+        None => PlatformClient::Here(platform(context).await?.generate_router()),
     };
     let answered = async {
         let reply = client.post("/generate", &body).await?.succeeded().await?;
@@ -98,19 +92,6 @@ pub(super) async fn run(
     Err(Failure::interrupted(
         "the answer was stopped: what was used of a commercial model is billed",
     ))
-}
-
-/// Opens the routes on the data directory.
-async fn here(context: &Context) -> Result<Router, Failure> {
-    if context.settings.store != Store::Embedded {
-        let failure =
-            Failure::input("with `LLMOPT_STORE=aws` the functions answer, and not this machine");
-        return Err(failure.next("name their API with `--url`, or unset `LLMOPT_STORE`"));
-    }
-    let platform = Platform::open(context)?;
-    // Where no server runs, nobody else gives budgets back what a killed process held.
-    platform.commercial.sweep().await;
-    Ok(platform.generate_router())
 }
 
 fn body(arguments: &GenerateArguments, streams: bool) -> Result<Value, Failure> {

@@ -7,6 +7,7 @@ pub(crate) mod dataset;
 pub(crate) mod estimate;
 pub(crate) mod evaluate;
 pub(crate) mod generate;
+mod here;
 pub(crate) mod keys;
 pub(crate) mod models;
 pub(crate) mod prices;

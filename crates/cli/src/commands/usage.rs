@@ -3,12 +3,12 @@ use std::io::Write as _;
 use clap::{Args, ValueEnum};
 use serde_json::Value;
 
+use super::here::commercial_routes;
 use crate::{
     context::Context,
     failure::Failure,
     output::{Output, count_text},
     platform_client::ServerFlags,
-    serve::Platform,
 };
 
 /// Says what commercial models were used for and what that cost, to the picodollar.
@@ -55,9 +55,7 @@ enum By {
 }
 
 pub(super) async fn run(context: &mut Context, arguments: UsageArguments) -> Result<(), Failure> {
-    let client = arguments
-        .server
-        .client(|| Ok(Platform::open(context)?.commercial_router()))?;
+    let client = commercial_routes(context, &arguments.server).await?;
     let reply = client.get(&arguments.path()).await?;
     let mut reply = reply.succeeded().await?;
     let output = &mut context.output;

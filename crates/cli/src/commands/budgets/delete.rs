@@ -2,8 +2,8 @@ use axum::http::Method;
 use clap::Args;
 use serde_json::json;
 
-use super::super::usage::encoded;
-use crate::{context::Context, failure::Failure, platform_client::ServerFlags, serve::Platform};
+use super::super::{here::commercial_routes, usage::encoded};
+use crate::{context::Context, failure::Failure, platform_client::ServerFlags};
 
 /// Takes the budget of a scope away, which may spend anything then.
 #[derive(Args, Debug)]
@@ -18,9 +18,7 @@ pub(crate) struct DeleteArguments {
 }
 
 pub(super) async fn run(context: &mut Context, arguments: &DeleteArguments) -> Result<(), Failure> {
-    let client = arguments
-        .server
-        .client(|| Ok(Platform::open(context)?.commercial_router()))?;
+    let client = commercial_routes(context, &arguments.server).await?;
     let path = format!("/commercial/budgets/{}", encoded(&arguments.scope));
     let reply = client.send(Method::DELETE, &path, None).await?;
     reply.succeeded().await?;

@@ -1,8 +1,11 @@
 use clap::Args;
 use serde_json::Value;
 
-use super::{super::usage::encoded, show};
-use crate::{context::Context, failure::Failure, platform_client::ServerFlags, serve::Platform};
+use super::{
+    super::{here::commercial_routes, usage::encoded},
+    show,
+};
+use crate::{context::Context, failure::Failure, platform_client::ServerFlags};
 
 /// Lists the budgets, and how each limit stands now.
 #[derive(Args, Debug)]
@@ -17,9 +20,7 @@ pub(crate) struct ListArguments {
 }
 
 pub(super) async fn run(context: &mut Context, arguments: &ListArguments) -> Result<(), Failure> {
-    let client = arguments
-        .server
-        .client(|| Ok(Platform::open(context)?.commercial_router()))?;
+    let client = commercial_routes(context, &arguments.server).await?;
     let mut budgets: Vec<Value> = Vec::new();
     let mut path = "/commercial/budgets?limit=100".to_owned();
     loop {

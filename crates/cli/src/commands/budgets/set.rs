@@ -3,8 +3,8 @@ use clap::{ArgGroup, Args};
 use llmopt_domain::Picodollars;
 use serde_json::json;
 
-use super::show;
-use crate::{context::Context, failure::Failure, platform_client::ServerFlags, serve::Platform};
+use super::{super::here::commercial_routes, show};
+use crate::{context::Context, failure::Failure, platform_client::ServerFlags};
 
 /// Sets what a scope may spend: all of its limits, so that those that are left out are none.
 ///
@@ -39,9 +39,7 @@ pub(crate) struct SetArguments {
 }
 
 pub(super) async fn run(context: &mut Context, arguments: &SetArguments) -> Result<(), Failure> {
-    let client = arguments
-        .server
-        .client(|| Ok(Platform::open(context)?.commercial_router()))?;
+    let client = commercial_routes(context, &arguments.server).await?;
     let amount = |limit: Option<Picodollars>| limit.map(Picodollars::to_decimal);
     let body = json!({
         "scope": arguments.scope,
