@@ -50,6 +50,9 @@ pub(crate) struct Reply {
     events: VecDeque<SseEvent>,
 }
 
+/// How long what an answer cost that was given up may take to settle; a sweep settles what is left, at its bound.
+const SETTLING: Duration = Duration::from_secs(1);
+
 impl ServerFlags {
     /// Returns who is asked: the server that is named, or else this process, on the data directory.
     pub(crate) async fn client(&self, context: &Context) -> Result<PlatformClient, Failure> {
@@ -101,6 +104,13 @@ fn server_url(text: &str) -> Result<String, String> {
 }
 
 impl PlatformClient {
+    /// Waits until this process has settled what it asked for and gave up, if it is the one that asked.
+    pub(crate) async fn settled(&self) {
+        if matches!(self, Self::Here(_)) {
+            tokio::time::sleep(SETTLING).await;
+        }
+    }
+
     /// Asks the route that is at `path` below [`API`] for what it shows.
     pub(crate) async fn get(&self, path: &str) -> Result<Reply, Failure> {
         self.send(Method::GET, path, None).await

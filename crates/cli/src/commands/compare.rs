@@ -4,7 +4,12 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::usage::{count, dollars};
-use crate::{context::Context, failure::Failure, output::Output, platform_client::ServerFlags};
+use crate::{
+    context::Context,
+    failure::Failure,
+    output::Output,
+    platform_client::{PlatformClient, ServerFlags},
+};
 
 /// Compares models on the same texts: what each would cost, and with --run what each answers and takes.
 ///
@@ -49,9 +54,7 @@ pub(super) async fn run(context: &mut Context, arguments: CompareArguments) -> R
     };
     let compared = tokio::select! {
         answered = answered => answered?,
-        _ = tokio::signal::ctrl_c() => return Err(Failure::interrupted(
-            "the comparison was stopped: what was used of commercial models is billed",
-        )),
+        _ = tokio::signal::ctrl_c() => return Err(stopped(&client).await),
     };
     let output = &mut context.output;
     if output.is_json() {
@@ -67,6 +70,12 @@ pub(super) async fn run(context: &mut Context, arguments: CompareArguments) -> R
             if arguments.run { "answered" } else { "priced" },
         ))),
     }
+}
+
+/// Waits until this process has settled what it asked for, if it is the one that did.
+async fn stopped(client: &PlatformClient) -> Failure {
+    client.settled().await;
+    Failure::interrupted("the comparison was stopped: what was used of commercial models is billed")
 }
 
 impl CompareArguments {

@@ -2,7 +2,6 @@ use std::{
     fmt::Write as _,
     io::{IsTerminal as _, Read as _},
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 use clap::Args;
@@ -13,11 +12,8 @@ use crate::{
     context::Context,
     failure::Failure,
     output::{Output, count_text, note},
-    platform_client::{PlatformClient, Reply, ServerFlags, problem_failure},
+    platform_client::{Reply, ServerFlags, problem_failure},
 };
-
-/// How long what an answer cost that was given up may take to settle; a sweep settles what is left, at its bound.
-const SETTLING: Duration = Duration::from_secs(1);
 
 /// Asks a model, one of your own or a commercial one, and says what the answer took.
 ///
@@ -85,10 +81,8 @@ pub(super) async fn run(
         answered = answered => return answered,
         _ = tokio::signal::ctrl_c() => {}
     }
-    // The answer is given up by now; this process settles what it cost, if it is the one that asked.
-    if matches!(client, PlatformClient::Here(_)) {
-        tokio::time::sleep(SETTLING).await;
-    }
+    // The answer is given up by now.
+    client.settled().await;
     Err(Failure::interrupted(
         "the answer was stopped: what was used of a commercial model is billed",
     ))

@@ -3,6 +3,7 @@ use std::io::Write as _;
 use clap::{Args, ValueEnum};
 use serde_json::Value;
 
+use super::here::commercial_routes;
 use crate::{
     context::Context,
     failure::Failure,
