@@ -322,7 +322,7 @@ impl Line {
             let part = match event {
                 Some(Ok(event)) => match part(event) {
                     Ok(part) => part,
-                    Err(end) => return self.finish(open, end, bytes).await,
+                    Err(end) => return self.finish(open, *end, bytes).await,
                 },
                 Some(Err(error)) => return self.break_off(open, error, bytes).await,
                 None => {
@@ -397,7 +397,7 @@ impl Line {
         while let Ok(Some(Ok(event))) = timeout_at(until, open.completion.events.next()).await {
             match part(event) {
                 Ok(part) => bytes += part.bytes(),
-                Err(end) => return self.finish(open, end, bytes).await,
+                Err(end) => return self.finish(open, *end, bytes).await,
             }
         }
         drop(open.completion.events);
@@ -435,11 +435,11 @@ const LAST_WORDS: Duration = Duration::from_millis(20);
 const HUNG_UP: &str = "whoever asked hung up";
 
 /// Makes a part of an answer of what a provider says, or its end.
-fn part(event: ProviderEvent) -> Result<AnswerEvent, Finished> {
+fn part(event: ProviderEvent) -> Result<AnswerEvent, Box<Finished>> {
     match event {
         ProviderEvent::Text(text) => Ok(AnswerEvent::Text(text)),
         ProviderEvent::ToolCall(part) => Ok(AnswerEvent::ToolCall(part)),
-        ProviderEvent::Finished(end) => Err(end),
+        ProviderEvent::Finished(end) => Err(Box::new(end)),
     }
 }
 
