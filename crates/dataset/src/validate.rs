@@ -426,7 +426,7 @@ mod tests {
         );
         assert_eq!(
             report.totals.keys().collect::<Vec<_>>(),
-            ["duplicate_row", "near_duplicate", "other_lesson"]
+            ["duplicate_row", "near_duplicate"]
         );
     }
 }

@@ -3,8 +3,7 @@
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
-    clippy::print_stdout,
-    reason = "tests fail by panicking, and so do their helpers; a skipped one says so"
+    reason = "tests fail by panicking, and so do their helpers"
 )]
 
 use std::{fs, io::Write as _, sync::Arc};
