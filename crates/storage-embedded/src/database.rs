@@ -46,7 +46,10 @@ pub(crate) const ANSWERS: Form = Form {
     patience: Duration::from_secs(10),
 };
 pub(crate) const SPENDING: Form = Form {
-    migrations: &[include_str!("migrations/spending/1.sql")],
+    migrations: &[
+        include_str!("migrations/spending/1.sql"),
+        include_str!("migrations/spending/2.sql"),
+    ],
     // Each step that must not be lost says so.
     synchronous: Synchronous::Normal,
     patience: Duration::from_secs(10),
@@ -354,6 +357,33 @@ mod tests {
             let gone = "sqlite_schema WHERE name = 'allowances'";
             assert_eq!(count(gone), 0, "version {version}");
         }
+    }
+
+    #[test]
+    fn what_was_spent_by_an_earlier_version_is_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("spending.db");
+        let connection = Connection::open(&path).unwrap();
+        connection.execute_batch(SPENDING.migrations[0]).unwrap();
+        connection
+            .execute_batch(
+                "INSERT INTO reservations VALUES ('r2', 9, NULL, '{}'), ('r1', 8, 5, '{}');
+                 INSERT INTO ledger VALUES ('r1', '2026-11-26', 7, '{}')",
+            )
+            .unwrap();
+        connection.pragma_update(None, "user_version", 1).unwrap();
+        drop(connection);
+        drop(Database::open_as(&path, &SPENDING).unwrap());
+        let connection = Connection::open(&path).unwrap();
+        let names = |select: &str| -> String {
+            connection.query_row(select, [], |row| row.get(0)).unwrap()
+        };
+        let all = "SELECT group_concat(request || coalesce(forget_ms, '')) FROM reservations";
+        assert_eq!(names(all), "r15,r2");
+        assert_eq!(
+            names("SELECT group_concat(request || day) FROM ledger"),
+            "r12026-11-26"
+        );
     }
 
     #[test]

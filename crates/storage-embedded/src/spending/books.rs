@@ -91,8 +91,9 @@ pub(super) fn change(
 
 pub(super) fn put(transaction: &Transaction<'_>, reservation: &Reservation) -> Result<()> {
     let mut upsert = transaction.prepare_cached(
-        "INSERT OR REPLACE INTO reservations (request, expires_ms, forget_ms, body)
-         VALUES (?1, ?2, ?3, ?4)",
+        "INSERT INTO reservations (request, expires_ms, forget_ms, body) VALUES (?1, ?2, ?3, ?4)
+         ON CONFLICT (request) DO UPDATE
+         SET expires_ms = excluded.expires_ms, forget_ms = excluded.forget_ms, body = excluded.body",
     )?;
     upsert.execute(params![
         reservation.request.as_str(),
