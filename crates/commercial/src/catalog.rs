@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use llmopt_prices::{Api, Day, Lookup, Model, Price, PriceTable, Refusal};
+use llmopt_prices::{Api, Day, Lookup, Model, Price, PriceTable};
 use llmopt_providers::OpenAiRoute;
 
 use crate::{Commercial, CommercialError, Inner, provider::Configured};
@@ -181,10 +181,8 @@ fn candidate(
         price_version: table.version().to_string(),
         route,
         max_output_tokens: sold.and_then(|it| it.max_output_tokens),
-        // Those that think are the newer ones, which refuse to be given a temperature too, and those that answer
-        // at no route but the newer; of what the table does not know nobody knows it.
-        may_think: route == OpenAiRoute::Responses
-            || sold.is_none_or(|it| it.rejects.contains(&Refusal::SamplingParameters)),
+        // Of what the table does not know nobody knows it.
+        may_think: sold.is_none_or(|it| it.thinks),
     })
 }
 

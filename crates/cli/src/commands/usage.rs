@@ -3,7 +3,6 @@ use std::io::Write as _;
 use clap::{Args, ValueEnum};
 use serde_json::Value;
 
-use super::here::commercial_routes;
 use crate::{
     context::Context,
     failure::Failure,

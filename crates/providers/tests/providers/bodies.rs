@@ -195,6 +195,16 @@ async fn what_has_no_form_in_an_api_is_not_sent() {
             assert!(place.mock.exchanges().is_empty());
         }
     }
+    for tool in [json!({"type": "web_search_20250305", "name": "web_search"}), json!({"type": "web_search"})] {
+        for kind in [Kind::OpenAi, Kind::Anthropic] {
+            let place = Place::new(kind).await;
+            let mut request = question();
+            request.tools = vec![tool.clone()];
+            let error = place.provider.complete(&request).await.unwrap_err();
+            assert!(error.to_string().contains("`tools[0]`"), "{error}");
+            assert!(place.mock.exchanges().is_empty());
+        }
+    }
     let mut request = question();
     request.response_format = Some(json!({"type": "json_object"}));
     let place = Place::new(Kind::Anthropic).await;
