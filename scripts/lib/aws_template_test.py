@@ -24,7 +24,7 @@ class Carried(unittest.TestCase):
         text = json.dumps(template)
         self.assertNotIn("response-streaming-invocations", text)
         self.assertNotIn("responseTransferMode", text)
-        for name in ("Generate", "Training", "Inference"):
+        for name in ("Generate", "Commercial", "Training", "Inference"):
             variables = template["Resources"][name]["Properties"]["Environment"]["Variables"]
             self.assertEqual(variables["LLMOPT_RESPONSES"], "buffer")
 
@@ -37,7 +37,7 @@ class Carried(unittest.TestCase):
 
     def test_roles_and_what_they_may_do_are_kept(self) -> None:
         resources = converted()["Resources"]
-        for name in ("HealthRole", "KeysRole", "ModelsRole", "DatasetsRole", "TrainingRole", "GenerateRole", "InferenceRole"):
+        for name in ("HealthRole", "KeysRole", "ModelsRole", "DatasetsRole", "TrainingRole", "GenerateRole", "CommercialRole", "InferenceRole"):
             ours = SOURCE["Resources"][name]["Properties"]["Policies"]
             self.assertEqual(len(resources[name]["Properties"]["Policies"]), len(ours))
 
@@ -48,7 +48,7 @@ class Carried(unittest.TestCase):
             for resource in resources.values()
             if resource["Type"] == "AWS::Lambda::Function"
         ]
-        self.assertEqual(len(set(folders)), 8)
+        self.assertEqual(len(set(folders)), 9)
 
     def test_sites_that_may_upload_are_kept(self) -> None:
         bucket = converted(UploadOrigins="https://example.com")["Resources"]["Artifacts"]

@@ -397,6 +397,11 @@ BREACHES: list[Breach] = [
         _of("HealthRole", "ManagedPolicyArns", ["arn:aws:iam::aws:policy/AdministratorAccess"]),
         "attached whole",
     ),
+    (
+        "every secret",
+        lambda template: _key_statement(template).update(Resource="*"),
+        "secretsmanager:GetSecretValue is permitted on everything",
+    ),
     ("a role that SAM writes", _of("Health", "Policies", ["AWSLambdaExecute"]), "every log"),
     ("a role of two functions", _of("Health", "Role", {"Fn::GetAtt": ["ModelsRole", "Arn"]}), "shares a role"),
     (
@@ -430,6 +435,15 @@ BREACHES: list[Breach] = [
     ),
     ("a log that is kept", lambda template: template["Resources"]["ApiLog"]["Properties"].clear(), "kept for ever"),
 ]
+
+
+def _key_statement(template: dict) -> dict:
+    """Returns what lets a function read OpenAI's key."""
+    [policy] = template["Resources"]["CommercialRole"]["Properties"]["Policies"]
+    for statement in policy["PolicyDocument"]["Statement"]:
+        if statement.get("Fn::If", [None])[0] == "HasOpenAi":
+            return statement["Fn::If"][1]
+    raise LookupError("CommercialRole has no key")
 
 
 def _events(template: dict, function: str) -> dict:

@@ -25,6 +25,8 @@ pub(crate) struct Account {
     functions: Value,
     config: SdkConfig,
     environment: HashMap<String, String>,
+    /// What the stack says of itself.
+    outputs: Value,
     /// A key for everything.
     key: String,
     folder: TempDir,
@@ -40,27 +42,36 @@ pub(crate) struct Answer {
 impl Account {
     /// Deploys template.yaml, and imports the tiny model as `base:tiny`; `None` where there is no emulator.
     pub(crate) async fn new() -> Option<Self> {
+        Self::with(&[]).await
+    }
+
+    /// As [`Account::new`], with these parameters of the template.
+    pub(crate) async fn with(parameters: &[(&str, &str)]) -> Option<Self> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let emulator = MiniStack::shared()?;
         let folder = tempfile::tempdir().unwrap();
         let stack = format!("account{}", COUNT.fetch_add(1, Ordering::Relaxed));
-        let deployed = Command::new(emulator.python())
-            .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/lib/aws_deploy.py"))
-            .args([
-                "--json",
-                "--endpoint",
-                emulator.endpoint(),
-                "--stack",
-                &stack,
-            ])
-            .args(["--parameter", "Environment=testing"])
-            .args(["--parameter", "JobLeaseSeconds=5"])
-            .arg("--bootstraps")
-            .arg(binary("health").parent().unwrap())
-            .arg("--data-dir")
-            .arg(folder.path().join("lambda"))
-            .output()
-            .unwrap();
+        let deployed =
+            Command::new(emulator.python())
+                .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/lib/aws_deploy.py"))
+                .args([
+                    "--json",
+                    "--endpoint",
+                    emulator.endpoint(),
+                    "--stack",
+                    &stack,
+                ])
+                .args(["--parameter", "Environment=testing"])
+                .args(["--parameter", "JobLeaseSeconds=5"])
+                .args(parameters.iter().flat_map(|(name, value)| {
+                    ["--parameter".to_owned(), format!("{name}={value}")]
+                }))
+                .arg("--bootstraps")
+                .arg(binary("health").parent().unwrap())
+                .arg("--data-dir")
+                .arg(folder.path().join("lambda"))
+                .output()
+                .unwrap();
         succeeded(&deployed);
         let deployed: Value = serde_json::from_slice(&deployed.stdout).unwrap();
         let variables = deployed["environment"].as_object().unwrap().iter();
@@ -87,6 +98,7 @@ impl Account {
         let mut account = Self {
             api: deployed["api_url"].as_str().unwrap().to_owned(),
             functions: deployed["functions"].clone(),
+            outputs: deployed["outputs"].clone(),
             config,
             environment,
             key: String::new(),
@@ -121,7 +133,17 @@ impl Account {
         &self.key
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    /// What a variable of the programs beside the functions says.
+    pub(crate) fn variable(&self, name: &str) -> &str {
+        &self.environment[name]
+    }
+
+    /// What the stack says of itself under this name.
+    pub(crate) fn output(&self, name: &str) -> &str {
+        self.outputs[name].as_str().unwrap()
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
@@ -344,6 +366,19 @@ impl Account {
         let messages = received.send().await.unwrap().messages.unwrap_or_default();
         messages.into_iter().filter_map(|it| it.body).collect()
     }
+}
+
+/// Runs Python as the account's owner, where `client` makes a client of a service, and returns what it prints.
+pub(crate) fn boto(code: &str) -> String {
+    let emulator = MiniStack::shared().unwrap();
+    let ran = Command::new(emulator.python())
+        .args(["-c", &format!("from boto3 import client\n{code}")])
+        .envs(emulator.environment())
+        .env("AWS_DEFAULT_REGION", "us-east-1")
+        .output()
+        .unwrap();
+    succeeded(&ran);
+    String::from_utf8(ran.stdout).unwrap().trim().to_owned()
 }
 
 /// A trainer at work.

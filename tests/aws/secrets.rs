@@ -6,9 +6,7 @@ use std::{
     thread,
 };
 
-use llmopt_aws_emulator::MiniStack;
-
-use crate::account::Account;
+use crate::account::{Account, boto};
 
 /// Answers one request with 401 and returns its head.
 fn hub() -> (String, thread::JoinHandle<String>) {
@@ -35,17 +33,9 @@ async fn the_token_of_a_hub_is_read_from_a_secret_and_told_nobody_else() {
     let Some(account) = Account::new().await else {
         return;
     };
-    let emulator = MiniStack::shared().unwrap();
-    let create = "import boto3; boto3.client('secretsmanager').create_secret(\
-                  Name='llmopt/hub-token', SecretString='hf_canary')";
-    let created = std::process::Command::new(emulator.python())
-        .args(["-c", create])
-        .envs(emulator.environment())
-        .env("AWS_DEFAULT_REGION", "us-east-1")
-        .output()
-        .unwrap();
-    let errors = String::from_utf8_lossy(&created.stderr);
-    assert!(created.status.success(), "{errors}");
+    boto(
+        "client('secretsmanager').create_secret(Name='llmopt/hub-token', SecretString='hf_canary')",
+    );
 
     let import = |secret: &str, hub: &str| {
         let output = account

@@ -115,16 +115,25 @@ def key() -> str:
     return made(session.post(f"{URL}/keys", json={"name": f"made-{next(numbers)}", "scopes": ["generate"]}))["id"]
 
 
+def budget() -> str:
+    """Makes a budget that may be taken away, and returns its scope as a path has it."""
+    scope = f"key/made-{next(numbers)}"
+    made(session.put(f"{URL}/commercial/budgets", json={"scope": scope, "daily_usd": "1"}))
+    return scope.replace("/", "%2F")
+
+
 # What an operation about one thing needs made for it; where several may be about the same, it is made once.
 LASTING = {
     "dataset_id": dataset,
     "job_id": job,
     "key_id": key,
+    "scope": budget,
     "model_id": lambda: BASE,
     "upload_id": upload,
 }
 OWN = {
     "complete_upload": sent_upload,
+    "delete_budget": budget,
     "delete_dataset": dataset,
     "delete_model": model,
     "delete_upload": upload,
@@ -157,10 +166,16 @@ def something(operation: str, parameter: str) -> str | int | None:
 def fit(operation: str, body: dict) -> dict | None:
     """Has a well-formed body be about what exists, and ask for little; `None` where it may stay as it is."""
     if operation == "generate":
-        rest = {name: value for name, value in body.items() if name not in ("messages", "stop")}
+        others = ("messages", "stop", "tool_choice", "response_format")
+        rest = {name: value for name, value in body.items() if name not in others}
         return rest | {"model_id": BASE, "prompt": "2?", "max_tokens": 4}
     if operation == "generate_batch":
         return {"requests": [{"model_id": BASE, "prompt": "2?", "max_tokens": 2}]}
+    if operation == "compare_models":
+        return {"texts": ["2?"], "models": [BASE, "nobody"], "max_tokens": 2, "run": True}
+    if operation == "set_budget":
+        # In a scope that nothing of this run is spent from.
+        return {"scope": f"key/made-{next(numbers)}", "daily_usd": "1"}
     if operation == "create_training_job":
         kept = {name: value for name, value in body.get("config", {}).items() if name in ("schedule", "seed", "method")}
         return {
@@ -169,6 +184,9 @@ def fit(operation: str, body: dict) -> dict | None:
             "name": f"made-{next(numbers)}",
             "config": kept | SMALL,
         }
+    if operation == "estimate_training_job":
+        kept = {name: value for name, value in body.items() if name == "usd_per_hour"}
+        return kept | {"base_model": BASE, "dataset_id": lasting_one("dataset_id"), "config": SMALL}
     if operation in ("complete_upload", "resume_training_job"):
         return {}
     if operation == "locate_parts":

@@ -181,7 +181,7 @@ fn a_newer_table_of_prices_in_the_data_directory_is_what_answers_cost() {
         "id": "gpt-4o-mini", "provider": "openai", "apis": ["chat"],
         "periods": [{
             "from": "2026-01-01", "verified": "2026-01-01", "source": "https://example.com",
-            "price": {"rates": {"input": 7, "output": 11}},
+            "price": {"rates": {"input": 7_000, "output": 11_000}},
         }],
     }]});
     fs::write(place.data_dir().join("prices.json"), table.to_string()).unwrap();
@@ -191,7 +191,7 @@ fn a_newer_table_of_prices_in_the_data_directory_is_what_answers_cost() {
     let tokens = |name: &str| metrics[name].as_u64().unwrap();
     assert_eq!(
         metadata["cost_picodollars"],
-        tokens("input_tokens") * 7 + tokens("output_tokens") * 11
+        tokens("input_tokens") * 7_000 + tokens("output_tokens") * 11_000
     );
     let version = metadata["price_version"].as_str().unwrap();
     assert!(version.starts_with("2099-01-01 "), "{version}");

@@ -210,6 +210,8 @@ fn what_is_not_run_is_left_out_on_purpose() {
         Guide::read(API).not_run,
         [
             "llmopt serve                                                     # in a shell of its own",
+            r#"ask "$LLMOPT_URL/generate" -H "$json" \"#,
+            "{",
             "llmopt keys create --name me --scope admin                       # of the server in this data directory",
             r#"ratelimit: "key";r=12;t=24"#,
             r#"{"base_model": "base:distilgpt2", "dataset_id": "3f2a91c07be4", "evaluation_dataset_id": "77ab12cd34ef","#,

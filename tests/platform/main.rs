@@ -12,6 +12,7 @@
 )]
 
 mod access;
+mod budgets;
 mod canaries;
 mod collector;
 mod commercial;
@@ -29,3 +30,4 @@ mod scrape;
 mod server;
 #[path = "../shared/datasets.rs"]
 mod shared;
+mod spending;

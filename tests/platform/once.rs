@@ -139,7 +139,24 @@ fn every_route_that_makes_or_spends_something_does_it_once() {
     once(&|| server.post("/generate/batch").json(&batch), "batch");
     seen("/generate/batch");
 
+    let comparison =
+        json!({ "texts": ["Hi"], "models": ["base:tiny"], "max_tokens": 2, "run": true });
+    once(
+        &|| server.post("/commercial/compare").json(&comparison),
+        "compare",
+    );
+    seen("/commercial/compare");
+
     let submission = job(&server, "squares", 100);
+    let mut estimated = submission.clone();
+    estimated.as_object_mut().unwrap().remove("name");
+    estimated["machine"] = "g5.xlarge".into();
+    estimated["usd_per_hour"] = 1.006.into();
+    let estimate = || server.post("/training/estimate").json(&estimated);
+    let estimate = once(&estimate, "estimate");
+    assert!(estimate["cost_usd"].as_f64().unwrap() > 0.0, "{estimate}");
+    assert_eq!(estimate["unknown"], json!([]));
+    seen("/training/estimate");
     let submit = || server.post("/training/jobs").json(&submission);
     let submitted = once(&submit, "submit");
     let id = submitted["id"].as_str().unwrap();

@@ -5,7 +5,7 @@ use std::{
 };
 
 use llmopt_artifact::{AdapterFolder, ModelFolder};
-use llmopt_domain::{EvaluationMetrics, EvaluationSpec, Overlong, TrainingEvent};
+use llmopt_domain::{EvaluationMetrics, EvaluationSpec, LessonKind, Overlong, TrainingEvent};
 use llmopt_tokenization::Encoder;
 use serde::Serialize;
 use tch::{Device, Kind};
@@ -100,7 +100,9 @@ impl Evaluation<'_> {
     ) -> Result<Option<EvaluationMetrics>, TrainerError> {
         let measured = self.loss_only(model, rows)?;
         let mut exact_match = None;
-        if self.max_new_tokens > 0 {
+        // A text answers nothing: its loss is all there is to measure.
+        let answers = |row: &Row| row.sample.lesson.kind() == LessonKind::Responses;
+        if self.max_new_tokens > 0 && rows.iter().all(answers) {
             let Some(matches) = self.generate(model, rows, predictions, events)? else {
                 return Ok(None);
             };
@@ -195,7 +197,9 @@ impl Evaluation<'_> {
     }
 
     fn prompt(&self, row: &Row) -> Result<Vec<u32>, TrainerError> {
-        Ok(self.encoder.encode_prompt(&row.conversation.prompt())?)
+        Ok(self
+            .encoder
+            .encode_prompt(&row.sample.conversation.prompt())?)
     }
 
     fn judge<'a>(
@@ -204,7 +208,11 @@ impl Evaluation<'_> {
         prompt_ids: &'a [u32],
         generated_ids: &'a [u32],
     ) -> Result<Prediction<'a>, TrainerError> {
-        let (turns, expected) = row.conversation.split_response().unwrap_or((&[], ""));
+        let (turns, expected) = row
+            .sample
+            .conversation
+            .split_response()
+            .unwrap_or((&[], ""));
         let generated = self.encoder.decode(generated_ids)?;
         let stopped = generated_ids.last() == Some(&self.encoder.end_token_id());
         Ok(Prediction {

@@ -11,7 +11,7 @@ use llmopt_artifact::{
     write_safetensors,
 };
 use llmopt_domain::{
-    Digest, EvaluationMetrics, JobSpec, Method, ObjectKey, Precision, TrainingEvent,
+    Digest, EvaluationMetrics, JobSpec, Lesson, Method, ObjectKey, Precision, Sample, TrainingEvent,
 };
 use llmopt_service::is_description;
 use llmopt_storage::{FolderStore, StorageError};
@@ -35,6 +35,8 @@ use crate::{
 const ADAPTER: &str = "adapter";
 /// Conversations kept in the template lock.
 const GOLDEN: usize = 8;
+/// Of a text in it, its first characters.
+const GOLDEN_CHARACTERS: usize = 2_000;
 /// Rows and tokens of each on which exported weights are compared with the live ones.
 const PROBE_ROWS: usize = 2;
 const PROBE_TOKENS: usize = 256;
@@ -187,8 +189,9 @@ impl Publication<'_> {
             .rows
             .rows
             .iter()
+            .filter(|row| !row.sample.conversation.messages.is_empty())
             .take(GOLDEN)
-            .map(|row| row.conversation.clone())
+            .map(|row| beginning(&row.sample))
             .collect();
         let lock = self.encoder.template_lock(&samples)?;
         lock.verify(&Encoder::open(folder, None)?)?;
@@ -260,6 +263,17 @@ impl Publication<'_> {
             after: self.metrics?,
         })
     }
+}
+
+/// Returns a row as it is, and of a text its beginning: it may be a whole book.
+fn beginning(sample: &Sample) -> Sample {
+    let mut sample = sample.clone();
+    if sample.lesson == Lesson::Text {
+        for turn in &mut sample.conversation.messages {
+            turn.content = turn.content.chars().take(GOLDEN_CHARACTERS).collect();
+        }
+    }
+    sample
 }
 
 /// Returns the published versions of the job's model, in order.

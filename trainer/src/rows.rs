@@ -1,17 +1,18 @@
 use std::path::Path;
 
-use llmopt_dataset::read_conversations;
-use llmopt_domain::{ColumnMap, Conversation, Overlong};
+use llmopt_dataset::{DatasetError, read_samples};
+use llmopt_domain::{ColumnMap, Conversation, LessonKind, Overlong, Sample};
 use llmopt_tokenization::{EncodedExample, Encoder};
 
 use crate::TrainerError;
 
-/// A dataset's row, ready to train on or to be evaluated.
+/// A dataset's row, or a sequence of a text's tokens, ready to train on or to be evaluated.
 #[derive(Debug)]
 pub(crate) struct Row {
     /// Counted from 1.
     pub(crate) number: u64,
-    pub(crate) conversation: Conversation,
+    /// What it says; nothing in a sequence that is not its text's first.
+    pub(crate) sample: Sample,
     pub(crate) encoded: EncodedExample,
 }
 
@@ -40,60 +41,25 @@ impl Rows {
         encoder: &Encoder,
         limits: Limits,
     ) -> Result<Self, TrainerError> {
-        let mut kept = Vec::new();
-        let (mut overlong, mut longest) = (Vec::new(), 0);
-        for (number, conversation) in read_conversations(path, &columns.clone().into())? {
-            let encoded =
-                encoder
-                    .encode_training(&conversation)
-                    .map_err(|source| TrainerError::Row {
-                        path: path.to_owned(),
-                        row: number,
-                        source,
-                    })?;
-            if let Some(&id) = encoded
-                .ids
-                .iter()
-                .find(|&&id| id as usize >= limits.vocabulary)
-            {
-                return Err(TrainerError::Vocabulary {
+        let mut loading = Loading::default();
+        for sample in read_samples(path, &columns.clone().into())? {
+            let (number, sample) = sample?;
+            let encoded = encoder
+                .encode_sample(&sample)
+                .map_err(|source| TrainerError::Row {
+                    path: path.to_owned(),
                     row: number,
-                    id,
-                    vocabulary: limits.vocabulary,
-                });
-            }
-            if encoded.ids.len() > limits.max_length {
-                longest = longest.max(encoded.ids.len());
-                overlong.push(number);
-            } else {
-                kept.push(Row {
-                    number,
-                    conversation,
-                    encoded,
-                });
-            }
+                    source,
+                })?;
+            let row = Row {
+                number,
+                sample,
+                encoded,
+            };
+            check(path, &row, limits.vocabulary)?;
+            loading.add(row, limits.max_length);
         }
-        if limits.overlong == Overlong::Error && !overlong.is_empty() {
-            let (path, limit) = (path.to_owned(), limits.max_length);
-            return Err(TrainerError::Overlong {
-                path,
-                rows: overlong,
-                limit,
-                longest,
-            });
-        }
-        let rows = Self {
-            rows: kept,
-            dropped: overlong.len() as u64,
-        };
-        match rows.labels() {
-            0 => Err(TrainerError::NothingToTrain {
-                path: path.to_owned(),
-                rows: rows.rows.len(),
-                labels: 0,
-            }),
-            _ => Ok(rows),
-        }
+        loading.finish(path, limits)
     }
 
     /// Returns the tokens of all rows, prompts included.
@@ -111,4 +77,83 @@ impl Rows {
             .map(|row| row.encoded.trainable_tokens() as u64)
             .sum()
     }
+}
+
+/// The rows that were read so far.
+#[derive(Default)]
+struct Loading {
+    kept: Vec<Row>,
+    overlong: Vec<u64>,
+    longest: usize,
+}
+
+impl Loading {
+    fn add(&mut self, row: Row, max_length: usize) {
+        let length = row.encoded.ids.len();
+        if row.sample.lesson.kind() == LessonKind::Text {
+            self.kept.extend(sequences(row, max_length));
+        } else if length > max_length {
+            self.longest = self.longest.max(length);
+            self.overlong.push(row.number);
+        } else {
+            self.kept.push(row);
+        }
+    }
+
+    fn finish(self, path: &Path, limits: Limits) -> Result<Rows, TrainerError> {
+        if limits.overlong == Overlong::Error && !self.overlong.is_empty() {
+            return Err(TrainerError::Overlong {
+                path: path.to_owned(),
+                rows: self.overlong,
+                limit: limits.max_length,
+                longest: self.longest,
+            });
+        }
+        let rows = Rows {
+            rows: self.kept,
+            dropped: self.overlong.len() as u64,
+        };
+        match rows.labels() {
+            0 => Err(TrainerError::NothingToTrain {
+                path: path.to_owned(),
+                rows: rows.rows.len(),
+                labels: 0,
+            }),
+            _ => Ok(rows),
+        }
+    }
+}
+
+/// Refuses a row that ends it all at once: of another lesson, or with a token that the model does not have.
+fn check(path: &Path, row: &Row, vocabulary: usize) -> Result<(), TrainerError> {
+    let kind = row.sample.lesson.kind();
+    if !matches!(kind, LessonKind::Responses | LessonKind::Text) {
+        let path = path.to_owned();
+        return Err(DatasetError::OtherLesson { path, kind }.into());
+    }
+    let mut ids = row.encoded.ids.iter();
+    match ids.find(|&&id| id as usize >= vocabulary) {
+        Some(&id) => Err(TrainerError::Vocabulary {
+            row: row.number,
+            id,
+            vocabulary,
+        }),
+        None => Ok(()),
+    }
+}
+
+/// Cuts a text into the sequences that it is trained in.
+fn sequences(row: Row, max_length: usize) -> impl Iterator<Item = Row> {
+    let (number, lesson) = (row.number, row.sample.lesson.clone());
+    let mut first = Some(row.sample);
+    let rest = move || Sample {
+        conversation: Conversation::new(Vec::new()),
+        lesson: lesson.clone(),
+    };
+    let sequences = row.encoded.sequences(max_length).into_iter();
+    sequences.map(move |encoded| Row {
+        number,
+        sample: first.take().unwrap_or_else(&rest),
+        encoded,
+    })
 }

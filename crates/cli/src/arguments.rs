@@ -3,9 +3,10 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    dataset::DatasetCommand, evaluate::EvaluateArguments, generate::GenerateArguments,
-    keys::KeysCommand, models::ModelsCommand, prices::PricesCommand, serve::ServeArguments,
-    stop::StopArguments, train::TrainArguments,
+    budgets::BudgetsCommand, compare::CompareArguments, dataset::DatasetCommand,
+    evaluate::EvaluateArguments, generate::GenerateArguments, keys::KeysCommand,
+    models::ModelsCommand, prices::PricesCommand, serve::ServeArguments, stop::StopArguments,
+    train::TrainArguments, usage::UsageArguments,
 };
 
 /// Fine-tunes open language models on your own examples, and says what came out.
@@ -23,6 +24,7 @@ Examples:
   llmopt generate --model orders --prompt 'Two flat whites, please'
   llmopt models list
   llmopt prices list
+  llmopt usage --by day
   llmopt serve
 
 Exit codes: 0 done, 1 failed, 2 the input must change, 130 stopped with Ctrl-C.
@@ -53,6 +55,10 @@ pub(crate) enum Command {
     Generate(Box<GenerateArguments>),
     #[command(subcommand)]
     Models(ModelsCommand),
+    Compare(CompareArguments),
+    Usage(UsageArguments),
+    #[command(subcommand)]
+    Budgets(BudgetsCommand),
     #[command(subcommand)]
     Keys(KeysCommand),
     #[command(subcommand)]

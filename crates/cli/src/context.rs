@@ -2,7 +2,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use llmopt_config::{Secret, Settings, Store, telemetry, variables};
 use llmopt_exporters::{TraceOptions, Traces};
-use llmopt_service::{Jobs, Keys, Models, ResolvedModel, ServiceError};
+use llmopt_service::{Jobs, Keys, Models, ResolvedModel, ServiceError, TrainingMachine};
 use llmopt_storage::FolderStore;
 use llmopt_storage_aws::{Aws, DynamoRecordStore, S3FolderStore};
 use llmopt_storage_embedded::{Database, FileFolderStore, SqliteRecordStore};
@@ -25,6 +25,14 @@ pub(crate) struct Context {
 }
 
 impl Context {
+    /// Returns the machine that jobs are trained on, and what it costs.
+    pub(crate) fn training_machine(&self) -> TrainingMachine {
+        TrainingMachine {
+            usd_per_hour: self.settings.trainer_usd_per_hour(),
+            name: self.settings.trainer_machine.clone(),
+        }
+    }
+
     /// Reads the settings and sets up the logs.
     pub(crate) fn open(arguments: &Arguments) -> Result<Self, Failure> {
         let settings = Settings::load().map_err(|error| Failure::input_from(&error))?;

@@ -1,25 +1,26 @@
-use std::path::PathBuf;
+use std::{collections::VecDeque, error::Error, fmt::Write as _, path::PathBuf, time::Duration};
 
 use axum::{
     Router,
     body::{Body, Bytes},
-    http::Request,
+    http::{Method, Request},
 };
 use clap::Args;
 use futures::{StreamExt as _, TryStreamExt as _, stream, stream::BoxStream};
+use llmopt_config::Store;
+use llmopt_domain::error_chain;
 use llmopt_http::API;
 use llmopt_providers::{SseEvent, SseLimits, SseParser, Transport};
 use serde_json::Value;
-use std::time::Duration;
 use tower::ServiceExt as _;
 
-use crate::failure::Failure;
+use crate::{context::Context, failure::Failure, serve::Platform};
 
 /// How long a server may take to accept a connection.
 const CONNECT: Duration = Duration::from_secs(10);
 
 /// Which server is meant.
-#[derive(Args, Debug)]
+#[derive(Args, Debug, Default)]
 pub(crate) struct ServerFlags {
     /// Ask this server, such as `http://127.0.0.1:8080`, and not the data directory
     #[arg(long, value_name = "URL", value_parser = server_url)]
@@ -46,17 +47,17 @@ pub(crate) struct Reply {
     status: u16,
     body: BoxStream<'static, Result<Bytes, Failure>>,
     parser: SseParser,
-    events: std::collections::VecDeque<SseEvent>,
+    events: VecDeque<SseEvent>,
 }
 
+/// How long what an answer cost that was given up may take to settle; a sweep settles what is left, at its bound.
+const SETTLING: Duration = Duration::from_secs(1);
+
 impl ServerFlags {
-    /// Returns who is asked: the server that is named, or else the routes that `here` gives.
-    pub(crate) fn client(
-        &self,
-        here: impl FnOnce() -> Result<Router, Failure>,
-    ) -> Result<PlatformClient, Failure> {
+    /// Returns who is asked: the server that is named, or else this process, on the data directory.
+    pub(crate) async fn client(&self, context: &Context) -> Result<PlatformClient, Failure> {
         let Some(url) = &self.url else {
-            return Ok(PlatformClient::Here(here()?));
+            return Ok(PlatformClient::Here(routes(context).await?));
         };
         let transport = Transport::new(CONNECT).map_err(|error| Failure::failed_from(&error))?;
         Ok(PlatformClient::There {
@@ -78,6 +79,20 @@ impl ServerFlags {
     }
 }
 
+/// Opens the routes on the data directory.
+async fn routes(context: &Context) -> Result<Router, Failure> {
+    if context.settings.store != Store::Embedded {
+        let failure =
+            Failure::input("with `LLMOPT_STORE=aws` the functions answer, and not this machine");
+        return Err(failure.next("name their API with `--url`, or unset `LLMOPT_STORE`"));
+    }
+    let platform = Platform::open(context)?;
+    // Where no server runs, nobody else gives budgets back what a killed process held.
+    platform.commercial.sweep().await;
+    let routes = platform.generate_router();
+    Ok(routes.merge(platform.commercial_router()))
+}
+
 /// Takes the address of a server, with or without where its routes begin.
 fn server_url(text: &str) -> Result<String, String> {
     let known = ["http://", "https://"];
@@ -89,19 +104,58 @@ fn server_url(text: &str) -> Result<String, String> {
 }
 
 impl PlatformClient {
+    /// Waits until this process has settled what it asked for and gave up, if it is the one that asked.
+    pub(crate) async fn settled(&self) {
+        if matches!(self, Self::Here(_)) {
+            tokio::time::sleep(SETTLING).await;
+        }
+    }
+
+    /// Asks the route that is at `path` below [`API`] for what it shows.
+    pub(crate) async fn get(&self, path: &str) -> Result<Reply, Failure> {
+        self.send(Method::GET, path, None).await
+    }
+
     /// Sends `body` to the route that is at `path` below [`API`].
     pub(crate) async fn post(&self, path: &str, body: &Value) -> Result<Reply, Failure> {
+        self.send(Method::POST, path, Some(body)).await
+    }
+
+    /// Sends a request to the route that is at `path` below [`API`].
+    pub(crate) async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Reply, Failure> {
         match self {
-            Self::Here(router) => here(router.clone(), path, body).await,
+            Self::Here(router) => {
+                let request = Request::builder().method(method).uri(path);
+                let request = match body {
+                    Some(body) => request
+                        .header("content-type", "application/json")
+                        .body(Body::from(body.to_string())),
+                    None => request.body(Body::empty()),
+                };
+                here(
+                    router.clone(),
+                    request.map_err(|error| Failure::failed_from(&error))?,
+                )
+                .await
+            }
             Self::There {
                 transport,
                 url,
                 key,
             } => {
-                let request = transport.client().post(format!("{url}{API}{path}"));
-                let request = request
-                    .header("content-type", "application/json")
-                    .body(body.to_string());
+                let address = format!("{url}{API}{path}");
+                let request = transport.client().request(method, address);
+                let request = match body {
+                    Some(body) => request
+                        .header("content-type", "application/json")
+                        .body(body.to_string()),
+                    None => request,
+                };
                 let request = match key {
                     Some(key) => request.bearer_auth(key),
                     None => request,
@@ -126,11 +180,7 @@ impl PlatformClient {
     }
 }
 
-async fn here(router: Router, path: &str, body: &Value) -> Result<Reply, Failure> {
-    let request = Request::post(path)
-        .header("content-type", "application/json")
-        .body(Body::from(body.to_string()));
-    let request = request.map_err(|error| Failure::failed_from(&error))?;
+async fn here(router: Router, request: Request<Body>) -> Result<Reply, Failure> {
     let response = match router.oneshot(request).await {
         Ok(response) => response,
         Err(never) => match never {},
@@ -141,12 +191,9 @@ async fn here(router: Router, path: &str, body: &Value) -> Result<Reply, Failure
     Ok(Reply::new(status, pieces.boxed()))
 }
 
-fn unreachable(url: &str, error: &dyn std::error::Error) -> Failure {
-    Failure::failed(format!(
-        "failed to ask `{url}`: {}",
-        llmopt_domain::error_chain(error)
-    ))
-    .next("start it with `llmopt serve`, or leave `--url` out")
+fn unreachable(url: &str, error: &dyn Error) -> Failure {
+    Failure::failed(format!("failed to ask `{url}`: {}", error_chain(error)))
+        .next("start it with `llmopt serve`, or leave `--url` out")
 }
 
 impl Reply {
@@ -155,7 +202,7 @@ impl Reply {
             status,
             body,
             parser: SseParser::new(SseLimits::default()),
-            events: std::collections::VecDeque::new(),
+            events: VecDeque::new(),
         }
     }
 
@@ -168,12 +215,18 @@ impl Reply {
         Err(problem_failure(&problem))
     }
 
-    /// Reads the whole answer, one document of JSON.
-    pub(crate) async fn json(&mut self) -> Result<Value, Failure> {
+    /// Reads the whole answer.
+    pub(crate) async fn bytes(&mut self) -> Result<Vec<u8>, Failure> {
         let mut bytes = Vec::new();
         while let Some(piece) = self.body.try_next().await? {
             bytes.extend_from_slice(&piece);
         }
+        Ok(bytes)
+    }
+
+    /// Reads the whole answer, one document of JSON.
+    pub(crate) async fn json(&mut self) -> Result<Value, Failure> {
+        let bytes = self.bytes().await?;
         serde_json::from_slice(&bytes).map_err(|error| {
             Failure::failed(format!(
                 "the answer, of status {}, is no JSON: {error}",
@@ -212,7 +265,7 @@ pub(crate) fn problem_failure(problem: &Value) -> Failure {
         if let (Some(pointer), Some(detail)) = (error["pointer"].as_str(), error["detail"].as_str())
             && !message.contains(detail)
         {
-            message.push_str(&format!("\n  `{pointer}`: {detail}"));
+            let _ = write!(message, "\n  `{pointer}`: {detail}");
         }
     }
     let failure = match problem["status"].as_u64() {

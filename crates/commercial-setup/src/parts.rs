@@ -45,14 +45,21 @@ pub struct Sources {
 /// # Errors
 /// If something of the settings cannot be used.
 pub fn commercial(settings: &Settings, sources: Sources) -> Result<Commercial, SetupError> {
-    let transport = Transport::new(CONNECT)?;
-    let secrets = sources.secrets.as_deref();
-    let providers = settings
-        .providers
-        .iter()
-        .map(|provider| set_up(provider, &transport, secrets))
-        .collect::<Result<Vec<_>, _>>()?;
-    let alerts = alerts(settings, &transport, sources.alerts);
+    let mut sinks: Vec<Arc<dyn AlertSink>> = vec![Arc::new(LogAlerts)];
+    let mut providers = Vec::new();
+    // Whoever asks nobody outside needs no certificates of authorities.
+    if !settings.providers.is_empty() || settings.alert_webhook.is_some() {
+        let transport = Transport::new(CONNECT)?;
+        let secrets = sources.secrets.as_deref();
+        for provider in &settings.providers {
+            providers.push(set_up(provider, &transport, secrets)?);
+        }
+        let webhook = settings.alert_webhook.clone();
+        let webhook = webhook.map(|url| WebhookAlerts::new(&transport, url));
+        sinks.extend(webhook.map(|it| Arc::new(it) as Arc<dyn AlertSink>));
+    }
+    sinks.extend(sources.alerts);
+    let alerts: Arc<dyn AlertSink> = Arc::new(AllAlerts::new(sinks));
     let commercial = Commercial::new(CommercialParts {
         providers,
         aliases: settings.model_aliases.clone(),
@@ -66,20 +73,6 @@ pub fn commercial(settings: &Settings, sources: Sources) -> Result<Commercial, S
         },
     })?;
     Ok(commercial)
-}
-
-/// Tells the log, the webhook of the settings, and the others.
-fn alerts(
-    settings: &Settings,
-    transport: &Transport,
-    others: Vec<Arc<dyn AlertSink>>,
-) -> Arc<dyn AlertSink> {
-    let mut sinks: Vec<Arc<dyn AlertSink>> = vec![Arc::new(LogAlerts)];
-    if let Some(url) = &settings.alert_webhook {
-        sinks.push(Arc::new(WebhookAlerts::new(transport, url.clone())));
-    }
-    sinks.extend(others);
-    Arc::new(AllAlerts::new(sinks))
 }
 
 fn set_up(

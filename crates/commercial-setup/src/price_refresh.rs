@@ -83,7 +83,7 @@ mod tests {
         let text = format!(
             r#"{{"format": 1, "date": "{date}", "models": [{{"id": "m", "provider": "openai", "apis": ["chat"],
                 "periods": [{{"from": "2026-01-01", "source": "https://example.com", "verified": "2026-01-01",
-                "price": {{"rates": {{"input": {input}, "output": 9}}}}}}]}}]}}"#
+                "price": {{"rates": {{"input": {input}000, "output": 9000}}}}}}]}}]}}"#
         );
         text.into_bytes()
     }

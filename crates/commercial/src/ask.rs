@@ -8,7 +8,7 @@ use tracing::Instrument as _;
 
 use crate::{
     Answer, Commercial, CommercialError, CommercialParts, Inner, PriceBook, Question, Quote,
-    SetupError, line::Line, provider::Configured, turn::now_us,
+    SetupError, line::Line, provider::Configured, tab::Short, turn::now_us,
 };
 
 /// Parts of an answer that wait for whoever reads it.
@@ -38,6 +38,7 @@ impl Commercial {
             alerts: parts.alerts,
             retries: SharedRetryBudget::new(parts.policy.retry_percent, FIRST_RETRIES),
             policy: parts.policy,
+            short: Short::default(),
         };
         inner.check_aliases()?;
         Ok(Self {

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
-use llmopt_prices::{Day, Lookup, Model, Price, PriceTable, Refusal};
+use llmopt_prices::{Api, Day, Lookup, Model, Price, PriceTable};
+use llmopt_providers::OpenAiRoute;
 
 use crate::{Commercial, CommercialError, Inner, provider::Configured};
 
@@ -31,6 +32,8 @@ pub(crate) struct Candidate {
     pub(crate) model: String,
     pub(crate) price: Price,
     pub(crate) price_version: String,
+    /// Where the model answers.
+    pub(crate) route: OpenAiRoute,
     /// The longest answer, where that is known.
     pub(crate) max_output_tokens: Option<u64>,
     /// Whether tokens may be generated, and cost, that are not in the answer.
@@ -65,11 +68,12 @@ impl Commercial {
         }
     }
 
-    /// Returns every model of the table whose provider is configured, in the table's order.
+    /// Returns every model of the table that answers and whose provider is configured, in the table's order.
     pub fn catalog(&self, today: Day) -> Vec<CatalogEntry> {
         let table = self.inner.prices.current();
         let entry = |model: &Model| {
             let provider = self.inner.seller_of(model)?;
+            route(model)?;
             Some(CatalogEntry {
                 provider: provider.setup.name.clone(),
                 price: model.price(today).cloned(),
@@ -150,6 +154,10 @@ fn candidate(
 ) -> Result<Candidate, CommercialError> {
     let seller = provider.setup.seller;
     let sold = table.model(model).filter(|it| Some(it.provider) == seller);
+    let route = sold.map_or(Some(OpenAiRoute::Chat), route);
+    let route = route.ok_or_else(|| CommercialError::NoAnswers {
+        model: model.to_owned(),
+    })?;
     let price = match sold.map(|_| table.find(model, today)) {
         Some(Lookup::Price { price, .. }) => Some(price.clone()),
         Some(Lookup::Retired { since, replacement }) => {
@@ -171,9 +179,19 @@ fn candidate(
         model: model.to_owned(),
         price,
         price_version: table.version().to_string(),
+        route,
         max_output_tokens: sold.and_then(|it| it.max_output_tokens),
-        // Those that think are the newer ones, which refuse to be given a temperature too; of what the table does
-        // not know nobody knows it.
-        may_think: sold.is_none_or(|it| it.rejects.contains(&Refusal::SamplingParameters)),
+        // Of what the table does not know nobody knows it.
+        may_think: sold.is_none_or(|it| it.thinks),
     })
+}
+
+/// Returns where a model answers, if it does.
+fn route(model: &Model) -> Option<OpenAiRoute> {
+    let answers_at = |api| model.apis.contains(&api);
+    match () {
+        () if answers_at(Api::Chat) || answers_at(Api::Messages) => Some(OpenAiRoute::Chat),
+        () if answers_at(Api::Responses) => Some(OpenAiRoute::Responses),
+        () => None,
+    }
 }

@@ -34,6 +34,12 @@ pub enum CommercialError {
         /// The model.
         model: String,
     },
+    /// The model answers nothing.
+    #[error("model `{model}` makes embeddings and gives no answers: ask for a model that answers")]
+    NoAnswers {
+        /// The model.
+        model: String,
+    },
     /// The provider does not answer with the model any more.
     #[error("model `{model}` was shut down on {since}{}", instead(replacement.as_deref()))]
     Retired {
@@ -161,6 +167,7 @@ impl CommercialError {
             Self::UnknownModel { .. }
             | Self::NotConfigured { .. }
             | Self::NoPrice { .. }
+            | Self::NoAnswers { .. }
             | Self::Retired { .. }
             | Self::Limited { .. }
             | Self::OverTokenLimit { .. }

@@ -34,6 +34,7 @@ pub use provider::{ModelLimits, ProviderSetup};
 pub use question::Question;
 
 use provider::Configured;
+use tab::Short;
 
 /// Commercial models, for as many tasks as share it. Cheap to clone.
 #[derive(Clone)]
@@ -50,6 +51,7 @@ struct Inner {
     alerts: Arc<dyn AlertSink>,
     policy: Policy,
     retries: SharedRetryBudget,
+    short: Short,
 }
 
 /// What [`Commercial`] works with.

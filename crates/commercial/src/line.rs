@@ -129,6 +129,9 @@ impl Line {
     async fn ask_one(&mut self, candidate: Candidate) -> Result<Option<Open>, CommercialError> {
         let default_max_tokens = self.inner.policy.default_max_tokens;
         let quote = candidate.quote(&self.question, default_max_tokens)?;
+        self.inner
+            .look_at_budgets(&candidate, &quote, &self.question)
+            .await?;
         admit(&candidate)?;
         if !self.wait_for_turn(&candidate, &quote).await? {
             return Ok(None);
@@ -272,6 +275,7 @@ impl Line {
             tools: tools.cloned().map(serde_json::Value::Object).collect(),
             tool_choice: question.tool_choice.clone(),
             response_format: question.response_format.clone(),
+            route: candidate.route,
             delivery: question.delivery,
             timeouts: Timeouts {
                 total: self.time_left(),
@@ -316,11 +320,10 @@ impl Line {
                 event = open.completion.events.next() => event,
             };
             let part = match event {
-                Some(Ok(ProviderEvent::Text(text))) => AnswerEvent::Text(text),
-                Some(Ok(ProviderEvent::ToolCall(part))) => AnswerEvent::ToolCall(part),
-                Some(Ok(ProviderEvent::Finished(end))) => {
-                    return self.finish(open, end, bytes).await;
-                }
+                Some(Ok(event)) => match part(event) {
+                    Ok(part) => part,
+                    Err(end) => return self.finish(open, *end, bytes).await,
+                },
                 Some(Err(error)) => return self.break_off(open, error, bytes).await,
                 None => {
                     let error = ProviderError::Protocol("it has no end".to_owned());
@@ -388,7 +391,15 @@ impl Line {
     }
 
     /// Cancels an answer that nobody waits for any more.
-    async fn hang_up(mut self, mut open: Open, bytes: u64) {
+    async fn hang_up(mut self, mut open: Open, mut bytes: u64) {
+        // What has come is paid for, however little of it was taken in.
+        let until = Instant::now() + LAST_WORDS;
+        while let Ok(Some(Ok(event))) = timeout_at(until, open.completion.events.next()).await {
+            match part(event) {
+                Ok(part) => bytes += part.bytes(),
+                Err(end) => return self.finish(open, *end, bytes).await,
+            }
+        }
         drop(open.completion.events);
         let seen = Seen::Bytes(bytes);
         let used = open
@@ -418,8 +429,19 @@ impl Line {
     }
 }
 
+/// How long an answer is still read that nobody waits for any more.
+const LAST_WORDS: Duration = Duration::from_millis(20);
 /// Why a call gave no answer that nobody waited for.
 const HUNG_UP: &str = "whoever asked hung up";
+
+/// Makes a part of an answer of what a provider says, or its end.
+fn part(event: ProviderEvent) -> Result<AnswerEvent, Box<Finished>> {
+    match event {
+        ProviderEvent::Text(text) => Ok(AnswerEvent::Text(text)),
+        ProviderEvent::ToolCall(part) => Ok(AnswerEvent::ToolCall(part)),
+        ProviderEvent::Finished(end) => Err(Box::new(end)),
+    }
+}
 
 /// Asks whether a provider is to be called now.
 fn admit(candidate: &Candidate) -> Result<(), CommercialError> {

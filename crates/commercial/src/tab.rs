@@ -1,7 +1,9 @@
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
-use llmopt_spending::{Ask, Outcome, Settlement, Truth};
+use llmopt_spending::{Ask, Outcome, Refusal, Settlement, Truth};
 use llmopt_storage::spend::{Asked, Attempt, BudgetScope, LedgerEntry, RequestId, Reservation};
+use parking_lot::Mutex;
+use tokio::time::Instant;
 
 use crate::{
     CommercialError, Inner, Question, Quote, catalog::Candidate, turn::now_us, used::Used,
@@ -33,34 +35,37 @@ impl Inner {
         question: &Question,
         (nth, time_left): (u32, Duration),
     ) -> Result<Tab, CommercialError> {
-        let provider = &candidate.provider.setup.name;
-        let asked = Asked {
-            key: question.key.clone(),
-            model: candidate.model.clone(),
-            provider: provider.clone(),
-            price_version: candidate.price_version.clone(),
-        };
-        let now_ms = now_us() / 1_000;
-        let lasts = u64::try_from((time_left + GRACE).as_millis()).unwrap_or(u64::MAX);
-        let ask = Ask {
-            request: part(&question.request, nth)?,
-            bound: quote.bound,
-            scopes: scopes(&question.key, provider),
-            asked: asked.clone(),
-            now_ms,
-            expires_ms: now_ms.saturating_add(lasts),
-        };
+        let ask = ask(candidate, quote, question, (nth, time_left))?;
+        let asked = ask.asked.clone();
         match self.spending.reserve_sent(&ask).await? {
             Outcome::Reserved(reservation) => Ok(Tab {
                 reservation,
                 asked,
                 attempts: Vec::new(),
             }),
-            Outcome::Refused(refusal) => Err(CommercialError::Budget {
-                bound: quote.bound,
-                refusal: Box::new(refusal),
-            }),
+            Outcome::Refused(refusal) => {
+                self.short.note(&refusal.row.scope);
+                Err(over_budget(quote, refusal))
+            }
             Outcome::Replay(_) => Err(CommercialError::Repeated),
+        }
+    }
+
+    /// Refuses a question that a budget does not pay for which had too little lately: so that it takes no turn from
+    /// those who have what they need.
+    pub(crate) async fn look_at_budgets(
+        &self,
+        candidate: &Candidate,
+        quote: &Quote,
+        question: &Question,
+    ) -> Result<(), CommercialError> {
+        let ask = ask(candidate, quote, question, (0, Duration::ZERO))?;
+        if !self.short.has_any(&ask.scopes) {
+            return Ok(());
+        }
+        match self.spending.shortage(&ask).await? {
+            Some(refusal) => Err(over_budget(quote, refusal)),
+            None => Ok(()),
         }
     }
 
@@ -101,6 +106,61 @@ impl Tab {
             cost: used.cost,
             failure,
         });
+    }
+}
+
+/// Budgets that had too little lately.
+#[derive(Default)]
+pub(crate) struct Short(Mutex<HashMap<BudgetScope, Instant>>);
+
+impl Short {
+    /// How long that is remembered.
+    const LATELY: Duration = Duration::from_secs(60);
+
+    fn note(&self, scope: &BudgetScope) {
+        let mut short = self.0.lock();
+        short.retain(|_, since| since.elapsed() < Self::LATELY);
+        short.insert(scope.clone(), Instant::now());
+    }
+
+    fn has_any(&self, scopes: &[BudgetScope]) -> bool {
+        let short = self.0.lock();
+        let is_short = |scope| {
+            let since: Option<&Instant> = short.get(scope);
+            since.is_some_and(|since| since.elapsed() < Self::LATELY)
+        };
+        scopes.iter().any(is_short)
+    }
+}
+
+fn ask(
+    candidate: &Candidate,
+    quote: &Quote,
+    question: &Question,
+    (nth, time_left): (u32, Duration),
+) -> Result<Ask, CommercialError> {
+    let provider = &candidate.provider.setup.name;
+    let now_ms = now_us() / 1_000;
+    let lasts = u64::try_from((time_left + GRACE).as_millis()).unwrap_or(u64::MAX);
+    Ok(Ask {
+        request: part(&question.request, nth)?,
+        bound: quote.bound,
+        scopes: scopes(&question.key, provider),
+        asked: Asked {
+            key: question.key.clone(),
+            model: candidate.model.clone(),
+            provider: provider.clone(),
+            price_version: candidate.price_version.clone(),
+        },
+        now_ms,
+        expires_ms: now_ms.saturating_add(lasts),
+    })
+}
+
+fn over_budget(quote: &Quote, refusal: Refusal) -> CommercialError {
+    CommercialError::Budget {
+        bound: quote.bound,
+        refusal: Box::new(refusal),
     }
 }
 

@@ -83,17 +83,21 @@ impl Inner {
         let of_requests = until_next(&rate.requests);
         let tokens = [rate.tokens, rate.input_tokens, rate.output_tokens];
         let of_tokens = tokens.iter().filter_map(until_next).max();
-        let Some(wait) = retry_after.max(of_requests).max(of_tokens) else {
+        let wait = retry_after.max(of_requests).max(of_tokens);
+        let Some(wait) = wait.filter(|wait| !wait.is_zero()) else {
             return;
         };
-        let until_us = now_us().saturating_add(u64::try_from(wait.as_micros()).unwrap_or(u64::MAX));
         let (own, all) = (candidate.own_limits(), candidate.provider.setup.limits);
-        let id = match (own.requests_per_minute, all.requests_per_minute) {
+        let (id, limit) = match (own.requests_per_minute, all.requests_per_minute) {
             // What a provider says of its limits is mostly of one model.
-            (Some(_), _) => candidate.model_line(),
-            (None, Some(_)) => candidate.line(),
+            (Some(limit), _) => (candidate.model_line(), limit),
+            (None, Some(limit)) => (candidate.line(), limit),
             (None, None) => return,
         };
+        // Slots are given out a burst ahead of their time: the first that is free is to be the burst's last.
+        let ahead_us = Rate::per_minute(limit).span_us(limit.get() - 1);
+        let wait_us = u64::try_from(wait.as_micros()).unwrap_or(u64::MAX);
+        let until_us = now_us().saturating_add(wait_us).saturating_add(ahead_us);
         if let Err(error) = self.rates.hold(&id, until_us).await {
             let error: &dyn std::error::Error = &error;
             tracing::warn!(error, "what a provider says of its limit is not kept");

@@ -26,5 +26,5 @@ pub use providers::{
 pub use routes::ROUTES;
 pub use secret::Secret;
 pub use settings::{
-    Device, LogFormat, Metrics, ModelWeights, Responses, RouteRate, Settings, Store,
+    Device, LogFormat, Metrics, ModelWeights, Responses, RouteRate, Settings, SpendingSync, Store,
 };

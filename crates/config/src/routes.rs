@@ -1,5 +1,5 @@
 /// Every route that can have limits of its own; a test in `crates/openapi` holds this to the routes there are.
-pub const ROUTES: [&str; 42] = [
+pub const ROUTES: [&str; 43] = [
     "DELETE /commercial/budgets/{scope}",
     "DELETE /datasets/uploads/{upload_id}",
     "DELETE /datasets/{dataset_id}",
@@ -37,6 +37,7 @@ pub const ROUTES: [&str; 42] = [
     "POST /generate/batch",
     "POST /keys",
     "POST /keys/{key_id}/rotate",
+    "POST /training/estimate",
     "POST /training/jobs",
     "POST /training/jobs/{job_id}/resume",
     "POST /training/jobs/{job_id}/stop",

@@ -51,6 +51,15 @@ pub enum Device {
     Cuda,
 }
 
+/// When what was spent is on the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SpendingSync {
+    /// Before an answer is passed on.
+    Full,
+    /// Some moments later.
+    Normal,
+}
+
 /// How functions answer that can stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Responses {
@@ -90,6 +99,10 @@ pub struct Settings {
     pub threads: u32,
     /// The trainer binary, if it is not beside our own (`LLMOPT_TRAINER`).
     pub trainer: Option<PathBuf>,
+    /// The machine that jobs are estimated for (`LLMOPT_TRAINER_MACHINE`).
+    pub trainer_machine: String,
+    /// What an hour of it costs, in millionths of a dollar (`LLMOPT_TRAINER_USD_PER_HOUR`).
+    pub trainer_price: Option<u64>,
     /// The Hub, if it is not the public one (`LLMOPT_HUB_ENDPOINT`, else `HF_ENDPOINT`).
     pub hub_endpoint: Option<String>,
     /// The Hub's access token (`HF_TOKEN`).
@@ -129,6 +142,8 @@ pub struct Settings {
     pub model_aliases: BTreeMap<String, Vec<String>>,
     /// How long a request waits for its turn with a provider (`LLMOPT_TURN_WAIT_SECONDS`).
     pub turn_wait: Duration,
+    /// When what was spent is on the disk (`LLMOPT_SPENDING_SYNC`).
+    pub spending_sync: SpendingSync,
     /// Where alerts of budgets are sent (`LLMOPT_ALERT_WEBHOOK`).
     pub alert_webhook: Option<Secret>,
     /// The SNS topic that alerts of budgets are sent to (`LLMOPT_ALERT_TOPIC`).
@@ -183,6 +198,11 @@ impl Settings {
         self.data_dir.join("hub")
     }
 
+    /// Returns what an hour of the machine costs that jobs are trained on, in US dollars, where that is known.
+    pub fn trainer_usd_per_hour(&self) -> Option<f64> {
+        self.trainer_price.map(|millionths| millionths as f64 / 1e6)
+    }
+
     /// Returns the name or URL of the AWS resource that `variable` gives.
     ///
     /// # Errors
@@ -224,6 +244,8 @@ impl Settings {
             threads: threads.unwrap_or_else(available_threads),
             device: read.required(&variables::DEVICE, parse_device)?,
             trainer: read.optional(&variables::TRAINER, parse_path)?,
+            trainer_machine: read.required(&variables::TRAINER_MACHINE, parse_resource)?,
+            trainer_price: read.optional(&variables::TRAINER_USD_PER_HOUR, parse_dollars)?,
             hub_endpoint: endpoint.or(shared_endpoint),
             hub_token: read.optional(&variables::HF_TOKEN, parse_token)?,
             hub_token_secret: read.optional(&variables::HUB_TOKEN_SECRET, parse_resource)?,
@@ -256,6 +278,7 @@ impl Settings {
                 .checked(&variables::MODEL_ALIASES, providers::parse_aliases)?
                 .unwrap_or_default(),
             turn_wait: read.required(&variables::TURN_WAIT_SECONDS, providers::parse_wait)?,
+            spending_sync: read.required(&variables::SPENDING_SYNC, parse_spending_sync)?,
             alert_webhook: read.optional(&variables::ALERT_WEBHOOK, |value| {
                 parse_endpoint(value).map(|_| Secret::new(value))
             })?,
@@ -480,11 +503,35 @@ pub(crate) fn parse_path(value: &str) -> Option<PathBuf> {
     (!value.is_empty()).then(|| PathBuf::from(value))
 }
 
+fn parse_spending_sync(value: &str) -> Option<SpendingSync> {
+    match value {
+        "full" => Some(SpendingSync::Full),
+        "normal" => Some(SpendingSync::Normal),
+        _ => None,
+    }
+}
+
 fn parse_threads(value: &str) -> Option<u32> {
     value
         .parse()
         .ok()
         .filter(|threads| (1..=1024).contains(threads))
+}
+
+/// Reads dollars as millionths of one.
+fn parse_dollars(value: &str) -> Option<u64> {
+    const DIGITS: usize = 6;
+    let (whole, part) = value.split_once('.').unwrap_or((value, "0"));
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    if !is_number(whole) || !is_number(part) || part.len() > DIGITS {
+        return None;
+    }
+    let millionths: u64 = format!("{part:0<DIGITS$}").parse().ok()?;
+    whole
+        .parse::<u64>()
+        .ok()?
+        .checked_mul(1_000_000)?
+        .checked_add(millionths)
 }
 
 pub(crate) fn parse_endpoint(value: &str) -> Option<String> {

@@ -63,9 +63,10 @@ impl Source {
         }
     }
 
-    /// Returns the value of a variable that is not in the table, if it is text.
-    pub(crate) fn other(&self, name: &str) -> Option<&str> {
-        self.others.get(name)?.to_str()
+    /// Returns the value of a variable that another one names, if it is text: one that is not in the table, or is.
+    pub(crate) fn named(&self, name: &str) -> Option<&str> {
+        let known = self.values.get(name).map(|(value, _)| value);
+        self.others.get(name).or(known)?.to_str()
     }
 
     /// Returns the value of `variable`, else its default in `environment`, if there is one.

@@ -8,7 +8,8 @@ pub use providers::{
     ALERT_TOPIC, ALERT_WEBHOOK, ANTHROPIC_API_KEY, ANTHROPIC_API_KEY_FILE, ANTHROPIC_BASE_URL,
     ANTHROPIC_KEY_SECRET, ANTHROPIC_REQUESTS_PER_MINUTE, ANTHROPIC_TOKENS_PER_MINUTE,
     MODEL_ALIASES, OPENAI_API_KEY, OPENAI_API_KEY_FILE, OPENAI_BASE_URL, OPENAI_KEY_SECRET,
-    OPENAI_REQUESTS_PER_MINUTE, OPENAI_TOKENS_PER_MINUTE, PROVIDERS, TURN_WAIT_SECONDS,
+    OPENAI_REQUESTS_PER_MINUTE, OPENAI_TOKENS_PER_MINUTE, PROVIDERS, SPENDING_SYNC,
+    TURN_WAIT_SECONDS,
 };
 
 /// What an environment variable takes, where its value comes from when unset, and what reads it.
@@ -131,6 +132,28 @@ pub const THREADS: Variable = Variable {
     read_by: "`llmopt train`, `llmopt evaluate` and `llmopt serve`",
     description: "Threads to compute with.",
     example: "2",
+    secret: false,
+};
+
+/// Names the machine that jobs are estimated for.
+pub const TRAINER_MACHINE: Variable = Variable {
+    name: "LLMOPT_TRAINER_MACHINE",
+    kind: "`local` or an instance type such as `g5.xlarge`",
+    default: Default::Everywhere("local"),
+    read_by: "`llmopt train --estimate`, `llmopt serve` and the function `training`",
+    description: "The machine that jobs are trained on, by which their time and memory are estimated.",
+    example: "",
+    secret: false,
+};
+
+/// Says what an hour of that machine costs.
+pub const TRAINER_USD_PER_HOUR: Variable = Variable {
+    name: "LLMOPT_TRAINER_USD_PER_HOUR",
+    kind: "US dollars, with at most six digits behind the point",
+    default: Default::Unset("nothing is known of it, and nothing is said of costs"),
+    read_by: "`llmopt train --estimate`, `llmopt serve` and the function `training`",
+    description: "What an hour of the machine costs that jobs are trained on.",
+    example: "1.006",
     secret: false,
 };
 
@@ -652,6 +675,8 @@ pub const ALL: &[&Variable] = &[
     &THREADS,
     &DEVICE,
     &TRAINER,
+    &TRAINER_MACHINE,
+    &TRAINER_USD_PER_HOUR,
     &HUB_ENDPOINT,
     &HF_ENDPOINT,
     &HF_TOKEN,
@@ -682,6 +707,7 @@ pub const ALL: &[&Variable] = &[
     &PROVIDERS,
     &MODEL_ALIASES,
     &TURN_WAIT_SECONDS,
+    &SPENDING_SYNC,
     &ALERT_WEBHOOK,
     &ALERT_TOPIC,
     &JOB_LEASE_SECONDS,

@@ -29,7 +29,7 @@ pub enum DatasetError {
     Write(#[source] io::Error),
     /// There is something else to learn from the rows than responses.
     #[error(
-        "`{}` holds {}: expected conversations, which is all that is trained on; write prompt and response of each row",
+        "`{}` holds {}, which are no conversations to learn from: write prompt and response of each row",
         path.display(),
         kind.as_str()
     )]

@@ -1,20 +1,28 @@
-use std::{collections::HashSet, fmt, fs::File, path::Path};
+mod budget;
+mod packing;
+mod pages;
+
+use std::{collections::HashSet, fmt, fs::File, path::Path, sync::Arc};
 
 use parquet::{
     basic::Compression,
     errors::ParquetError,
-    file::{
-        metadata::{ParquetMetaData, RowGroupMetaData},
-        reader::FileReader as _,
-        serialized_reader::SerializedFileReader,
+    file::metadata::{ParquetMetaData, ParquetMetaDataReader, RowGroupMetaData},
+    record::{
+        Row,
+        reader::{ReaderIter, TreeBuilder},
     },
-    record::{Row, reader::RowIter},
     schema::types::Type,
 };
 use serde_json::{Map, Value};
 
+use self::{
+    packing::Packing,
+    pages::{Group, Source},
+};
 use crate::{
     DatasetError, ReadPosition,
+    damage::Damage,
     guard::{Broke, guarded},
     parquet_value::object,
     problem::{Problem, quoted},
@@ -29,9 +37,9 @@ const MOST_ROWS_PER_BYTE: u64 = 1024;
 ///
 /// Holds the file's metadata, and of each column its dictionary, one page, and the values of at most 1,024 rows,
 /// so that what bounds the memory is how large the writer made its pages: about 1 MiB each unless it was told
-/// otherwise.
+/// otherwise, and never more than a budget for all of them, whatever the file says or unpacks to.
 pub(crate) struct Records {
-    rows: Result<RowIter<'static>, Option<Problem>>,
+    rows: Result<Rows, Option<Problem>>,
     share: Share,
 }
 
@@ -86,7 +94,7 @@ impl Records {
             Err(problem) => return Some((0, Err(problem.take()?))),
         };
         let row = guarded(|| rows.next());
-        let row = row.map(|row| Some(row?.map_err(|error| broken_row(said(&error)))));
+        let row = row.map(|row| Some(row?.map_err(problem_of)));
         match row.unwrap_or_else(|Broke| Some(Err(broken_row(CONTRADICTION)))) {
             Some(Ok(row)) => {
                 self.share.advance();
@@ -116,10 +124,50 @@ fn fields(row: Row) -> Result<Map<String, Value>, Problem> {
 }
 
 /// Returns the rows, and how many they are.
-fn rows(file: File, size_bytes: u64) -> Result<(RowIter<'static>, u64), Problem> {
-    let reader = SerializedFileReader::new(file).map_err(|error| broken(said(&error)))?;
-    let count = check(reader.metadata(), size_bytes)?;
-    Ok((RowIter::from_file_into(Box::new(reader)), count))
+fn rows(file: File, size_bytes: u64) -> Result<(Rows, u64), Problem> {
+    let source = Source::new(file);
+    let metadata = ParquetMetaDataReader::new().parse_and_finish(&source);
+    let metadata = metadata.map_err(|error| problem_of(error).of_file())?;
+    let count = check(&metadata, size_bytes)?;
+    let rows = Rows {
+        source: Arc::new(source),
+        metadata,
+        next_group: 0,
+        of_group: None,
+    };
+    Ok((rows, count))
+}
+
+/// The rows as the library makes them.
+struct Rows {
+    source: Arc<Source>,
+    metadata: ParquetMetaData,
+    next_group: usize,
+    of_group: Option<ReaderIter>,
+}
+
+impl Rows {
+    fn next(&mut self) -> Option<Result<Row, ParquetError>> {
+        loop {
+            if let Some(row) = self.of_group.as_mut().and_then(Iterator::next) {
+                return Some(row);
+            }
+            // What it holds is given back before the next group takes as much.
+            self.of_group = None;
+            match self.group()? {
+                Ok(rows) => self.of_group = Some(rows),
+                Err(error) => return Some(Err(error)),
+            }
+        }
+    }
+
+    fn group(&mut self) -> Option<Result<ReaderIter, ParquetError>> {
+        let metadata = self.metadata.row_groups().get(self.next_group)?;
+        self.next_group += 1;
+        let source = &self.source;
+        let columns = self.metadata.file_metadata().schema_descr_ptr();
+        Some(TreeBuilder::new().as_iter(columns, &Group { source, metadata }))
+    }
 }
 
 /// Checks what would make rows that nothing in the file stands for; returns how many rows there are.
@@ -139,7 +187,7 @@ fn check_columns(group: &RowGroupMetaData) -> Result<(), Problem> {
     for column in group.columns() {
         let path = column.column_path().string();
         let (name, values) = (quoted([path.as_str()]), column.num_values());
-        if !is_known(column.compression()) {
+        if Packing::of(column.compression()).is_none() {
             return Err(unknown_codec(&name, column.compression()));
         }
         let is_flat = column.column_descr().max_rep_level() == 0;
@@ -151,20 +199,15 @@ fn check_columns(group: &RowGroupMetaData) -> Result<(), Problem> {
     Ok(())
 }
 
-fn is_known(codec: Compression) -> bool {
-    use Compression::{GZIP, SNAPPY, UNCOMPRESSED};
-    matches!(codec, UNCOMPRESSED | SNAPPY | GZIP(_))
-}
-
 fn unknown_codec(name: &str, codec: Compression) -> Problem {
     let codec = codec.to_string().to_lowercase();
     // Behind the name stands a level, which was the writer's.
     let codec = codec.split('(').next().unwrap_or_default();
     Problem::file(
         "unsupported_codec",
-        "columns packed with `snappy`, `gzip` or not at all",
+        "columns packed with `zstd`, `snappy`, `gzip`, `lz4_raw` or not at all",
         format!("{name} packed with `{codec}`"),
-        "write the file with the codec `snappy`, or as JSONL",
+        "write the file with the codec `zstd` or `snappy`, or as JSONL",
     )
 }
 
@@ -189,6 +232,17 @@ fn check_names(schema: &Type) -> Result<(), Problem> {
         return Err(broken("a row without columns"));
     }
     Ok(())
+}
+
+/// Takes the problem that came through the library, or says what is one to it.
+fn problem_of(error: ParquetError) -> Problem {
+    match error {
+        ParquetError::External(inner) => match inner.downcast::<Damage>() {
+            Ok(damage) => damage.0,
+            Err(other) => broken_row(other.to_string()),
+        },
+        error => broken_row(said(&error)),
+    }
 }
 
 /// Says what the library says, without its own beginning.

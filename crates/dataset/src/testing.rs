@@ -90,7 +90,7 @@ pub(crate) fn findings_of(rule: &mut dyn Rule, conversations: &[Conversation]) -
         file: "rows.jsonl",
         rows: conversations.len() as u64,
     };
-    rule.finish(&totals, &mut findings);
+    rule.finish(&totals, &mut |finding| findings.push(finding));
     findings
 }
 

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Digest, ModelId};
 
-/// Where a published folder lives in a store, relative to the store's root.
+/// Where a published folder lives in a store, or a file that is no part of one, relative to the store's root.
 ///
 /// The only place that renders a key: no other code joins key segments. A key is one or more
 /// segments of `[A-Za-z0-9._-]` with `/` between them, none of them `.` or `..`.
@@ -65,6 +65,11 @@ impl ObjectKey {
     /// The folder of the checkpoint that a job wrote after `step` optimizer steps.
     pub fn checkpoint(job: &Digest, step: u64) -> Self {
         Self(format!("jobs/{}/checkpoints/step-{step:08}", job.short()))
+    }
+
+    /// The file of prices that takes the place of those that a program was built with.
+    pub fn prices() -> Self {
+        Self("prices/prices.json".to_owned())
     }
 
     /// Returns the key of the entry called `name` directly below this key.

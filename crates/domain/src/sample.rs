@@ -59,6 +59,12 @@ impl Sample {
     }
 }
 
+impl From<Conversation> for Sample {
+    fn from(conversation: Conversation) -> Self {
+        Self::of_responses(conversation)
+    }
+}
+
 impl Lesson {
     /// Returns its kind.
     pub fn kind(&self) -> LessonKind {

@@ -63,7 +63,8 @@ pub(crate) fn batch(bytes: &[u8]) {
                     continue;
                 };
                 may_fail |= event["source"] == "aws.batch" && event["detail"]["status"] == "FAILED";
-                take_in(&dispatcher, &event).await.unwrap();
+                let taken = take_in(&dispatcher, &platform.spending, &event);
+                taken.await.unwrap();
             }
             let job = records.get("job-1").await.unwrap().record;
             let waits = job.state == JobState::Queued && job.fruitless_claims == 0;

@@ -17,6 +17,7 @@ mod folders;
 mod guarded;
 mod names;
 mod platform;
+mod prices;
 mod providers;
 mod records;
 mod requests;
@@ -86,6 +87,8 @@ targets! {
     inference_request: answers::request
     /// The answer of the function that holds models, in pieces.
     inference_answer: answers::answer
+    /// A table of prices: what it says of each model on any day, and that no cost is above its bound.
+    price_table: prices::table
     /// An answer of OpenAI's or Anthropic's, streamed in pieces or whole.
     provider_answer: providers::answer
     /// Names of models, keys of objects, texts of platform keys, times, cursors of pages.

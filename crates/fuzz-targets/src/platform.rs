@@ -18,10 +18,12 @@ use llmopt_http::{API, Access, platform};
 use llmopt_service::{
     CacheStatus, Datasets, FinishReason, Generation, GenerationError, GenerationEvent,
     GenerationRequest, GenerationStream, Health, HealthSources, JobStores, Keys, ModelCatalog,
-    Models, NoHub, Place, TextGenerator, TrainingJobs,
+    Models, NoHub, Place, TextGenerator, TrainingJobs, TrainingMachine,
 };
+use llmopt_spending::{LogAlerts, Spending};
 use llmopt_storage_embedded::{
     Database, FileFolderStore, SqliteEventLog, SqliteMessageQueue, SqliteRecordStore,
+    SqliteSpendStore,
 };
 use llmopt_telemetry::Unmetered;
 use llmopt_training_function::{LiveStreams, TrainingState};
@@ -41,6 +43,7 @@ pub(crate) struct Platform {
     routes: Router,
     pub(crate) stores: JobStores,
     pub(crate) keys: Keys,
+    pub(crate) spending: Spending,
     /// The id of a dataset that can be trained on.
     pub(crate) dataset: String,
     _folder: TempDir,
@@ -113,6 +116,8 @@ impl Platform {
             Arc::new(SqliteRecordStore::new(database.clone())),
             Arc::new(SqliteRecordStore::new(database.clone())),
         );
+        let spending = SqliteSpendStore::open(&root.join(SqliteSpendStore::FILE_NAME)).unwrap();
+        let spending = Spending::new(Arc::new(spending), Arc::new(LogAlerts));
         let name = "tiny".parse().unwrap();
         let models = Models::new(&*stores.folders);
         let base = fixture("tiny-gpt2");
@@ -138,6 +143,10 @@ impl Platform {
             .merge(llmopt_training_function::router(TrainingState {
                 jobs: jobs(&stores, &datasets, &root),
                 threads: 1,
+                machine: TrainingMachine {
+                    name: "local".to_owned(),
+                    usd_per_hour: None,
+                },
                 streams: LiveStreams {
                     poll: Duration::from_millis(1),
                     longest: Some(Duration::ZERO),
@@ -152,6 +161,7 @@ impl Platform {
         Self {
             runtime,
             routes,
+            spending,
             stores,
             keys,
             dataset,

@@ -5,10 +5,14 @@ use crate::text::{check_error, check_message};
 /// What an answer says, up to its end or its error.
 type Said = (Vec<ProviderEvent>, Option<String>);
 
-/// An answer of either API gives the same events wherever it is cut, ends once, and never shows in an error what it
+/// An answer of any API gives the same events wherever it is cut, ends once, and never shows in an error what it
 /// says.
 pub(crate) fn answer(bytes: &[u8]) {
-    let parsers: [fn(&str) -> AnswerParser; 2] = [AnswerParser::openai, AnswerParser::anthropic];
+    let parsers: [fn(&str) -> AnswerParser; 3] = [
+        AnswerParser::openai,
+        AnswerParser::openai_responses,
+        AnswerParser::anthropic,
+    ];
     for parser in parsers {
         let whole = streamed(parser("model"), bytes, bytes.len().max(1));
         check_events(&whole);
@@ -17,7 +21,11 @@ pub(crate) fn answer(bytes: &[u8]) {
             assert_eq!(whole, cut, "in pieces of {piece}");
         }
     }
-    let readers = [AnswerParser::openai_whole, AnswerParser::anthropic_whole];
+    let readers = [
+        AnswerParser::openai_whole,
+        AnswerParser::openai_responses_whole,
+        AnswerParser::anthropic_whole,
+    ];
     for read in readers {
         let said = match read("model", bytes) {
             Ok(events) => (events, None),

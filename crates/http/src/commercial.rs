@@ -62,7 +62,9 @@ pub fn billed_request() -> Result<RequestId, Problem> {
 
 fn code(error: &CommercialError) -> Code {
     match error {
-        CommercialError::UnknownModel { .. } => Code::ModelNotFound,
+        CommercialError::UnknownModel { .. } | CommercialError::NoAnswers { .. } => {
+            Code::ModelNotFound
+        }
         CommercialError::NotConfigured { .. } => Code::ProviderNotConfigured,
         CommercialError::NoPrice { .. } => Code::ModelWithoutPrice,
         CommercialError::Retired { .. } => Code::ModelRetired,
@@ -186,6 +188,7 @@ fn is_final(error: &CommercialError) -> bool {
         CommercialError::UnknownModel { .. }
         | CommercialError::NotConfigured { .. }
         | CommercialError::NoPrice { .. }
+        | CommercialError::NoAnswers { .. }
         | CommercialError::Retired { .. }
         | CommercialError::Cost { .. }
         | CommercialError::Budget { .. }

@@ -261,11 +261,12 @@ mod tests {
         fn the_batches_follow_from_seed_and_epoch(lengths in lengths(), size in any_size(), seed: u64) {
             let plan = plan(size, 1, seed);
             prop_assert_eq!(plan.batches(&lengths), plan.batches(&lengths));
-            // 30 rows in the same order by chance: once in 10^32.
-            prop_assume!(lengths.len() > 30);
+            // Where no row is longer than another nothing is sorted: 30 rows are in the same order by chance once
+            // in 10^32.
+            let alike = [1; 30];
             let other = [BatchPlan { seed: seed ^ 1, ..plan }, BatchPlan { epoch: 1, ..plan }];
             for other in other {
-                prop_assert_ne!(plan.batches(&lengths), other.batches(&lengths));
+                prop_assert_ne!(plan.batches(&alike), other.batches(&alike));
             }
         }
 

@@ -6,7 +6,7 @@ use std::{
 };
 
 use llmopt_dataset::{DatasetError, ReadOptions, read_samples};
-use llmopt_domain::Sample;
+use llmopt_domain::{Lesson, Sample};
 use llmopt_tokenization::{EncodedExample, Encoder};
 
 use crate::PreparationError;
@@ -25,6 +25,13 @@ pub struct EncodedRow {
     pub sample: Sample,
     /// Its tokens.
     pub encoded: EncodedExample,
+}
+
+impl EncodedRow {
+    /// Tells whether it is plain text, which may be trained on in several sequences.
+    pub fn is_text(&self) -> bool {
+        self.sample.lesson == Lesson::Text
+    }
 }
 
 type Read = Vec<Result<(u64, Sample), DatasetError>>;

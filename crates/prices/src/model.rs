@@ -70,6 +70,10 @@ pub struct Model {
     pub aliases: Vec<String>,
     /// The routes that it answers at.
     pub apis: Vec<Api>,
+    /// Whether it may generate tokens, unasked, that are not in its answer, which are paid for; so it is taken to
+    /// where nobody knows.
+    #[serde(default = "yes", skip_serializing_if = "Clone::clone")]
+    pub thinks: bool,
     /// The most tokens that a prompt may have, where that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_input_tokens: Option<u64>,
@@ -112,4 +116,8 @@ impl Model {
             .chain(&self.aliases)
             .map(String::as_str)
     }
+}
+
+fn yes() -> bool {
+    true
 }

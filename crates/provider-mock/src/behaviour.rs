@@ -67,6 +67,11 @@ pub enum Fault {
         /// After so many bytes of it.
         bytes: usize,
     },
+    /// The connection ends.
+    BreakAfter {
+        /// After so many events of a stream.
+        events: usize,
+    },
     /// A stream ends as if it were whole.
     EndAfter {
         /// After so many events.
@@ -74,6 +79,11 @@ pub enum Fault {
     },
     /// A stream has an error in place of the rest: `overloaded_error`, or OpenAI's `server_error`.
     ErrorAfter {
+        /// After so many events.
+        events: usize,
+    },
+    /// A stream has nothing more to say, and does not end.
+    StallAfter {
         /// After so many events.
         events: usize,
     },

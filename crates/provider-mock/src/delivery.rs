@@ -22,10 +22,6 @@ impl Piece {
             tokens,
         }
     }
-
-    pub(crate) fn text(&self) -> String {
-        String::from_utf8_lossy(&self.bytes).into_owned()
-    }
 }
 
 /// Makes the pieces' tokens come to `output`: the last has what the others leave.
@@ -43,7 +39,9 @@ pub(crate) fn bill(pieces: &mut [Piece], output: u64) {
 /// Has a stream go wrong.
 pub(crate) fn spoil(mut pieces: Vec<Piece>, fault: Option<&Fault>, error: Piece) -> Vec<Piece> {
     match fault {
-        Some(Fault::EndAfter { events }) => pieces.truncate(*events),
+        Some(Fault::EndAfter { events } | Fault::StallAfter { events }) => {
+            pieces.truncate(*events);
+        }
         Some(Fault::ErrorAfter { events }) => {
             pieces.truncate(*events);
             pieces.push(error);
@@ -75,6 +73,14 @@ struct Sending {
     pause: Duration,
     /// Bytes until the connection is cut.
     left: Option<usize>,
+    /// What is done after the last piece.
+    end: End,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Ends,
+    Stalls,
 }
 
 /// Makes a body that sends pieces one after the other, and keeps the record of it.
@@ -86,6 +92,10 @@ pub(crate) fn body(
 ) -> Body {
     let left = match fault {
         Some(Fault::CutAfter { bytes }) => Some(*bytes),
+        Some(Fault::BreakAfter { events }) => {
+            let sent = pieces.iter().take(*events);
+            Some(sent.map(|piece| piece.bytes.len()).sum())
+        }
         _ => None,
     };
     let sending = Sending {
@@ -93,6 +103,10 @@ pub(crate) fn body(
         record,
         pause,
         left,
+        end: match fault {
+            Some(Fault::StallAfter { .. }) => End::Stalls,
+            _ => End::Ends,
+        },
     };
     Body::from_stream(stream::unfold(sending, |mut sending| async {
         let piece = sending.next().await?;
@@ -109,6 +123,9 @@ impl Sending {
             return Some(Err(io::Error::other("cut off, as it was to be")));
         }
         let Some(piece) = self.pieces.next() else {
+            if self.end == End::Stalls {
+                std::future::pending::<()>().await;
+            }
             self.record.end(Ended::Whole);
             return None;
         };
@@ -132,6 +149,10 @@ mod tests {
             .to_vec()
     }
 
+    fn text(piece: &Piece) -> String {
+        String::from_utf8_lossy(&piece.bytes).into_owned()
+    }
+
     #[test]
     fn pieces_cost_together_what_is_billed() {
         for output in [0, 2, 3, 50] {
@@ -147,10 +168,11 @@ mod tests {
         let error = || Piece::new("error".to_owned(), 0);
         let spoilt = |fault| {
             let pieces = spoil(pieces(), Some(&fault), error());
-            pieces.iter().map(Piece::text).collect::<Vec<_>>()
+            pieces.iter().map(text).collect::<Vec<_>>()
         };
         assert_eq!(spoilt(Fault::ErrorAfter { events: 1 }), ["a", "error"]);
         assert_eq!(spoilt(Fault::EndAfter { events: 2 }), ["a", "b"]);
+        assert_eq!(spoilt(Fault::StallAfter { events: 1 }), ["a"]);
         let malformed = spoilt(Fault::MalformedAfter { events: 9 });
         assert_eq!(malformed.len(), 4);
         assert!(malformed[3].starts_with("data: {"));

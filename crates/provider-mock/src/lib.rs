@@ -12,6 +12,7 @@ mod exchange;
 mod openai;
 mod refusal;
 mod request;
+mod responses;
 mod server;
 mod state;
 

@@ -73,8 +73,10 @@ impl Refusal {
             }),
             Fault::ContentType { .. }
             | Fault::CutAfter { .. }
+            | Fault::BreakAfter { .. }
             | Fault::EndAfter { .. }
             | Fault::ErrorAfter { .. }
+            | Fault::StallAfter { .. }
             | Fault::MalformedAfter { .. }
             | Fault::HugeLine { .. }
             | Fault::NoUsage => None,

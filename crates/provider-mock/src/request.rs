@@ -1,4 +1,4 @@
-//! What both APIs are asked for, as far as the mock looks at it.
+//! What all routes are asked for, as far as the mock looks at it.
 
 use serde_json::Value;
 
@@ -81,7 +81,10 @@ impl Answer {
 /// Counts an exchange: words, unless the behaviour says otherwise.
 pub(crate) fn count(body: &Value, answer: &Answer, behaviour: &Behaviour) -> Tokens {
     behaviour.tokens.unwrap_or_else(|| Tokens {
-        input: words_in(&body["messages"]) + words_in(&body["system"]),
+        input: ["messages", "system", "input"]
+            .map(|field| words_in(&body[field]))
+            .iter()
+            .sum(),
         output: answer.output_tokens(),
         ..Tokens::default()
     })
@@ -98,10 +101,11 @@ fn words_in(value: &Value) -> u64 {
 
 /// Returns what the user said last.
 pub(crate) fn last_words(body: &Value) -> String {
-    let turns = body["messages"]
-        .as_array()
-        .map(Vec::as_slice)
-        .unwrap_or_default();
+    if let Some(text) = body["input"].as_str() {
+        return text.to_owned();
+    }
+    let turns = body["messages"].as_array().or(body["input"].as_array());
+    let turns = turns.map(Vec::as_slice).unwrap_or_default();
     let last = turns.iter().rev().find(|turn| turn["role"] == "user");
     let content = last.map(|turn| &turn["content"]);
     match content {

@@ -18,6 +18,7 @@ use crate::{
     openai,
     refusal::{Refusal, respond},
     request::Asked,
+    responses,
     state::{Record, State},
 };
 
@@ -106,6 +107,7 @@ impl Drop for Mock {
 fn router(state: State) -> Router {
     Router::new()
         .route("/v1/chat/completions", post(openai_chat))
+        .route("/v1/responses", post(openai_responses))
         .route("/v1/messages", post(anthropic_messages))
         .route("/v1/models", get(list_models))
         .merge(control::routes())
@@ -132,6 +134,21 @@ async fn openai_chat(
     answer(
         &state,
         Received::question(Api::Openai, target, peer, (headers, body)),
+    )
+    .await
+}
+
+const RESPONSES: &str = "POST /v1/responses";
+
+async fn openai_responses(
+    Shared(state): Shared<State>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response<Body> {
+    answer(
+        &state,
+        Received::question(Api::Openai, RESPONSES, peer, (headers, body)),
     )
     .await
 }
@@ -217,7 +234,7 @@ async fn answer(state: &State, received: Received) -> Response<Body> {
             send(sent, &behaviour, headers, record)
         }
         Ok(Decided::Answer(asked)) => send(
-            sent(received.api, &asked, &behaviour),
+            sent(&Writer::of(&received), &asked, &behaviour),
             &behaviour,
             headers,
             record,
@@ -256,6 +273,7 @@ fn decide(received: &Received, behaviour: &Behaviour) -> Result<Decided, Refusal
     Ok(match (api, received.target) {
         (Api::Openai, "GET /v1/models") => Decided::Models(openai::models()),
         (Api::Anthropic, "GET /v1/models") => Decided::Models(anthropic::models()),
+        (Api::Openai, RESPONSES) => Decided::Answer(responses::read(body, behaviour)?),
         (Api::Openai, _) => Decided::Answer(openai::read(body, behaviour)?),
         (Api::Anthropic, _) => {
             Decided::Answer(anthropic::read(&received.headers, body, behaviour)?)
@@ -271,25 +289,45 @@ struct Sent {
     billed: Option<Tokens>,
 }
 
-fn sent(api: Api, asked: &Asked, behaviour: &Behaviour) -> Sent {
-    let fault = behaviour.fault.as_ref();
-    let mut pieces = match (api, asked.streams) {
-        (Api::Openai, true) => openai::stream(asked, behaviour),
-        (Api::Anthropic, true) => anthropic::stream(asked, behaviour),
-        (Api::Openai, false) => vec![Piece::new(openai::whole(asked, behaviour).to_string(), 0)],
-        (Api::Anthropic, false) => {
-            vec![Piece::new(
-                anthropic::whole(asked, behaviour).to_string(),
-                0,
-            )]
+/// How a route writes its answers.
+struct Writer {
+    whole: fn(&Asked, &Behaviour) -> Value,
+    stream: fn(&Asked, &Behaviour) -> Vec<Piece>,
+    error: fn(&Behaviour) -> Piece,
+}
+
+impl Writer {
+    fn of(received: &Received) -> Self {
+        match (received.api, received.target) {
+            (Api::Openai, RESPONSES) => Self {
+                whole: responses::whole,
+                stream: responses::stream,
+                error: responses::error,
+            },
+            (Api::Openai, _) => Self {
+                whole: openai::whole,
+                stream: openai::stream,
+                error: |_| openai::error(),
+            },
+            (Api::Anthropic, _) => Self {
+                whole: anthropic::whole,
+                stream: anthropic::stream,
+                error: |_| anthropic::error(),
+            },
         }
-    };
-    bill(&mut pieces, asked.tokens.output);
-    let pieces = match (api, asked.streams) {
-        (Api::Openai, true) => spoil(pieces, fault, openai::error()),
-        (Api::Anthropic, true) => spoil(pieces, fault, anthropic::error()),
-        (_, false) => {
-            let text = pieces.iter().map(Piece::text).collect();
+    }
+}
+
+fn sent(writer: &Writer, asked: &Asked, behaviour: &Behaviour) -> Sent {
+    let fault = behaviour.fault.as_ref();
+    let pieces = match asked.streams {
+        true => {
+            let mut pieces = (writer.stream)(asked, behaviour);
+            bill(&mut pieces, asked.tokens.output);
+            spoil(pieces, fault, (writer.error)(behaviour))
+        }
+        false => {
+            let text = (writer.whole)(asked, behaviour).to_string();
             vec![Piece::new(spoil_whole(text, fault), asked.tokens.output)]
         }
     };

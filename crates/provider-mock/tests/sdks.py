@@ -61,6 +61,59 @@ def check_openai_tool(client):
     assert final.finish_reason == "tool_calls"
 
 
+def check_responses_whole(client):
+    answer = client.responses.create(model="gpt-mock", input=TURNS, store=False)
+    assert answer.output_text == SAID, answer
+    assert answer.status == "completed" and answer.error is None
+    assert (answer.usage.input_tokens, answer.usage.output_tokens) == (5, 7), answer.usage
+    assert answer.usage.output_tokens_details.reasoning_tokens == 0
+    assert answer._request_id == "req_mock"
+    short = client.responses.create(model="gpt-mock", input="word " * 40, max_output_tokens=16)
+    assert short.status == "incomplete" and short.incomplete_details.reason == "max_output_tokens", short
+
+
+def check_responses_stream(client):
+    events = list(client.responses.create(model="gpt-mock", input=TURNS, stream=True))
+    assert [event.sequence_number for event in events] == list(range(len(events)))
+    deltas = [event.delta for event in events if event.type == "response.output_text.delta"]
+    assert "".join(deltas) == SAID, deltas
+    assert events[-1].type == "response.completed"
+    assert events[-1].response.usage.total_tokens == 12, events[-1]
+    with client.responses.stream(model="gpt-mock", input=TURNS) as stream:
+        assert stream.get_final_response().output_text == SAID
+
+
+def check_responses_tool(client):
+    tool = {"type": "function", "name": "weather", "parameters": SCHEMA, "strict": False}
+    tokens = {"input": 5, "output": 9, "reasoning": 2}
+    asked = {"model": "gpt-mock", "input": TURNS, "tools": [tool], "tool_choice": "required"}
+    anthropic.DefaultHttpxClient().post(f"{URL}/mock/next", json={"tokens": tokens}).raise_for_status()
+    thought, call = client.responses.create(**asked).output
+    assert thought.type == "reasoning" and json.loads(call.arguments) == ARGUMENTS, call
+    events = list(client.responses.create(**asked, stream=True))
+    parts = [event.delta for event in events if event.type == "response.function_call_arguments.delta"]
+    assert json.loads("".join(parts)) == ARGUMENTS, parts
+    answered = [
+        *TURNS,
+        {"type": "function_call", "call_id": call.call_id, "name": call.name, "arguments": call.arguments},
+        {"type": "function_call_output", "call_id": call.call_id, "output": "sunny"},
+    ]
+    assert client.responses.create(model="gpt-mock", input=answered).output_text == SAID
+
+
+def check_responses_errors(client):
+    def ask(**more):
+        return client.responses.create(model="gpt-mock", input=TURNS, **more)
+
+    script({"kind": "rate_limited", "retry_after": "9"})
+    assert raised(openai.RateLimitError, ask).code == "rate_limit_exceeded"
+    script({"kind": "error_after", "events": 5})
+    last = list(ask(stream=True))[-1]
+    assert (last.type, last.code, last.sequence_number) == ("error", "server_error", 5), last
+    raised(openai.BadRequestError, lambda: ask(max_output_tokens=15))
+    raised(openai.BadRequestError, lambda: ask(extra_body={"stop": "END"}))
+
+
 def check_anthropic_whole(client):
     answer = client.messages.create(model="claude-mock", max_tokens=100, messages=TURNS)
     assert answer.content[0].text == SAID, answer
@@ -138,6 +191,8 @@ def check_errors(openai_client, anthropic_client):
 def main():
     theirs, others = openai_client(max_retries=0), anthropic_client(max_retries=0)
     for check in (check_openai_whole, check_openai_stream, check_openai_tool):
+        check(theirs)
+    for check in (check_responses_whole, check_responses_stream, check_responses_tool, check_responses_errors):
         check(theirs)
     for check in (check_anthropic_whole, check_anthropic_stream, check_anthropic_tool):
         check(others)

@@ -76,6 +76,12 @@ impl AnswerParser {
         Self::new(openai::decoder(Head::unknown(model, openai::CONVENTION)))
     }
 
+    /// Makes a reader of what OpenAI streams at its Responses API, for `model`.
+    pub fn openai_responses(model: &str) -> Self {
+        let head = Head::unknown(model, openai::CONVENTION);
+        Self::new(openai::response_decoder(head))
+    }
+
     /// Makes a reader of what Anthropic streams, for `model`.
     pub fn anthropic(model: &str) -> Self {
         Self::new(anthropic::decoder(Head::unknown(
@@ -90,6 +96,17 @@ impl AnswerParser {
     /// If it is an error, or makes no sense.
     pub fn openai_whole(model: &str, body: &[u8]) -> Result<Vec<ProviderEvent>, ProviderError> {
         openai::read(body, &Head::unknown(model, openai::CONVENTION))
+    }
+
+    /// Reads an answer that OpenAI sent at once at its Responses API.
+    ///
+    /// # Errors
+    /// If it is an error, or makes no sense.
+    pub fn openai_responses_whole(
+        model: &str,
+        body: &[u8],
+    ) -> Result<Vec<ProviderEvent>, ProviderError> {
+        openai::read_response(body, &Head::unknown(model, openai::CONVENTION))
     }
 
     /// Reads an answer that Anthropic sent at once.

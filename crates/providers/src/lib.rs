@@ -41,7 +41,7 @@ pub use openai::{Dialect, MaxTokensField, OpenAiProvider};
 pub use provider::Provider;
 pub use rate_headers::{RateHeaders, RateState};
 pub use refusal::{ProviderText, Refusal, ShouldRetry};
-pub use request::{CompletionRequest, Delivery, Timeouts};
+pub use request::{CompletionRequest, Delivery, OpenAiRoute, Timeouts};
 pub use retry::{Attempt, NoRetry, Retry, RetryPolicy};
 pub use retry_budget::{RetryBudget, SharedRetryBudget, Unlimited};
 pub use sse::{SseError, SseEvent, SseLimits, SseParser};

@@ -1,6 +1,7 @@
 mod answer;
 mod body;
 mod refusals;
+mod responses;
 
 use std::time::Duration;
 
@@ -8,8 +9,8 @@ use async_trait::async_trait;
 use reqwest::header::HeaderMap;
 
 use crate::{
-    Completion, CompletionRequest, EndpointSettings, ModelList, Provider, ProviderError,
-    RateHeaders, SettingsError, Transport,
+    Completion, CompletionRequest, EndpointSettings, ModelList, OpenAiRoute, Provider,
+    ProviderError, RateHeaders, SettingsError, Transport,
     answer_parser::Decoder,
     deadlines::Deadlines,
     endpoint::{Call, Convention, Endpoint, Head},
@@ -28,13 +29,14 @@ pub(crate) const CONVENTION: Convention = Convention {
 };
 
 pub(crate) use answer::read;
+pub(crate) use responses::{decoder as response_decoder, read as read_response};
 
 /// Makes sense of a stream with this head.
 pub(crate) fn decoder(head: Head) -> Box<dyn Decoder> {
     Box::new(answer::ChunkDecoder::new(head))
 }
 
-/// OpenAI's chat completions, and servers that speak the same.
+/// OpenAI's chat completions and responses, and servers that speak the same.
 #[derive(Clone)]
 pub struct OpenAiProvider {
     endpoint: Endpoint,
@@ -62,14 +64,30 @@ impl OpenAiProvider {
 #[async_trait]
 impl Provider for OpenAiProvider {
     async fn complete(&self, request: &CompletionRequest) -> Result<Completion, ProviderError> {
+        let chat = Reading { decoder, read };
+        let (path, body, reading) = match request.route {
+            OpenAiRoute::Chat => (
+                "/chat/completions",
+                body::write(request, self.dialect)?,
+                chat,
+            ),
+            OpenAiRoute::Responses => (
+                "/responses",
+                responses::write(request, self.dialect)?,
+                Reading {
+                    decoder: response_decoder,
+                    read: read_response,
+                },
+            ),
+        };
         let call = Call {
-            path: "/chat/completions",
-            body: Some(body::write(request, self.dialect)?),
+            path,
+            body: Some(body),
             model: &request.model,
             delivery: request.delivery,
             deadlines: Deadlines::start(request.timeouts),
         };
-        ask(&self.endpoint, call, Reading { decoder, read }).await
+        ask(&self.endpoint, call, reading).await
     }
 
     async fn list_models(&self, timeout: Duration) -> Result<ModelList, ProviderError> {

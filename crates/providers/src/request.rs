@@ -3,6 +3,8 @@ use std::time::Duration;
 use llmopt_domain::Message;
 use serde_json::Value;
 
+use crate::ProviderError;
+
 /// What a provider is asked for.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CompletionRequest {
@@ -21,13 +23,15 @@ pub struct CompletionRequest {
     /// Texts that end the answer where one appears.
     pub stop: Vec<String>,
     /// The tools that may be called: OpenAI's form for each of them is turned into Anthropic's where it has to
-    /// be, any other is passed on as it is.
+    /// be, one that the provider runs itself is refused.
     pub tools: Vec<Value>,
     /// Which tool is to be called: `"auto"`, `"none"`, `"required"` or OpenAI's object with a function's name,
     /// turned into Anthropic's; any other object is passed on as it is.
     pub tool_choice: Option<Value>,
     /// OpenAI's `response_format`; of Anthropic's forms, only a JSON schema has one.
     pub response_format: Option<Value>,
+    /// Which of OpenAI's routes the model answers at; Anthropic has only one.
+    pub route: OpenAiRoute,
     /// Whether the answer comes in parts.
     pub delivery: Delivery,
     /// How long to wait.
@@ -48,8 +52,40 @@ impl CompletionRequest {
             tools: Vec::new(),
             tool_choice: None,
             response_format: None,
+            route: OpenAiRoute::Chat,
             delivery: Delivery::Stream,
             timeouts: Timeouts::default(),
+        }
+    }
+}
+
+/// A route of OpenAI's at which models answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum OpenAiRoute {
+    /// Chat completions, which other servers have too.
+    #[default]
+    Chat,
+    /// Responses. It takes no texts that end an answer, no names of speakers, no tools but functions, and no fewer
+    /// than 16 tokens: a request with any of these is not sent.
+    Responses,
+}
+
+impl CompletionRequest {
+    /// Refuses tools that the provider would run itself: what those cost is in no table, and in no budget.
+    pub(crate) fn check_tools(&self) -> Result<(), ProviderError> {
+        let is_callers = |tool: &Value| {
+            let kind = tool.get("type").and_then(Value::as_str);
+            let has_form = ["function", "custom", "input_schema"]
+                .iter()
+                .any(|form| tool.get(form).is_some());
+            has_form && matches!(kind, None | Some("function" | "custom"))
+        };
+        match self.tools.iter().position(|tool| !is_callers(tool)) {
+            None => Ok(()),
+            Some(place) => Err(ProviderError::Unsendable {
+                place: format!("tools[{place}]"),
+                problem: "expected a function that the caller runs: what a tool of the provider's costs is in no budget",
+            }),
         }
     }
 }

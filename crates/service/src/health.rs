@@ -27,9 +27,9 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const FRESH: Duration = Duration::from_secs(10);
 /// Jobs of one state that are counted at most.
 const COUNTED: u32 = 1_000;
-/// The age of a table of prices, in days, from which on somebody should look for a newer one: providers change theirs
-/// several times a year.
-const OLD_PRICES: i64 = 120;
+/// The age of a table of prices, in days, after which somebody should look for a newer one: what `llmopt prices check`
+/// takes for old.
+const OLD_PRICES: i64 = 90;
 
 /// How the platform fares. Nothing here loads a model, waits for long, or asks a store more often than it says.
 #[derive(Clone)]

@@ -1,14 +1,10 @@
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{fs, path::Path};
 
 use llmopt_artifact::{Gpt2Config, init_gpt2};
-use llmopt_dataset::ReadOptions;
 use llmopt_tokenization::{Encoder, train_bpe};
 use serde::Deserialize;
 
-use crate::{ServiceError, tokens::each_row};
+use crate::{DatasetSource, ServiceError, tokens::each_row};
 
 /// The sizes of a model to make, as `config.json` spells them, and what fixes its weights.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -37,7 +33,7 @@ pub struct ModelSizes {
 #[derive(Clone, Copy, Debug)]
 pub struct InitRequest<'a> {
     /// The datasets to train the tokenizer on.
-    pub datasets: &'a [PathBuf],
+    pub datasets: &'a [DatasetSource],
     /// The model's sizes.
     pub sizes: &'a ModelSizes,
     /// The folder to make.
@@ -101,14 +97,14 @@ pub fn init_model(request: InitRequest<'_>) -> Result<NewModel, ServiceError> {
 
 /// Renders every row with the chat template, so that its headings become tokens too. A tokenizer that
 /// knows bytes only, in `folder` for as long as it takes, encodes and decodes without loss.
-fn rendered_texts(datasets: &[PathBuf], folder: &Path) -> Result<Vec<String>, ServiceError> {
+fn rendered_texts(datasets: &[DatasetSource], folder: &Path) -> Result<Vec<String>, ServiceError> {
     fs::create_dir_all(folder).map_err(ServiceError::file("write", folder))?;
     train_bpe(std::iter::empty(), BYTES_ONLY, folder)?;
     let encoder = Encoder::open(folder, None)?;
     fs::remove_dir_all(folder).map_err(ServiceError::file("remove", folder))?;
     let mut texts = Vec::new();
-    for path in datasets {
-        each_row(path, &ReadOptions::default(), &encoder, |row| {
+    for dataset in datasets {
+        each_row(&dataset.path, &dataset.options(), &encoder, |row| {
             texts.push(encoder.decode(&row.encoded.ids)?);
             Ok(())
         })?;

@@ -13,6 +13,7 @@ mod dataset_source;
 mod datasets;
 mod dispatcher;
 mod error;
+mod estimate;
 mod evaluation;
 mod generation;
 mod generator;
@@ -47,6 +48,9 @@ pub use dataset_source::DatasetSource;
 pub use datasets::{DatasetUpload, Datasets, Uploaded};
 pub use dispatcher::{Dispatch, Dispatcher, WorkerEnd};
 pub use error::ServiceError;
+pub use estimate::{
+    JobEstimate, MachineEstimate, MemoryEstimate, SpeedBasis, TrainingMachine, estimate_training,
+};
 pub use evaluation::{EvaluationRequest, Weights, prepare_evaluation};
 pub use generation::{AnswerWeights, Answerer, Generation, Question};
 pub use generator::{
@@ -80,4 +84,6 @@ pub use repairs::Mended;
 pub use stored_generator::StoredGenerator;
 pub use tokens::{token_options, token_report, token_statistics};
 pub use training::{PreparedJob, TrainingRequest, check_unchanged, prepare_training};
-pub use training_jobs::{JobRequest, JobStores, MetricPoint, Place, Submitted, TrainingJobs};
+pub use training_jobs::{
+    EstimateRequest, JobRequest, JobStores, MetricPoint, Place, Submitted, TrainingJobs,
+};

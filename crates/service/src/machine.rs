@@ -89,7 +89,7 @@ impl Cpu {
 }
 
 impl Memory {
-    fn read() -> Self {
+    pub(crate) fn read() -> Self {
         let own = text("/proc/self/status");
         let machine = text("/proc/meminfo");
         let machine_bytes = kibibytes(&machine, "MemTotal:");

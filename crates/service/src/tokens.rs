@@ -90,13 +90,15 @@ pub(crate) fn check_tokens(
     each_row(path, options, encoder, |row| {
         check_row(path, &row, limits.vocabulary)?;
         measurements.add(&row);
+        // A text is cut into sequences, which lose nothing.
+        let is_text = row.is_text();
         let EncodedRow {
             number, encoded, ..
         } = row;
         if encoded.trainable_tokens() == 0 {
             unlabelled.push(number);
         }
-        if encoded.ids.len() > limits.max_length {
+        if encoded.ids.len() > limits.max_length && !is_text {
             overlong.push(number);
         }
         Ok(())
@@ -124,7 +126,7 @@ pub(crate) fn check_tokens(
 /// Refuses a row that ends it all at once: of another lesson, or with a token that the model does not have.
 fn check_row(path: &Path, row: &EncodedRow, vocabulary: usize) -> Result<(), ServiceError> {
     let kind = row.sample.lesson.kind();
-    if kind != LessonKind::Responses {
+    if !matches!(kind, LessonKind::Responses | LessonKind::Text) {
         let path = path.to_owned();
         return Err(DatasetError::OtherLesson { path, kind }.into());
     }

@@ -14,13 +14,15 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
-    Datasets, Jobs, ModelHub, Models, NumberedEvent, ServiceError, TrainingRequest,
-    blocking::blocking, clock::now_ms, job_inputs::check_stored, job_log::JobLog, jobs::identity,
-    prepare_training,
+    Datasets, JobEstimate, Jobs, ModelHub, Models, NumberedEvent, PreparedJob, ServiceError,
+    TrainingMachine, TrainingRequest, blocking::blocking, clock::now_ms, estimate_training,
+    job_inputs::check_stored, job_log::JobLog, jobs::identity, prepare_training,
 };
 
 /// How often a change is tried anew where others change the same job.
 const ATTEMPTS: u32 = 20;
+/// The name of a model that is only estimated.
+const UNPUBLISHED: &str = "estimate";
 /// Records and events read at once.
 const PART: u32 = 500;
 
@@ -72,6 +74,19 @@ pub struct JobRequest {
     pub config: TrainingConfig,
 }
 
+/// What a user asks for who wants to know what a job would take.
+#[derive(Clone, Debug)]
+pub struct EstimateRequest {
+    /// What to start from, as in a [`JobRequest`].
+    pub base_model: String,
+    /// The dataset to train on.
+    pub dataset: String,
+    /// How to train.
+    pub config: TrainingConfig,
+    /// Where.
+    pub machine: TrainingMachine,
+}
+
 /// A job that was asked for.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Submitted {
@@ -118,6 +133,43 @@ impl TrainingJobs {
     /// # Errors
     /// As [`prepare_training`], or [`ServiceError::UnknownDataset`].
     pub async fn submit(&self, request: JobRequest) -> Result<Submitted, ServiceError> {
+        let ids = [Some(&request.dataset), request.evaluation.as_ref()];
+        let datasets = ids.into_iter().flatten().cloned().collect();
+        let prepared = self.prepare(request).await?;
+        let id = TrainingJob::id_of(&prepared.id);
+        let job = TrainingJob::new(&id, prepared.spec, datasets, now_ms());
+        match self.stores.records.create(&job).await {
+            Ok(_) => {}
+            Err(StorageError::RecordExists { .. }) => return self.resubmit(job).await,
+            Err(error) => return Err(error.into()),
+        }
+        self.announce(job, StateEvent::Queued).await
+    }
+
+    /// Checks everything that can be wrong with a job, and says what it would take.
+    ///
+    /// # Errors
+    /// As [`Self::submit`].
+    pub async fn estimate(&self, request: EstimateRequest) -> Result<JobEstimate, ServiceError> {
+        let machine = request.machine;
+        let job = JobRequest {
+            base_model: request.base_model,
+            dataset: request.dataset,
+            evaluation: None,
+            name: UNPUBLISHED.parse()?,
+            config: request.config,
+        };
+        let prepared = self.prepare(job).await?;
+        let published = if machine.is_local() {
+            Models::new(&*self.stores.folders).list().await?
+        } else {
+            Vec::new()
+        };
+        let estimate = move || estimate_training(&prepared, &machine, &published);
+        blocking("estimate a job", estimate).await
+    }
+
+    async fn prepare(&self, request: JobRequest) -> Result<PreparedJob, ServiceError> {
         let models = Models::new(&*self.stores.folders);
         let base = models.resolve_name(&request.base_model, &*self.hub).await?;
         let base_digest = Some(models.digest(&base).await?);
@@ -142,17 +194,7 @@ impl TrainingJobs {
             code_version: self.place.code_version.clone(),
         };
         let prepared = blocking("prepare a job", move || prepare_training(training)).await;
-        let prepared = prepared.map_err(|error| named(error, &used))?;
-        let datasets = [Some(request.dataset), request.evaluation];
-        let datasets = datasets.into_iter().flatten().collect();
-        let id = TrainingJob::id_of(&prepared.id);
-        let job = TrainingJob::new(&id, prepared.spec, datasets, now_ms());
-        match self.stores.records.create(&job).await {
-            Ok(_) => {}
-            Err(StorageError::RecordExists { .. }) => return self.resubmit(job).await,
-            Err(error) => return Err(error.into()),
-        }
-        self.announce(job, StateEvent::Queued).await
+        prepared.map_err(|error| named(error, &used))
     }
 
     /// Takes in that a job was submitted that there is. It is new again where what it published is gone.

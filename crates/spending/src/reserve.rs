@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 
 use llmopt_storage::spend::{
-    Hold, Limit, Reservation, ReservationState, RowKey, Step, Taken, Wanted,
+    Hold, Limit, Reservation, ReservationState, RowKey, Step, Taken, Wanted, signed,
 };
 
 use crate::{
@@ -44,6 +44,28 @@ impl Spending {
             },
             other => Ok(other),
         }
+    }
+
+    /// Returns which budget has less than the bound now, narrowest first, and reserves nothing.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn shortage(&self, ask: &Ask) -> Result<Option<Refusal>, SpendingError> {
+        for (key, limit) in self.rows(ask, &Moment::new(ask.now_ms)).await? {
+            let row = self.store.row(&key).await?;
+            // As taking would find it: a row is brought to its limit first.
+            let moved = row.as_ref().map_or(0, |row| signed(row.limit.amount));
+            let available = row.map_or(0, |row| row.available) + signed(limit.amount) - moved;
+            if available < signed(ask.bound) {
+                return Ok(Some(Refusal {
+                    available,
+                    limit: limit.amount,
+                    resets_ms: resets_ms(&key.window),
+                    row: key,
+                }));
+            }
+        }
+        Ok(None)
     }
 
     async fn planned(
@@ -163,10 +185,10 @@ impl Spending {
 
     /// Gives a reservation up that was not sent, with whatever it holds.
     async fn give_up(&self, reservation: &Reservation, now_ms: u64) -> Result<(), SpendingError> {
-        // Where it was swept, this process may have taken more since.
         let (Ok(there) | Err(there)) = self.store.change(reservation, &Step::Release).await?;
-        if there.state == ReservationState::Released {
-            self.give_back(&there).await?;
+        // Where it was swept to its end, this process may have taken more since.
+        if there.state == ReservationState::Released && there.forget_ms.is_some() {
+            return self.give_back(&there).await;
         }
         self.finish(&there, now_ms).await
     }

@@ -24,7 +24,7 @@ const ATTEMPTS: u32 = 4;
 ///
 /// What services say is their own fault, or that they are busy, is tried up to 4 times within 120 s, with
 /// growing pauses; a try has 60 s, a connection 3 s. What tries again by itself must not be done twice:
-/// each adapter says how it knows its own writes again, and spends of an allowance are tried once.
+/// each adapter says how it knows its own writes again.
 #[derive(Clone, Debug)]
 pub struct Aws {
     config: SdkConfig,

@@ -1,11 +1,9 @@
-//! The storage ports on AWS: folders and uploads in S3, records, logs, allowances, budgets and answers in
+//! The storage ports on AWS: folders and uploads in S3, records, logs, budgets and answers in
 //! DynamoDB, messages in SQS.
 //!
 //! Knows how each port's contract is kept by conditional writes, and what every error of a service means
 //! to a caller. Does not know what is kept, nor whether an endpoint is Amazon's or an emulator's.
 
-#[cfg(feature = "dynamodb")]
-mod allowances;
 #[cfg(feature = "dynamodb")]
 mod answers;
 #[cfg(feature = "dynamodb")]
@@ -37,6 +35,8 @@ mod marker;
 #[cfg(feature = "s3")]
 mod multipart;
 #[cfg(feature = "s3")]
+mod object;
+#[cfg(feature = "s3")]
 mod parts;
 #[cfg(feature = "s3")]
 mod place;
@@ -62,14 +62,14 @@ mod uploads;
 mod tests;
 
 #[cfg(feature = "dynamodb")]
-pub use allowances::DynamoAllowanceStore;
-#[cfg(feature = "dynamodb")]
 pub use answers::DynamoAnswerStore;
 pub use aws::Aws;
 #[cfg(feature = "s3")]
 pub use folders::S3FolderStore;
 #[cfg(feature = "dynamodb")]
 pub use log::DynamoEventLog;
+#[cfg(feature = "s3")]
+pub use object::{Newer, S3Object};
 #[cfg(feature = "s3")]
 pub use parts::S3Parts;
 #[cfg(feature = "sqs")]

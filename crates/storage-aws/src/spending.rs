@@ -39,6 +39,14 @@ impl DynamoSpendStore {
             once: Client::from_conf(once.build()),
         }
     }
+
+    /// Checks that budgets can be read.
+    ///
+    /// # Errors
+    /// [`StorageError::Unavailable`] or [`StorageError::Internal`], naming the table.
+    pub async fn check(&self) -> Result<(), StorageError> {
+        self.get_body::<Budget>("budget", "all").await.map(drop)
+    }
 }
 
 #[async_trait]

@@ -5,6 +5,7 @@ mod deletions;
 mod faulty;
 mod large;
 mod lost_answers;
+mod objects;
 mod parts;
 mod refusals;
 mod republished;
@@ -36,16 +37,15 @@ use aws_sdk_sqs::types::QueueAttributeName;
 use llmopt_aws_emulator::{Dynalite, MiniStack};
 use llmopt_domain::Digest;
 use llmopt_storage::{
-    AllowanceStore, AnswerStore, EventLog, FolderStore, MessageQueue, RateStore, RecordStore,
-    SpendStore, StorageError, UploadStore,
+    AnswerStore, EventLog, FolderStore, MessageQueue, RateStore, RecordStore, SpendStore,
+    StorageError, UploadStore,
     conformance::{AnswerSubject, Note, QueueSubject, Subject},
 };
 use tokio::{runtime::Handle, task::block_in_place};
 
 use crate::{
-    Aws, DynamoAllowanceStore, DynamoAnswerStore, DynamoEventLog, DynamoRateStore,
-    DynamoRecordStore, DynamoSpendStore, S3FolderStore, S3Uploads, SqsMessageQueue, bucket::Bucket,
-    table::Table,
+    Aws, DynamoAnswerStore, DynamoEventLog, DynamoRateStore, DynamoRecordStore, DynamoSpendStore,
+    S3FolderStore, S3Uploads, SqsMessageQueue, bucket::Bucket, table::Table,
 };
 
 /// Runs what the synchronous openers of the suites have to wait for.
@@ -179,22 +179,10 @@ fn records_elsewhere(root: &Path) -> Arc<dyn RecordStore<Note>> {
     Arc::new(DynamoRecordStore::new(&aws, &table))
 }
 
-fn allowances_elsewhere(root: &Path) -> Arc<dyn AllowanceStore> {
-    let aws = dynalite();
-    let table = records_table(&aws, root);
-    Arc::new(DynamoAllowanceStore::new(&aws, &table))
-}
-
 fn records(root: &Path) -> Arc<dyn RecordStore<Note>> {
     let aws = aws();
     let table = records_table(&aws, root);
     Arc::new(DynamoRecordStore::new(&aws, &table))
-}
-
-fn allowances(root: &Path) -> Arc<dyn AllowanceStore> {
-    let aws = aws();
-    let table = records_table(&aws, root);
-    Arc::new(DynamoAllowanceStore::new(&aws, &table))
 }
 
 fn rates(root: &Path) -> Arc<dyn RateStore> {
@@ -372,11 +360,6 @@ mod spending_in_dynamodb {
     llmopt_storage::spend_store_conformance!(emulated!(spending));
 }
 
-mod allowances_in_dynalite {
-    use super::*;
-    llmopt_storage::allowance_store_conformance!(emulated!(Dynalite, allowances_elsewhere));
-}
-
 mod answers_in_dynamodb {
     use super::*;
     llmopt_storage::answer_store_conformance!(emulated!(ANSWERS));
@@ -390,11 +373,6 @@ mod answers_in_dynalite {
 mod logs_in_dynamodb {
     use super::*;
     llmopt_storage::event_log_conformance!(emulated!(logs));
-}
-
-mod allowances_in_dynamodb {
-    use super::*;
-    llmopt_storage::allowance_store_conformance!(emulated!(allowances));
 }
 
 mod parts_in_s3 {
@@ -481,7 +459,6 @@ async fn a_dead_endpoint_is_unavailable() {
     let aws = at("http://127.0.0.1:9");
     let records = DynamoRecordStore::<Note>::new(&aws, "records");
     let folders = S3FolderStore::open(&aws, "bucket", root.path()).unwrap();
-    let allowances = DynamoAllowanceStore::new(&aws, "records");
     let answers = DynamoAnswerStore::new(&aws, "answers");
     let queue = SqsMessageQueue::new(
         &aws,
@@ -493,7 +470,6 @@ async fn a_dead_endpoint_is_unavailable() {
         records.check().await.unwrap_err(),
         folders.check().await.unwrap_err(),
         queue.send("a").await.unwrap_err(),
-        allowances.spend("a", 1).await.unwrap_err(),
         answers.renew("a", "holder", 1).await.unwrap_err(),
         answers.release("a", "holder").await.unwrap_err(),
     ] {

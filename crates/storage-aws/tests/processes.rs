@@ -1,10 +1,9 @@
-//! Several processes that spend at once are granted exactly what there is, and those that ask at once as
-//! often as a rate lets them, on both stores.
+//! Several processes that ask at once are let through as often as a rate lets them, on both stores.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![expect(
     clippy::disallowed_methods,
-    reason = "a process that spends is told by the environment where"
+    reason = "a process that asks is told by the environment where"
 )]
 
 use std::{
@@ -23,20 +22,17 @@ use aws_sdk_dynamodb::{
 use llmopt_aws_emulator::MiniStack;
 use llmopt_domain::Rate;
 use llmopt_service::Limiter;
-use llmopt_storage::{AllowanceStore, RateStore};
-use llmopt_storage_aws::{Aws, DynamoAllowanceStore, DynamoRateStore};
-use llmopt_storage_embedded::{Database, SqliteAllowanceStore, SqliteRateStore};
+use llmopt_storage::RateStore;
+use llmopt_storage_aws::{Aws, DynamoRateStore};
+use llmopt_storage_embedded::SqliteRateStore;
 use tokio::{
     task::JoinSet,
     time::{Instant, sleep},
 };
 
-const DATABASE: &str = "SPENDER_DATABASE";
-const TABLE: &str = "SPENDER_TABLE";
-const ALLOWANCE: &str = "team";
+const DATABASE: &str = "CALLER_DATABASE";
+const TABLE: &str = "CALLER_TABLE";
 const PROCESSES: u64 = 4;
-const SPENDS: u64 = 500;
-const LIMIT: u64 = 1_500;
 /// Set, the clock of those who ask stands still at this time, in microseconds since 1970.
 const FROZEN: &str = "CALLER_FROZEN";
 /// How long those who ask go on where it does not.
@@ -44,33 +40,7 @@ const CALLING: Duration = Duration::from_secs(5);
 /// Callers of each process.
 const CALLERS: u64 = 50;
 
-fn sqlite(path: &Path) -> Arc<dyn AllowanceStore> {
-    Arc::new(SqliteAllowanceStore::new(Database::open(path).unwrap()))
-}
-
-/// Spends as the test below tells it, and says how often it was granted.
-#[tokio::test]
-#[ignore = "started by the tests below"]
-async fn spender() {
-    let store = match (env::var(DATABASE), env::var(TABLE)) {
-        (Ok(path), _) => sqlite(Path::new(&path)),
-        (_, Ok(table)) => {
-            Arc::new(DynamoAllowanceStore::new(&Aws::connect().await, &table)) as Arc<_>
-        }
-        _ => panic!("no store to spend from"),
-    };
-    let mut granted = 0;
-    for _ in 0..SPENDS {
-        granted += u64::from(store.spend(ALLOWANCE, 1).await.unwrap().is_some());
-    }
-    println!("granted {granted}.");
-}
-
-/// Has all processes spend at once and returns what they were granted together.
-fn spend(environment: &[(&str, &str)]) -> u64 {
-    together("spender", environment)
-}
-
+/// Has all processes do `what`, and returns how often they were let through together.
 fn together(what: &str, environment: &[(&str, &str)]) -> u64 {
     let start = || {
         Command::new(env::current_exe().unwrap())
@@ -80,26 +50,16 @@ fn together(what: &str, environment: &[(&str, &str)]) -> u64 {
             .spawn()
             .unwrap()
     };
-    let spenders: Vec<Child> = (0..PROCESSES).map(|_| start()).collect();
-    spenders.into_iter().map(granted).sum()
+    let callers: Vec<Child> = (0..PROCESSES).map(|_| start()).collect();
+    callers.into_iter().map(granted).sum()
 }
 
-fn granted(spender: Child) -> u64 {
-    let output = spender.wait_with_output().unwrap();
+fn granted(caller: Child) -> u64 {
+    let output = caller.wait_with_output().unwrap();
     assert!(output.status.success());
     let text = String::from_utf8(output.stdout).unwrap();
     let (_, rest) = text.split_once("granted ").unwrap();
     rest.split_once('.').unwrap().0.parse().unwrap()
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn four_processes_spend_exactly_what_there_is_in_sqlite() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join(Database::FILE_NAME);
-    let store = sqlite(&path);
-    store.open(ALLOWANCE, LIMIT).await.unwrap();
-    assert_eq!(spend(&[(DATABASE, path.to_str().unwrap())]), LIMIT);
-    assert_eq!(store.left(ALLOWANCE).await.unwrap(), 0);
 }
 
 async fn client(emulator: &MiniStack) -> Client {
@@ -132,40 +92,6 @@ async fn create_table(client: &Client, name: &str) {
         .send()
         .await
         .unwrap();
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn four_processes_spend_exactly_what_there_is_in_dynamodb() {
-    let Some(emulator) = MiniStack::shared() else {
-        return;
-    };
-    let client = client(emulator).await;
-    create_table(&client, "spends").await;
-    let item = |name: &str, value| (name.to_owned(), value);
-    use aws_sdk_dynamodb::types::AttributeValue::{N, S};
-    let opened = [
-        item("id", S(format!("allowance#{ALLOWANCE}"))),
-        item("available", N(LIMIT.to_string())),
-    ];
-    client
-        .put_item()
-        .table_name("spends")
-        .set_item(Some(opened.into()))
-        .send()
-        .await
-        .unwrap();
-    let mut environment = vec![(TABLE, "spends")];
-    environment.extend(emulator.environment());
-    assert_eq!(spend(&environment), LIMIT);
-    let left = client
-        .get_item()
-        .table_name("spends")
-        .key("id", S(format!("allowance#{ALLOWANCE}")))
-        .consistent_read(true)
-        .send()
-        .await
-        .unwrap();
-    assert_eq!(left.item.unwrap()["available"], N("0".to_owned()));
 }
 
 /// 20 each second on average, 50 at once: the emulator answers some hundred requests a second.

@@ -1,21 +1,25 @@
 use std::{
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use llmopt_storage::StorageError;
 use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
+use thiserror::Error;
 
-use crate::error::{Trouble, io_error};
+use crate::{
+    error::{Trouble, io_error},
+    worker::{Kind, Worker},
+};
 
 /// What a database is to be.
 #[derive(Debug)]
 pub(crate) struct Form {
     /// What brings an empty one to the present form, one step for each version it ever had.
     migrations: &'static [&'static str],
-    /// SQLite's `synchronous`: whether what is acknowledged survives a loss of power.
-    synchronous: &'static str,
+    /// Whether what is acknowledged survives a loss of power, where nothing else is said.
+    synchronous: Synchronous,
     /// How long to wait for other processes: each of them holds the database for milliseconds.
     patience: Duration,
 }
@@ -24,20 +28,21 @@ const RECORDS: Form = Form {
     migrations: &[
         include_str!("migrations/1.sql"),
         include_str!("migrations/2.sql"),
+        include_str!("migrations/3.sql"),
     ],
-    synchronous: "FULL",
+    synchronous: Synchronous::Full,
     patience: Duration::from_secs(10),
 };
 pub(crate) const RATES: Form = Form {
     migrations: &[include_str!("migrations/rates/1.sql")],
-    synchronous: "NORMAL",
+    synchronous: Synchronous::Normal,
     // Every request waits for it.
     patience: Duration::from_millis(500),
 };
 pub(crate) const ANSWERS: Form = Form {
     migrations: &[include_str!("migrations/answers/1.sql")],
     // An answer that was given and lost would be worked out twice.
-    synchronous: "FULL",
+    synchronous: Synchronous::Full,
     patience: Duration::from_secs(10),
 };
 pub(crate) const SPENDING: Form = Form {
@@ -45,10 +50,30 @@ pub(crate) const SPENDING: Form = Form {
         include_str!("migrations/spending/1.sql"),
         include_str!("migrations/spending/2.sql"),
     ],
-    // What was reserved or spent and lost would be spent twice.
-    synchronous: "FULL",
+    // Each step that must not be lost says so.
+    synchronous: Synchronous::Normal,
     patience: Duration::from_secs(10),
 };
+/// SQLite's `synchronous`: when a write reaches the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Synchronous {
+    /// Some time after it is acknowledged: a loss of power may take back the last writes, the later before the
+    /// earlier; the death of a process takes back none.
+    Normal,
+    /// Before it is acknowledged, with all that were written before it.
+    Full,
+}
+
+impl Synchronous {
+    pub(crate) fn set(self, connection: &Connection) -> rusqlite::Result<()> {
+        let name = match self {
+            Self::Normal => "NORMAL",
+            Self::Full => "FULL",
+        };
+        connection.pragma_update(None, "synchronous", name)
+    }
+}
+
 /// How long to wait for other processes that open the same database.
 const OPENING: Duration = Duration::from_secs(10);
 
@@ -57,14 +82,19 @@ const OPENING: Duration = Duration::from_secs(10);
 /// What a call has acknowledged survives the process and a loss of power.
 #[derive(Clone)]
 pub struct Database {
-    connection: Arc<Mutex<Connection>>,
+    worker: Arc<Worker>,
     path: Arc<PathBuf>,
+    synchronous: Synchronous,
 }
 
 /// Why work on the database failed, before it is known to what it belongs.
 #[derive(Debug)]
 pub(crate) enum SqlFailure {
     Sqlite(rusqlite::Error),
+    /// The same for all that were to be done together.
+    Shared(Arc<rusqlite::Error>),
+    /// Nothing failed, and what was written is to be undone.
+    Undone,
     Port(StorageError),
 }
 
@@ -83,7 +113,9 @@ impl From<StorageError> for SqlFailure {
 impl SqlFailure {
     fn at(self, operation: &'static str, subject: &str) -> StorageError {
         match self {
-            Self::Sqlite(error) => sqlite_error(operation, subject, error),
+            Self::Sqlite(error) => sqlite_error(operation, subject, Arc::new(error)),
+            Self::Shared(error) => sqlite_error(operation, subject, error),
+            Self::Undone => Trouble::Internal.during(operation, subject, Panicked),
             Self::Port(error) => error,
         }
     }
@@ -112,40 +144,59 @@ impl Database {
             let mut connection = Connection::open(path)?;
             connection.busy_timeout(OPENING)?;
             write_ahead(&connection)?;
-            connection.pragma_update(None, "synchronous", form.synchronous)?;
+            form.synchronous.set(&connection)?;
             connection.pragma_update(None, "foreign_keys", true)?;
             migrate(&mut connection, form.migrations, &subject)?;
             connection.busy_timeout(form.patience)?;
             Ok(connection)
         };
         let connection = open().map_err(|failure: SqlFailure| failure.at("open", &subject))?;
+        let worker = Worker::start(connection).map_err(io_error("open", &subject))?;
         Ok(Self {
-            connection: Arc::new(Mutex::new(connection)),
+            worker: Arc::new(worker),
             path: Arc::new(path.to_owned()),
+            synchronous: form.synchronous,
         })
     }
 
-    /// Runs `work` as one transaction that no other writer comes between, where it does not hold up
-    /// other tasks.
+    /// Runs `work` in a transaction that no other writer comes between, where it does not hold up other tasks:
+    /// entirely, or not at all where it fails.
     pub(crate) async fn write<T: Send + 'static>(
         &self,
         operation: &'static str,
         subject: &str,
         work: impl FnOnce(&Transaction<'_>) -> Result<T, SqlFailure> + Send + 'static,
     ) -> Result<T, StorageError> {
-        let run = in_transaction(TransactionBehavior::Immediate, work, |_| true);
-        self.run(operation, subject, run).await
+        self.run(Kind::Write(self.synchronous), (operation, subject), work)
+            .await
     }
 
-    /// As [`Database::write`]; where `work` comes to `None`, what it wrote is undone.
+    /// As [`write`](Self::write), where a loss of power is to take back nothing of it, or may.
+    pub(crate) async fn write_as<T: Send + 'static>(
+        &self,
+        synchronous: Synchronous,
+        what: (&'static str, &str),
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, SqlFailure> + Send + 'static,
+    ) -> Result<T, StorageError> {
+        self.run(Kind::Write(synchronous), what, work).await
+    }
+
+    /// As [`write_as`](Self::write_as); where `work` comes to `None`, what it wrote is undone.
     pub(crate) async fn write_or_undo<T: Send + 'static>(
         &self,
-        operation: &'static str,
-        subject: &str,
+        synchronous: Synchronous,
+        (operation, subject): (&'static str, &str),
         work: impl FnOnce(&Transaction<'_>) -> Result<Option<T>, SqlFailure> + Send + 'static,
     ) -> Result<Option<T>, StorageError> {
-        let run = in_transaction(TransactionBehavior::Immediate, work, Option::is_some);
-        self.run(operation, subject, run).await
+        let work =
+            move |transaction: &Transaction<'_>| work(transaction)?.ok_or(SqlFailure::Undone);
+        let kind = Kind::Write(synchronous);
+        match self.worker.run(kind, work).await {
+            Some(Err(SqlFailure::Undone)) => Ok(None),
+            Some(Ok(value)) => Ok(Some(value)),
+            Some(Err(failure)) => Err(failure.at(operation, subject)),
+            None => Err(Trouble::Internal.during(operation, subject, Panicked)),
+        }
     }
 
     /// Runs `work`, which only reads, on one state of the database.
@@ -155,49 +206,30 @@ impl Database {
         subject: &str,
         work: impl FnOnce(&Transaction<'_>) -> Result<T, SqlFailure> + Send + 'static,
     ) -> Result<T, StorageError> {
-        let run = in_transaction(TransactionBehavior::Deferred, work, |_| true);
-        self.run(operation, subject, run).await
+        self.run(Kind::Read, (operation, subject), work).await
     }
 
     async fn run<T: Send + 'static>(
         &self,
-        operation: &'static str,
-        subject: &str,
-        run: impl FnOnce(&mut Connection) -> Result<T, SqlFailure> + Send + 'static,
+        kind: Kind,
+        (operation, subject): (&'static str, &str),
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, SqlFailure> + Send + 'static,
     ) -> Result<T, StorageError> {
-        let connection = Arc::clone(&self.connection);
-        let run = move || {
-            // A panic in a transaction rolls it back: the connection is good to go on with.
-            run(&mut connection.lock().unwrap_or_else(PoisonError::into_inner))
-        };
-        match tokio::task::spawn_blocking(run).await {
-            Ok(result) => result.map_err(|failure| failure.at(operation, subject)),
-            Err(error) => Err(Trouble::Internal.during(operation, subject, error)),
+        match self.worker.run(kind, work).await {
+            Some(result) => result.map_err(|failure| failure.at(operation, subject)),
+            None => Err(Trouble::Internal.during(operation, subject, Panicked)),
         }
     }
 }
+
+/// The work broke, and nothing of it is kept.
+#[derive(Debug, Error)]
+#[error("the work broke off, a fault of llmopt's: nothing of it is kept")]
+struct Panicked;
 
 impl std::fmt::Debug for Database {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.debug_tuple("Database").field(&self.path).finish()
-    }
-}
-
-/// Makes `work` a transaction that lasts if `is_kept`.
-fn in_transaction<T>(
-    behavior: TransactionBehavior,
-    work: impl FnOnce(&Transaction<'_>) -> Result<T, SqlFailure>,
-    is_kept: impl Fn(&T) -> bool,
-) -> impl FnOnce(&mut Connection) -> Result<T, SqlFailure> {
-    move |connection| {
-        let transaction = connection.transaction_with_behavior(behavior)?;
-        let value = work(&transaction)?;
-        if is_kept(&value) {
-            transaction.commit()?;
-        } else {
-            transaction.rollback()?;
-        }
-        Ok(value)
     }
 }
 
@@ -243,7 +275,11 @@ fn migrate(
     Ok(transaction.commit()?)
 }
 
-fn sqlite_error(operation: &'static str, subject: &str, error: rusqlite::Error) -> StorageError {
+fn sqlite_error(
+    operation: &'static str,
+    subject: &str,
+    error: Arc<rusqlite::Error>,
+) -> StorageError {
     let trouble = match error.sqlite_error_code() {
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
             return StorageError::Corrupt {
@@ -297,22 +333,30 @@ mod tests {
 
     #[test]
     fn a_database_of_an_earlier_version_is_brought_up_to_date_with_what_it_holds() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("llmopt.db");
-        let connection = Connection::open(&path).unwrap();
-        connection.execute_batch(RECORDS.migrations[0]).unwrap();
-        connection
-            .execute("INSERT INTO events VALUES ('job/a', 1, '{}')", [])
-            .unwrap();
-        connection.pragma_update(None, "user_version", 1).unwrap();
-        drop(connection);
-        let database = Database::open(&path).unwrap();
-        let connection = database.connection.lock().unwrap();
-        let count = |table: &str| -> i64 {
-            let select = format!("SELECT count(*) FROM {table}");
-            connection.query_row(&select, [], |row| row.get(0)).unwrap()
-        };
-        assert_eq!((count("events"), count("allowances")), (1, 0));
+        for version in 1..RECORDS.migrations.len() {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("llmopt.db");
+            let connection = Connection::open(&path).unwrap();
+            for migration in &RECORDS.migrations[..version] {
+                connection.execute_batch(migration).unwrap();
+            }
+            connection
+                .execute("INSERT INTO events VALUES ('job/a', 1, '{}')", [])
+                .unwrap();
+            connection
+                .pragma_update(None, "user_version", version)
+                .unwrap();
+            drop(connection);
+            drop(Database::open(&path).unwrap());
+            let connection = Connection::open(&path).unwrap();
+            let count = |table: &str| -> i64 {
+                let select = format!("SELECT count(*) FROM {table}");
+                connection.query_row(&select, [], |row| row.get(0)).unwrap()
+            };
+            assert_eq!(count("events"), 1, "version {version}");
+            let gone = "sqlite_schema WHERE name = 'allowances'";
+            assert_eq!(count(gone), 0, "version {version}");
+        }
     }
 
     #[test]
@@ -329,8 +373,8 @@ mod tests {
             .unwrap();
         connection.pragma_update(None, "user_version", 1).unwrap();
         drop(connection);
-        let database = Database::open_as(&path, &SPENDING).unwrap();
-        let connection = database.connection.lock().unwrap();
+        drop(Database::open_as(&path, &SPENDING).unwrap());
+        let connection = Connection::open(&path).unwrap();
         let names = |select: &str| -> String {
             connection.query_row(select, [], |row| row.get(0)).unwrap()
         };
@@ -359,13 +403,78 @@ mod tests {
         }
     }
 
+    fn add(transaction: &Transaction<'_>, name: &str) -> Result<(), SqlFailure> {
+        let insert = "INSERT INTO rates (id, free_us) VALUES (?1, 0)";
+        transaction.execute(insert, [name])?;
+        Ok(())
+    }
+
+    async fn names(database: &Database) -> Vec<String> {
+        let work = |transaction: &Transaction<'_>| {
+            let mut select = transaction.prepare("SELECT id FROM rates ORDER BY id")?;
+            let names = select.query_map([], |row| row.get(0))?;
+            Ok(names.collect::<Result<_, _>>()?)
+        };
+        database.read("list", "rates", work).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_fails_or_breaks_takes_nothing_else_of_its_transaction_with_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = Database::open_as(&folder.path().join("rates.db"), &RATES).unwrap();
+        // The first holds the thread until all others wait for it, and so go together.
+        let (release, held) = std::sync::mpsc::channel::<()>();
+        let first = database.write("hold", "a", move |transaction| {
+            held.recv().unwrap();
+            add(transaction, "a")
+        });
+        let fails = database.write("fail", "b", |transaction| {
+            add(transaction, "b")?;
+            add(transaction, "a")
+        });
+        let breaks = database.write("break", "c", |transaction| -> Result<(), SqlFailure> {
+            add(transaction, "c")?;
+            panic!("on purpose");
+        });
+        let last = database.write_as(Synchronous::Full, ("add", "d"), |it| add(it, "d"));
+        let release = async { release.send(()).unwrap() };
+        let (first, fails, breaks, last, ()) = tokio::join!(first, fails, breaks, last, release);
+        first.unwrap();
+        last.unwrap();
+        assert!(
+            matches!(fails, Err(StorageError::Internal { .. })),
+            "{fails:?}"
+        );
+        let broken = breaks.unwrap_err().to_string();
+        assert!(broken.contains("`c`"), "{broken}");
+        assert_eq!(names(&database).await, ["a", "d"]);
+    }
+
+    #[tokio::test]
+    async fn nothing_is_done_while_another_process_keeps_the_database() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("rates.db");
+        let database = Database::open_as(&path, &RATES).unwrap();
+        let mut other = Connection::open(&path).unwrap();
+        let behavior = TransactionBehavior::Immediate;
+        let kept = other.transaction_with_behavior(behavior).unwrap();
+        let added = database.write("add", "a", |it| add(it, "a")).await;
+        assert!(
+            matches!(added, Err(StorageError::Unavailable { .. })),
+            "{added:?}"
+        );
+        drop(kept);
+        database.write("add", "a", |it| add(it, "a")).await.unwrap();
+        assert_eq!(names(&database).await, ["a"]);
+    }
+
     #[test]
     fn opening_again_keeps_the_form() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("deep/llmopt.db");
         let open = || {
-            let database = Database::open(&path).unwrap();
-            let connection = database.connection.lock().unwrap();
+            drop(Database::open(&path).unwrap());
+            let connection = Connection::open(&path).unwrap();
             let mut statement = connection
                 .prepare("SELECT sql FROM sqlite_schema ORDER BY name")
                 .unwrap();

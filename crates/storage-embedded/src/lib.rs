@@ -8,7 +8,6 @@
 //! being written or deleted, each entry with a lock that its process holds; `.uploads` holds the parts of
 //! files that have not all come.
 
-mod allowances;
 mod answers;
 mod database;
 mod disk;
@@ -22,10 +21,10 @@ mod records;
 mod spending;
 mod staging;
 mod store;
+mod worker;
 
-pub use allowances::SqliteAllowanceStore;
 pub use answers::SqliteAnswerStore;
-pub use database::Database;
+pub use database::{Database, Synchronous};
 pub use log::SqliteEventLog;
 pub use parts::FilePartStore;
 pub use queue::SqliteMessageQueue;

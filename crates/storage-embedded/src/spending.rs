@@ -11,7 +11,7 @@ use llmopt_storage::{
 };
 use rusqlite::Transaction;
 
-use crate::database::{Database, SPENDING};
+use crate::database::{Database, SPENDING, Synchronous};
 
 mod books;
 mod rows;
@@ -20,6 +20,7 @@ mod together;
 /// A [`SpendStore`] in an SQLite database of its own: what requests cost is much beside records.
 pub struct SqliteSpendStore {
     database: Database,
+    lasting: Synchronous,
 }
 
 impl SqliteSpendStore {
@@ -31,8 +32,17 @@ impl SqliteSpendStore {
     /// # Errors
     /// As [`Database::open`].
     pub fn open(path: &Path) -> Result<Self, StorageError> {
+        Self::open_as(path, Synchronous::Full)
+    }
+
+    /// As [`SqliteSpendStore::open`]; with [`Synchronous::Normal`] nothing waits for the disk, and a loss of power
+    /// may take back any of the last steps: what was sent and is not known any more is not counted.
+    ///
+    /// # Errors
+    /// As [`Database::open`].
+    pub fn open_as(path: &Path, lasting: Synchronous) -> Result<Self, StorageError> {
         let database = Database::open_as(path, &SPENDING)?;
-        Ok(Self { database })
+        Ok(Self { database, lasting })
     }
 }
 
@@ -64,7 +74,8 @@ impl SpendStore for SqliteSpendStore {
         let owned = budget.clone();
         let work = move |transaction: &Transaction<'_>| books::put_budget(transaction, &owned);
         let subject = budget.scope.as_str();
-        self.database.write("change", subject, work).await
+        let what = ("change", subject);
+        self.database.write_as(self.lasting, what, work).await
     }
 
     async fn row(&self, key: &RowKey) -> Result<Option<BudgetRow>, StorageError> {
@@ -163,10 +174,14 @@ impl SpendStore for SqliteSpendStore {
         known: &Reservation,
         step: &Step,
     ) -> Result<Result<Reservation, Reservation>, StorageError> {
+        let synchronous = match step {
+            Step::Send | Step::Settle { .. } => self.lasting,
+            Step::Open { .. } | Step::Release | Step::Close { .. } => Synchronous::Normal,
+        };
         let (request, step) = (known.request.clone(), step.clone());
         let work = move |transaction: &Transaction<'_>| books::change(transaction, &request, &step);
-        let subject = known.request.as_str();
-        self.database.write("change", subject, work).await
+        let what = ("change", known.request.as_str());
+        self.database.write_as(synchronous, what, work).await
     }
 
     async fn begin_sent(
@@ -177,10 +192,8 @@ impl SpendStore for SqliteSpendStore {
         let (owned, rows) = (reservation.clone(), rows.to_vec());
         let work =
             move |transaction: &Transaction<'_>| together::begin_sent(transaction, &owned, &rows);
-        let subject = reservation.request.as_str();
-        self.database
-            .write_or_undo("reserve for", subject, work)
-            .await
+        let what = ("reserve for", reservation.request.as_str());
+        self.database.write_or_undo(self.lasting, what, work).await
     }
 
     async fn settle_closed(
@@ -193,8 +206,8 @@ impl SpendStore for SqliteSpendStore {
         let work = move |transaction: &Transaction<'_>| {
             together::settle_closed(transaction, entry, forget_ms)
         };
-        let subject = known.request.as_str();
-        self.database.write_or_undo("settle", subject, work).await
+        let what = ("settle", known.request.as_str());
+        self.database.write_or_undo(self.lasting, what, work).await
     }
 
     async fn unfinished(

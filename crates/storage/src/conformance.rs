@@ -3,7 +3,6 @@
 //! [`record_store_conformance!`](crate::record_store_conformance),
 //! [`event_log_conformance!`](crate::event_log_conformance),
 //! [`message_queue_conformance!`](crate::message_queue_conformance),
-//! [`allowance_store_conformance!`](crate::allowance_store_conformance),
 //! [`rate_store_conformance!`](crate::rate_store_conformance),
 //! [`answer_store_conformance!`](crate::answer_store_conformance),
 //! [`spend_store_conformance!`](crate::spend_store_conformance) and
@@ -24,7 +23,6 @@ use llmopt_domain::{Digest, ModelId, ObjectKey};
 
 use crate::{FolderStore, StagedFolder, StorageError};
 
-mod allowances;
 mod answers;
 mod interrupted;
 mod logs;
@@ -35,7 +33,6 @@ mod rates;
 mod records;
 mod spending;
 
-pub use allowances::*;
 pub use answers::*;
 pub use interrupted::*;
 pub use logs::*;

@@ -1,10 +1,9 @@
 //! The storage ports: what llmopt asks of a place that keeps folders, records, logs, messages,
-//! allowances, rates, answers and budgets.
+//! rates, answers and budgets.
 //!
 //! Knows the contract of each port and, behind the feature `conformance`, the one suite of each that
 //! every adapter runs. Does not know any technology: no file system layout, no cloud, no database.
 
-mod allowance;
 mod answer;
 #[cfg(feature = "conformance")]
 pub mod conformance;
@@ -19,7 +18,6 @@ mod record;
 pub mod spend;
 mod upload;
 
-pub use allowance::AllowanceStore;
 pub use answer::{AnswerClaim, AnswerStore, Claimed, KeptAnswer};
 pub use error::StorageError;
 pub use folder::{FolderStore, StagedFolder, Wanted};

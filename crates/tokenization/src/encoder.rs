@@ -49,6 +49,30 @@ impl EncodedExample {
         self.loss_mask.iter().filter(|&&label| label).count()
     }
 
+    /// Cuts the tokens of a text into sequences of at most `longest`, or 2. Each begins with the last token of the one
+    /// before, so that every token but the first has one before it, and carries loss once.
+    #[must_use]
+    pub fn sequences(self, longest: usize) -> Vec<Self> {
+        let step = longest.saturating_sub(1).max(1);
+        let length = self.ids.len();
+        if length <= step + 1 {
+            return vec![self];
+        }
+        let starts = (0..length - 1).step_by(step);
+        starts
+            .map(|start| {
+                let end = length.min(start + step + 1);
+                let known = usize::from(start > 0);
+                let mut loss_mask = vec![false; known];
+                loss_mask.extend_from_slice(&self.loss_mask[start + known..end]);
+                Self {
+                    ids: self.ids[start..end].to_vec(),
+                    loss_mask,
+                }
+            })
+            .collect()
+    }
+
     fn push(&mut self, ids: &[u32], label: bool) {
         self.ids.extend_from_slice(ids);
         self.loss_mask.resize(self.ids.len(), label);
@@ -229,11 +253,11 @@ impl Encoder {
     ///
     /// # Errors
     /// If a sample cannot be encoded.
-    pub fn template_lock(
+    pub fn template_lock<S: Clone + Into<Sample>>(
         &self,
-        samples: &[Conversation],
+        samples: &[S],
     ) -> Result<TemplateLock, TokenizationError> {
-        TemplateLock::record(self, samples)
+        TemplateLock::record(self, samples.iter().cloned().map(Into::into))
     }
 
     /// Renders a whole conversation as the template does.

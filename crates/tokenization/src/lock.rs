@@ -1,4 +1,4 @@
-use llmopt_domain::{Conversation, Message};
+use llmopt_domain::{Conversation, Lesson, Message, Sample};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -9,7 +9,7 @@ use crate::{
 
 const FORMAT: u32 = 1;
 
-/// Conversations with what they were encoded to when a model was trained: `template_lock.json`.
+/// Conversations, or texts, with what they were encoded to when a model was trained: `template_lock.json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TemplateLock {
@@ -24,6 +24,9 @@ struct Golden {
     messages: Vec<Message>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     tools: Vec<Map<String, Value>>,
+    /// Whether it is plain text, which no template stands around.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    is_plain: bool,
     text: String,
     ids: Vec<u32>,
     loss_mask: Vec<bool>,
@@ -35,9 +38,9 @@ impl TemplateLock {
 
     pub(crate) fn record(
         encoder: &Encoder,
-        samples: &[Conversation],
+        samples: impl Iterator<Item = Sample>,
     ) -> Result<Self, TokenizationError> {
-        let golden = samples.iter().map(|sample| encode(encoder, sample));
+        let golden = samples.map(|sample| encode(encoder, &sample));
         Ok(Self {
             format: FORMAT,
             golden: golden.collect::<Result<_, _>>()?,
@@ -56,17 +59,26 @@ impl TemplateLock {
             });
         }
         for (index, golden) in self.golden.iter().enumerate() {
-            let conversation = Conversation {
-                messages: golden.messages.clone(),
-                tools: golden.tools.clone(),
-            };
-            golden.compare(&encode(encoder, &conversation)?, index + 1)?;
+            golden.compare(&encode(encoder, &golden.sample())?, index + 1)?;
         }
         Ok(())
     }
 }
 
 impl Golden {
+    fn sample(&self) -> Sample {
+        Sample {
+            conversation: Conversation {
+                messages: self.messages.clone(),
+                tools: self.tools.clone(),
+            },
+            lesson: match self.is_plain {
+                true => Lesson::Text,
+                false => Lesson::Responses,
+            },
+        }
+    }
+
     fn compare(&self, found: &Self, example: usize) -> Result<(), TokenizationError> {
         let broken = |what, position, expected, found| TokenizationError::LockBroken {
             example,
@@ -90,10 +102,20 @@ impl Golden {
     }
 }
 
-fn encode(encoder: &Encoder, conversation: &Conversation) -> Result<Golden, TokenizationError> {
-    let EncodedExample { ids, loss_mask } = encoder.encode_training(conversation)?;
+fn encode(encoder: &Encoder, sample: &Sample) -> Result<Golden, TokenizationError> {
+    let EncodedExample { ids, loss_mask } = encoder.encode_sample(sample)?;
+    let conversation = &sample.conversation;
+    let is_plain = sample.lesson == Lesson::Text;
     Ok(Golden {
-        text: encoder.render(conversation)?,
+        text: match is_plain {
+            true => conversation
+                .messages
+                .iter()
+                .map(|it| it.content.as_str())
+                .collect(),
+            false => encoder.render(conversation)?,
+        },
+        is_plain,
         messages: conversation.messages.clone(),
         tools: conversation.tools.clone(),
         ids,
@@ -144,6 +166,26 @@ mod tests {
     }
 
     #[test]
+    fn plain_text_is_locked_without_a_template_around_it() {
+        let text = Message::new(llmopt_domain::Role::Assistant, "Größe, 1234");
+        let sample = Sample {
+            conversation: Conversation::new(vec![text]),
+            lesson: Lesson::Text,
+        };
+        let lock = encoder(None).template_lock(&[sample]).unwrap();
+        let json = serde_json::to_string(&lock).unwrap();
+        let read: TemplateLock = serde_json::from_str(&json).unwrap();
+        assert_eq!(read, lock);
+        assert_eq!(read.golden[0].text, "Größe, 1234");
+        let other = crate::DEFAULT_CHAT_TEMPLATE.replace("###", "#");
+        read.verify(&encoder(Some(&other))).unwrap();
+        let fewer = tempfile::tempdir().unwrap();
+        train_bpe(std::iter::empty(), 257, fewer.path()).unwrap();
+        let fewer = Encoder::open(fewer.path(), None).unwrap();
+        assert!(problem(&lock, &fewer).contains("has another token id"));
+    }
+
+    #[test]
     fn a_changed_template_is_caught() {
         let changed = crate::DEFAULT_CHAT_TEMPLATE.replace("### User:", "### Human:");
         let lock = encoder(None).template_lock(&samples()).unwrap();
@@ -182,7 +224,7 @@ mod tests {
 
     #[test]
     fn a_lock_of_another_format_is_refused() {
-        let mut lock = encoder(None).template_lock(&[]).unwrap();
+        let mut lock = encoder(None).template_lock::<Sample>(&[]).unwrap();
         lock.format = 2;
         assert_eq!(
             problem(&lock, &encoder(None)),

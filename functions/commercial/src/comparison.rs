@@ -1,13 +1,13 @@
 use std::time::Instant;
 
 use futures::{StreamExt, stream};
-use llmopt_commercial::{AnswerEvent, Commercial, Question};
+use llmopt_commercial::{Answer, AnswerEvent, Commercial, CommercialError, Question};
 use llmopt_domain::{Conversation, Message, Picodollars, Role};
 use llmopt_http::{Code, Problem, billed_request, now_ms};
 use llmopt_prices::Day;
 use llmopt_providers::Delivery;
 use llmopt_service::{Generation, GenerationEvent, Sampling, ServiceError};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::{
     CommercialState,
@@ -132,7 +132,7 @@ impl Comparison {
                     Err(_) => Err(too_late(state)),
                 }
             }
-            _ => ask_commercial(&state.commercial, self.question(model, text)?).await,
+            _ => ask_commercial(state, self.question(model, text)?).await,
         }
     }
 
@@ -198,9 +198,9 @@ fn quoted(commercial: &Commercial, question: &Question) -> Result<Quoted, Proble
     })
 }
 
-async fn ask_commercial(commercial: &Commercial, question: Question) -> Result<Answered, Problem> {
+async fn ask_commercial(state: &CommercialState, question: Question) -> Result<Answered, Problem> {
     let began = Instant::now();
-    let mut answer = commercial.ask(question).await?;
+    let mut answer = ask_in_turn(state, question).await?;
     let mut text = String::new();
     while let Some(event) = answer.events.recv().await {
         match event? {
@@ -219,6 +219,22 @@ async fn ask_commercial(commercial: &Commercial, question: Question) -> Result<A
         }
     }
     Err(broken())
+}
+
+/// Asks, and asks again whenever the provider's limit has a turn, as long as an answer may take: a comparison soon
+/// has more questions than a minute has turns.
+async fn ask_in_turn(state: &CommercialState, mut question: Question) -> Result<Answer, Problem> {
+    let deadline = Instant::now() + state.timeout;
+    loop {
+        match state.commercial.ask(question.clone()).await {
+            Err(CommercialError::Limited { wait, .. }) if Instant::now() + wait < deadline => {
+                sleep(wait).await;
+                // Nothing is held under the name of the one that was sent back, and nothing will be.
+                question.request = billed_request()?;
+            }
+            answered => return Ok(answered?),
+        }
+    }
 }
 
 fn conversation(text: &str) -> Conversation {

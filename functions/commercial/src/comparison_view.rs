@@ -101,8 +101,6 @@ pub struct Answered {
     pub cost_basis: &'static str,
     /// From the question to the end of the answer, the wait for its turn included.
     pub latency_ms: u64,
-    /// What of that was the wait for its turn.
-    pub waited_ms: u64,
     /// How often providers were called for it.
     pub attempts: usize,
     #[serde(skip)]
@@ -215,7 +213,6 @@ impl Answered {
                 Basis::Assumed => "assumed",
             },
             latency_ms: latency.as_millis() as u64,
-            waited_ms: receipt.waited.as_millis() as u64,
             attempts: receipt.attempts.len(),
             cost: receipt.cost,
         }
@@ -245,7 +242,6 @@ impl Answered {
             cost_usd: Picodollars::ZERO.into(),
             cost_basis: "measured",
             latency_ms: latency.as_millis() as u64,
-            waited_ms: 0,
             attempts: 1,
             cost: Picodollars::ZERO,
         }

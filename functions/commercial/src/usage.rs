@@ -30,6 +30,7 @@ pub(crate) struct UsageParameters {
     /// Only what this key asked for. Without the scope `admin` it is one's own in any case.
     key: Option<String>,
     /// JSON, or the groups as a table with `csv`, as with `accept: text/csv`.
+    #[param(inline)]
     format: Option<UsageFormat>,
 }
 

@@ -27,7 +27,8 @@ pub struct UsageView {
 /// What some requests used and cost together.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct UsageTotals {
-    /// The requests: each is counted once, whatever calls it took.
+    /// Entries of the ledger: one for each request, and one more where it was asked again after a call that may have
+    /// cost something, or of another model.
     pub requests: u64,
     /// What they cost.
     pub cost_usd: Dollars,

@@ -2,6 +2,7 @@
 
 use std::{process::ExitCode, sync::Arc};
 
+use llmopt_commercial_aws::Account;
 use llmopt_config::{Settings, variables};
 use llmopt_domain::ApiKey;
 use llmopt_generate_function::{GenerateState, router};
@@ -22,7 +23,8 @@ async fn serve(settings: Settings) -> Result<(), Failure> {
         S3FolderStore::open(&aws, settings.need(&variables::BUCKET)?, &settings.data_dir)?;
     let records = settings.need(&variables::KEYS_TABLE)?;
     let keys = DynamoRecordStore::<ApiKey>::new(&aws, records);
-    tokio::try_join!(folders.check(), keys.check())?;
+    let account = Account::open(&aws, &settings)?;
+    tokio::try_join!(folders.check(), keys.check(), account.check())?;
     let function = settings.need(&variables::INFERENCE_FUNCTION)?;
     let generator = LambdaTextGenerator::new(aws.config(), function);
     let state = GenerateState {
@@ -31,10 +33,11 @@ async fn serve(settings: Settings) -> Result<(), Failure> {
             settings.data_dir.clone(),
             Arc::new(generator),
         ),
-        commercial: None,
+        commercial: Some(account.commercial.clone()),
         timeout: settings.model_timeout,
     };
     let (_, access) = llmopt_lambda::access(&aws, &settings)?;
     let access = access.with_answers(llmopt_lambda::answers(&aws, &settings)?);
-    llmopt_lambda::serve_streams(router(state), access, settings.responses).await
+    let routes = account.with_newest_prices(router(state));
+    llmopt_lambda::serve_streams(routes, access, settings.responses).await
 }

@@ -179,7 +179,8 @@ impl Asked {
             sampling: Sampling {
                 max_tokens: self.max_tokens.unwrap_or(DEFAULT_MAX_TOKENS),
                 temperature: self.temperature.unwrap_or(1.0) as f32,
-                top_p: self.top_p.unwrap_or(1.0) as f32,
+                // What is hardly above 0 is not to become 0.
+                top_p: (self.top_p.unwrap_or(1.0) as f32).max(f32::MIN_POSITIVE),
                 stop: self.stop,
                 seed: self.seed.unwrap_or_else(any_seed),
             },
@@ -230,8 +231,7 @@ impl Asked {
             });
         }
         if let Some(top_p) = self.top_p {
-            // As our own models compute with it, where what is hardly above 0 is 0.
-            let fits = top_p as f32 > 0.0 && top_p <= 1.0;
+            let fits = top_p > 0.0 && top_p <= 1.0;
             validation.require(fits, &self.at("top_p"), || {
                 format!("expected more than 0 and at most 1, found {top_p}")
             });

@@ -1,12 +1,33 @@
-//! The function that takes in what became of the trainers of jobs, where AWS Batch runs them, and that
-//! looks now and then whether a job was forgotten: it is invoked by events, and has no route.
+//! The function that looks after what was left behind: it takes in what became of the trainers of jobs, where AWS
+//! Batch runs them, and looks now and then whether a job was forgotten, or a reservation for a request to a commercial
+//! model. It is invoked by events, and has no route.
 //!
-//! Knows the events of Batch and of a schedule. Does not know where jobs are kept.
+//! Knows the events of Batch and of schedules. Does not know where jobs and budgets are kept.
+
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use llmopt_domain::BATCH_WORKER;
 use llmopt_service::{Dispatcher, ServiceError};
+use llmopt_spending::{Spending, SpendingError, Swept};
 use serde::Deserialize;
 use serde_json::Value;
+use thiserror::Error;
+
+/// Why an event is to be sent again.
+#[derive(Debug, Error)]
+pub enum EventError {
+    /// Jobs could not be looked after.
+    #[error(transparent)]
+    Jobs(#[from] ServiceError),
+    /// Reservations could not be listed.
+    #[error("failed to look for reservations that were abandoned")]
+    Spending(#[from] SpendingError),
+    /// Some are as they were; the log says why.
+    #[error(
+        "{0} reservations or budgets could not be swept: the log says why, and the next sweep tries again"
+    )]
+    Unswept(u64),
+}
 
 /// What became of a Batch job.
 #[derive(Debug, Deserialize)]
@@ -26,15 +47,57 @@ struct Parameters {
     job: String,
 }
 
-/// Takes in an event of Batch, or where it is another, such as that of a schedule, looks for jobs that
-/// were forgotten.
+/// Takes in an event: one of Batch, one that asks for `{"sweep": "spending"}`, or where it is another, such as that of
+/// a schedule, looks for jobs that were forgotten.
 ///
 /// # Errors
-/// [`ServiceError::Storage`]: the event is to be sent again.
-pub async fn take_in(dispatcher: &Dispatcher, event: &Value) -> Result<(), ServiceError> {
-    if event["source"] != "aws.batch" {
-        return dispatcher.sweep().await;
+/// Whatever keeps that from being done: the event is to be sent again.
+pub async fn take_in(
+    dispatcher: &Dispatcher,
+    spending: &Spending,
+    event: &Value,
+) -> Result<(), EventError> {
+    if event["sweep"] == "spending" {
+        return sweep(spending).await;
     }
+    if event["source"] == "aws.batch" {
+        take_in_batch(dispatcher, event).await?;
+    } else {
+        dispatcher.sweep().await?;
+    }
+    Ok(())
+}
+
+async fn sweep(spending: &Spending) -> Result<(), EventError> {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    let now_ms = u64::try_from(since.unwrap_or_default().as_millis()).unwrap_or(u64::MAX);
+    let swept = spending.sweep(now_ms).await?;
+    if swept != Swept::default() {
+        let Swept {
+            settled,
+            released,
+            finished,
+            orphans,
+            alerts,
+            failed,
+        } = swept;
+        tracing::info!(
+            settled,
+            released,
+            finished,
+            orphans,
+            alerts,
+            failed,
+            "reservations that were abandoned have ended"
+        );
+    }
+    match swept.failed {
+        0 => Ok(()),
+        failed => Err(EventError::Unswept(failed)),
+    }
+}
+
+async fn take_in_batch(dispatcher: &Dispatcher, event: &Value) -> Result<(), ServiceError> {
     let job: BatchJob = match serde_json::from_value(event["detail"].clone()) {
         Ok(job) => job,
         Err(error) => {

@@ -3,11 +3,15 @@
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use lambda_runtime::{LambdaEvent, service_fn};
+use llmopt_commercial_aws::alerts;
 use llmopt_config::{Settings, variables};
 use llmopt_job_events_function::take_in;
 use llmopt_lambda::Failure;
 use llmopt_service::{Dispatcher, JobStores};
-use llmopt_storage_aws::{Aws, DynamoEventLog, DynamoRecordStore, S3FolderStore, SqsMessageQueue};
+use llmopt_spending::Spending;
+use llmopt_storage_aws::{
+    Aws, DynamoEventLog, DynamoRecordStore, DynamoSpendStore, S3FolderStore, SqsMessageQueue,
+};
 use serde_json::Value;
 
 /// One request at a time is what a function has: one thread will do.
@@ -20,7 +24,8 @@ async fn serve(settings: Settings) -> Result<(), Failure> {
     let aws = Aws::connect().await;
     let folders =
         S3FolderStore::open(&aws, settings.need(&variables::BUCKET)?, &settings.data_dir)?;
-    let records = DynamoRecordStore::new(&aws, settings.need(&variables::RECORDS_TABLE)?);
+    let table = settings.need(&variables::RECORDS_TABLE)?;
+    let records = DynamoRecordStore::new(&aws, table);
     let logs = DynamoEventLog::new(&aws, settings.need(&variables::EVENTS_TABLE)?);
     let queue = SqsMessageQueue::new(
         &aws,
@@ -36,10 +41,14 @@ async fn serve(settings: Settings) -> Result<(), Failure> {
         queue: Arc::new(queue),
     };
     let dispatcher = Dispatcher::new(stores, settings.job_lease);
+    let spending = Spending::new(
+        Arc::new(DynamoSpendStore::new(&aws, table)),
+        alerts(&aws, settings.alert_topic.as_deref()),
+    );
     let take_in = service_fn(|event: LambdaEvent<Value>| {
-        let dispatcher = &dispatcher;
+        let (dispatcher, spending) = (&dispatcher, &spending);
         async move {
-            take_in(dispatcher, &event.payload)
+            take_in(dispatcher, spending, &event.payload)
                 .await
                 .map_err(Failure::from)
         }

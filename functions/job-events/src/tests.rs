@@ -4,10 +4,13 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use llmopt_domain::{JobSpec, JobState, TrainingJob};
+use llmopt_domain::{JobSpec, JobState, Picodollars, TrainingJob};
 use llmopt_service::{Claimed, ClaimedJob, JobStores, JobWorker};
+use llmopt_spending::{Ask, BudgetLimits, LogAlerts, Outcome};
+use llmopt_storage::spend::{Asked, BudgetScope, RequestId};
 use llmopt_storage_embedded::{
     Database, FileFolderStore, SqliteEventLog, SqliteMessageQueue, SqliteRecordStore,
+    SqliteSpendStore,
 };
 use serde_json::json;
 
@@ -17,6 +20,7 @@ const LEASE: Duration = Duration::from_secs(60);
 
 struct Place {
     stores: JobStores,
+    spending: Spending,
     _folder: tempfile::TempDir,
 }
 
@@ -32,10 +36,13 @@ impl Place {
             logs: Arc::new(SqliteEventLog::new(database.clone())),
             queue: Arc::new(SqliteMessageQueue::new(database, "jobs", receives)),
         };
+        let spending = folder.path().join(SqliteSpendStore::FILE_NAME);
+        let spending = SqliteSpendStore::open(&spending).unwrap();
         let job = TrainingJob::new("j", spec(), vec!["d".to_owned()], 1);
         stores.records.create(&job).await.unwrap();
         Self {
             stores,
+            spending: Spending::new(Arc::new(spending), Arc::new(LogAlerts)),
             _folder: folder,
         }
     }
@@ -55,7 +62,8 @@ impl Place {
 
     async fn take_in(&self, event: Value) {
         let dispatcher = Dispatcher::new(self.stores.clone(), LEASE);
-        super::take_in(&dispatcher, &event).await.unwrap();
+        let taken = super::take_in(&dispatcher, &self.spending, &event);
+        taken.await.unwrap();
     }
 
     async fn job(&self) -> TrainingJob {
@@ -201,4 +209,55 @@ async fn nobody_is_told_of_a_job_that_batch_starts_again_by_itself() {
     replaced.await.unwrap();
     place.take_in(json!({"source": "aws.scheduler"})).await;
     assert!(place.stores.queue.receive(LEASE).await.unwrap().is_some());
+}
+
+/// A request that was sent to a provider, and whose process died.
+async fn abandon(spending: &Spending) {
+    let scope = BudgetScope::try_from("all".to_owned()).unwrap();
+    let limits = BudgetLimits {
+        total: Picodollars::new(100),
+        ..BudgetLimits::default()
+    };
+    spending.set_budget(&scope, &limits, 1).await.unwrap();
+    let ask = Ask {
+        request: RequestId::try_from("r1".to_owned()).unwrap(),
+        bound: Picodollars::new(7).unwrap(),
+        scopes: vec![scope],
+        asked: Asked {
+            key: String::new(),
+            model: "m".to_owned(),
+            provider: "p".to_owned(),
+            price_version: "v".to_owned(),
+        },
+        now_ms: now_ms() - 2_000,
+        expires_ms: now_ms() - 1_000,
+    };
+    let Outcome::Reserved(reservation) = spending.reserve(&ask).await.unwrap() else {
+        panic!("the budget is enough");
+    };
+    spending.mark_sent(&reservation).await.unwrap();
+}
+
+/// What is spent of the budget, and how many requests hold some of it.
+async fn stands(spending: &Spending) -> (u64, usize) {
+    let scope = BudgetScope::try_from("all".to_owned()).unwrap();
+    let standing = spending.standing(&scope, now_ms()).await.unwrap();
+    let row = &standing[0].row;
+    (row.spent.get(), row.holds.len())
+}
+
+#[tokio::test]
+async fn what_was_abandoned_at_a_provider_costs_its_bound_when_a_sweep_is_asked_for() {
+    let place = Place::with_a_job().await;
+    abandon(&place.spending).await;
+    place.take_in(json!({"source": "aws.scheduler"})).await;
+    assert_eq!(stands(&place.spending).await, (0, 1));
+    for _ in 0..2 {
+        place.take_in(json!({"sweep": "spending"})).await;
+        assert_eq!(stands(&place.spending).await, (7, 0));
+    }
+    // It is no look for jobs.
+    let told = place.stores.queue.receive(LEASE).await.unwrap();
+    assert_eq!(told.unwrap().body, "j", "of the first event");
+    assert!(place.stores.queue.receive(LEASE).await.unwrap().is_none());
 }

@@ -1,7 +1,8 @@
-//! `/training/jobs`: submits, follows, stops and resumes training jobs.
+//! `/training`: estimates, submits, follows, stops and resumes training jobs.
 //!
 //! Knows how a job is asked for and shown. Does not know who trains it, nor where.
 
+mod estimate;
 mod events;
 mod submit;
 mod view;
@@ -14,7 +15,7 @@ use axum::{
 };
 use llmopt_domain::JobState;
 use llmopt_http::{JsonBody, PageParameters, PageView, Parameters, Problem};
-use llmopt_service::{MetricPoint, TrainingJobs};
+use llmopt_service::{MetricPoint, TrainingJobs, TrainingMachine};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema, openapi::OpenApi};
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -28,6 +29,8 @@ pub struct TrainingState {
     pub jobs: TrainingJobs,
     /// Threads that a job computes with where it does not say how many.
     pub threads: u32,
+    /// Where jobs are trained, and what that costs.
+    pub machine: TrainingMachine,
     /// How events are sent as they happen.
     pub streams: LiveStreams,
 }
@@ -54,6 +57,7 @@ pub fn openapi() -> OpenApi {
 fn routes() -> OpenApiRouter<TrainingState> {
     OpenApiRouter::default()
         .routes(routes!(submit::create_training_job, list_training_jobs))
+        .routes(routes!(estimate::estimate_training_job))
         .routes(routes!(get_training_job))
         .routes(routes!(events::list_events))
         .routes(routes!(list_metrics))

@@ -4,7 +4,7 @@ use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use llmopt_config::{Responses, Settings, variables};
 use llmopt_lambda::{Failure, VERSION};
-use llmopt_service::{Datasets, JobStores, NoHub, Place, TrainingJobs};
+use llmopt_service::{Datasets, JobStores, NoHub, Place, TrainingJobs, TrainingMachine};
 use llmopt_storage_aws::{Aws, DynamoEventLog, DynamoRecordStore, S3FolderStore, SqsMessageQueue};
 use llmopt_training_function::{LiveStreams, TrainingState, router};
 
@@ -58,6 +58,10 @@ async fn serve(settings: Settings) -> Result<(), Failure> {
     let state = TrainingState {
         jobs: TrainingJobs::new(stores, datasets, Arc::new(NoHub), place),
         threads: settings.threads,
+        machine: TrainingMachine {
+            usd_per_hour: settings.trainer_usd_per_hour(),
+            name: settings.trainer_machine.clone(),
+        },
         streams: LiveStreams {
             poll: POLL,
             longest: Some(match settings.responses {

@@ -68,19 +68,9 @@ pub(crate) async fn create_training_job(
 }
 
 impl CreateTrainingJob {
-    fn validate(mut self, threads: u32) -> Result<JobRequest, Problem> {
-        self.config
-            .entry("threads")
-            .or_insert_with(|| json!(threads));
-        let config: TrainingConfig = serde_json::from_value(Value::Object(self.config))
-            .map_err(|error| wrong_config(&error.to_string()))?;
+    fn validate(self, threads: u32) -> Result<JobRequest, Problem> {
         let mut validation = Validation::default();
-        for problem in config.validate().err().unwrap_or_default() {
-            let pointer = format!("/config/{}", problem.field.replace('.', "/"));
-            validation.require(false, &pointer, || {
-                format!("expected {}, found {}", problem.expected, problem.found)
-            });
-        }
+        let config = read_config(self.config, threads, &mut validation)?;
         let name = validation.take("/name", self.name.parse::<ModelName>());
         validation.finish()?;
         Ok(JobRequest {
@@ -91,6 +81,24 @@ impl CreateTrainingJob {
             config,
         })
     }
+}
+
+/// Reads what differs from the defaults of a configuration, and has `validation` note what is out of its range.
+pub(crate) fn read_config(
+    mut config: Map<String, Value>,
+    threads: u32,
+    validation: &mut Validation,
+) -> Result<TrainingConfig, Problem> {
+    config.entry("threads").or_insert_with(|| json!(threads));
+    let config: TrainingConfig = serde_json::from_value(Value::Object(config))
+        .map_err(|error| wrong_config(&error.to_string()))?;
+    for problem in config.validate().err().unwrap_or_default() {
+        let pointer = format!("/config/{}", problem.field.replace('.', "/"));
+        validation.require(false, &pointer, || {
+            format!("expected {}, found {}", problem.expected, problem.found)
+        });
+    }
+    Ok(config)
 }
 
 fn wrong_config(detail: &str) -> Problem {

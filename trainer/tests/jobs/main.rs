@@ -6,7 +6,7 @@ mod workplace;
 
 use std::{process::Command, thread::sleep, time::Instant};
 
-use llmopt_artifact::{AdapterFolder, EvaluationResults, Manifest, ModelFolder};
+use llmopt_artifact::{AdapterFolder, EvaluationResults, Manifest, ModelFolder, TrainingMetadata};
 use llmopt_domain::{Method, TrainingConfig};
 use rand_chacha::{
     ChaCha8Rng,
@@ -120,6 +120,42 @@ fn a_published_folder_is_whole() {
     ] {
         assert!(folder.join(file).is_file(), "{file}");
     }
+}
+
+/// Texts are longer than the model's context, and teach it all the same.
+#[test]
+fn plain_text_is_trained_on_in_sequences_and_goes_on_to_the_same_bytes() {
+    let text = |from: u32| {
+        let text: String = (from..from + 40)
+            .map(|n| format!("{n}? {} ", n * n))
+            .collect();
+        format!("{{\"text\":\"{}\"}}\n", text.trim())
+    };
+    let texts = || [(0..6).map(text).collect(), text(7)];
+    let config = || TrainingConfig {
+        max_length: Some(24),
+        ..config(Method::Full)
+    };
+    let undisturbed = Workplace::on(config(), texts());
+    undisturbed.run(&[]).succeeds();
+    let folder = undisturbed.published();
+    let results = EvaluationResults::read(&folder).unwrap();
+    assert!(results.before.unwrap().loss > results.after.loss);
+    // Nothing was asked that could be right.
+    assert_eq!(results.after.exact_match, None);
+    let metadata = TrainingMetadata::read(&folder).unwrap();
+    assert!(metadata.rows.training > 6, "{:?}", metadata.rows);
+    assert_eq!(metadata.rows.dropped, 0);
+    let lock = std::fs::read_to_string(folder.join("template_lock.json")).unwrap();
+    assert!(lock.contains("\"is_plain\": true"), "{lock}");
+
+    let place = Workplace::on(config(), texts());
+    let mut trainer = place.command(&[]).spawn().unwrap();
+    wait_for_event(&mut trainer, "step");
+    terminate(&trainer);
+    assert_eq!(trainer.wait().unwrap().code(), Some(3));
+    place.run(&["--resume"]).succeeds();
+    assert_eq!(place.weights(), undisturbed.weights());
 }
 
 #[test]

@@ -21,8 +21,20 @@ pub(crate) struct Workplace {
     spec: JobSpec,
 }
 
+/// Rows of prompts and their answers.
+fn squares(range: std::ops::Range<u32>) -> String {
+    range
+        .map(|n| format!("{{\"prompt\":\"{n}?\",\"response\":\"{}\"}}\n", n * n))
+        .collect()
+}
+
 impl Workplace {
     pub(crate) fn new(config: TrainingConfig) -> Self {
+        Self::on(config, [squares(0..23), squares(40..44)])
+    }
+
+    /// A job on these rows, measured on those.
+    pub(crate) fn on(config: TrainingConfig, [train, heldout]: [String; 2]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let base = folder.path().join("tiny");
         let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/tiny-gpt2");
@@ -31,11 +43,6 @@ impl Workplace {
             let entry = entry.unwrap();
             fs::copy(entry.path(), base.join(entry.file_name())).unwrap();
         }
-        let rows = |range: std::ops::Range<u32>| -> String {
-            range
-                .map(|n| format!("{{\"prompt\":\"{n}?\",\"response\":\"{}\"}}\n", n * n))
-                .collect()
-        };
         let dataset = |name: &str, rows: String| {
             let path = folder.path().join(name);
             fs::write(&path, rows).unwrap();
@@ -56,8 +63,8 @@ impl Workplace {
                 digest: ModelFolder::open(&base).unwrap().digest().unwrap(),
                 path: base,
             },
-            dataset: dataset("train.jsonl", rows(0..23)),
-            evaluation: Some(dataset("heldout.jsonl", rows(40..44))),
+            dataset: dataset("train.jsonl", train),
+            evaluation: Some(dataset("heldout.jsonl", heldout)),
             config,
             code_version: "test".to_owned(),
             data_dir: folder.path().join("data"),

@@ -1,6 +1,7 @@
 use std::{
+    fmt::Write as _,
     io::{IsTerminal as _, Read as _},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use clap::Args;
@@ -12,7 +13,6 @@ use crate::{
     failure::Failure,
     output::{Output, count_text, note},
     platform_client::{Reply, ServerFlags, problem_failure},
-    serve::Platform,
 };
 
 /// Asks a model, one of your own or a commercial one, and says what the answer took.
@@ -68,9 +68,7 @@ pub(super) async fn run(
 ) -> Result<(), Failure> {
     let streams = arguments.stream || (context.output.is_terminal() && !context.output.is_json());
     let body = body(&arguments, streams)?;
-    let client = arguments
-        .server
-        .client(|| Ok(Platform::open(context)?.generate_router()))?;
+    let client = arguments.server.client(context).await?;
     let answered = async {
         let reply = client.post("/generate", &body).await?.succeeded().await?;
         if streams {
@@ -80,11 +78,14 @@ pub(super) async fn run(
         }
     };
     tokio::select! {
-        answered = answered => answered,
-        _ = tokio::signal::ctrl_c() => Err(Failure::interrupted(
-            "the answer was stopped: what was used of a commercial model is billed",
-        )),
+        answered = answered => return answered,
+        _ = tokio::signal::ctrl_c() => {}
     }
+    // The answer is given up by now.
+    client.settled().await;
+    Err(Failure::interrupted(
+        "the answer was stopped: what was used of a commercial model is billed",
+    ))
 }
 
 fn body(arguments: &GenerateArguments, streams: bool) -> Result<Value, Failure> {
@@ -113,7 +114,7 @@ fn body(arguments: &GenerateArguments, streams: bool) -> Result<Value, Failure> 
     Ok(body)
 }
 
-fn read_messages(path: &std::path::Path) -> Result<Vec<Value>, Failure> {
+fn read_messages(path: &Path) -> Result<Vec<Value>, Failure> {
     let name = path.display();
     let text = std::fs::read_to_string(path)
         .map_err(|error| Failure::input(format!("failed to read `{name}`: {error}")))?;
@@ -203,7 +204,9 @@ fn summary(answer: &Value) -> String {
     match text("finish_reason") {
         "" | "stop" | "tool_calls" => {}
         "length" => line.push_str("; cut at the tokens that were allowed"),
-        reason => line.push_str(&format!("; ended for {reason}")),
+        reason => {
+            let _ = write!(line, "; ended for {reason}");
+        }
     }
     line
 }

@@ -1,7 +1,10 @@
 //! The commands, one file each.
 
+pub(crate) mod budgets;
 mod columns;
+pub(crate) mod compare;
 pub(crate) mod dataset;
+pub(crate) mod estimate;
 pub(crate) mod evaluate;
 pub(crate) mod generate;
 pub(crate) mod keys;
@@ -10,6 +13,7 @@ pub(crate) mod prices;
 pub(crate) mod serve;
 pub(crate) mod stop;
 pub(crate) mod train;
+pub(crate) mod usage;
 
 use crate::{arguments::Command, context::Context, failure::Failure};
 
@@ -19,6 +23,9 @@ pub(crate) async fn run(context: &mut Context, command: Command) -> Result<(), F
         Command::Dataset(command) => dataset::run(context, command).await,
         Command::Train(arguments) => train::run(context, *arguments).await,
         Command::Evaluate(arguments) => evaluate::run(context, arguments).await,
+        Command::Usage(arguments) => usage::run(context, arguments).await,
+        Command::Compare(arguments) => compare::run(context, arguments).await,
+        Command::Budgets(command) => budgets::run(context, command).await,
         Command::Keys(command) => keys::run(context, command).await,
         Command::Generate(arguments) => generate::run(context, *arguments).await,
         Command::Models(command) => models::run(context, command).await,

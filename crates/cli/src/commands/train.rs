@@ -10,6 +10,7 @@ use llmopt_service::{
 };
 use llmopt_storage_embedded::FileFolderStore;
 
+use super::estimate::{self, EstimateFlags};
 use crate::{
     config_flags::ConfigFlags,
     context::Context,
@@ -29,6 +30,7 @@ Examples:
   llmopt train --base-model distilgpt2 --dataset orders.jsonl --eval-dataset heldout.jsonl --name orders
   llmopt train --base-model ./my-gpt2 --dataset orders.csv --name orders --method full --epochs 5
   llmopt train --base-model distilgpt2 --dataset fragen.csv --columns prompt=frage,response=antwort --name fragen
+  llmopt train --base-model distilgpt2 --dataset orders.jsonl --name orders --estimate --machine g5.xlarge --usd-per-hour 1.006
   llmopt train --base-model orders --dataset more.jsonl --name orders-2 --config training.json
   llmopt train --resume
   llmopt train --resume 3f2a91c07be4")]
@@ -62,6 +64,8 @@ pub(crate) struct TrainArguments {
     /// Throw the checkpoints of a stopped job away and begin anew
     #[arg(long)]
     restart: bool,
+    #[command(flatten)]
+    estimate: EstimateFlags,
     #[command(flatten)]
     config: ConfigFlags,
 }
@@ -98,7 +102,7 @@ pub(super) async fn run(context: &mut Context, arguments: TrainArguments) -> Res
     }
 }
 
-/// Prepares the job of the flags; `None` where it was published before.
+/// Prepares the job of the flags; `None` where it was published before, or is only estimated.
 async fn new_run(
     context: &mut Context,
     store: &FileFolderStore,
@@ -127,6 +131,10 @@ async fn new_run(
         data_dir: context.data_dir.clone(),
         code_version: code_version(),
     })?;
+    if arguments.estimate.estimate {
+        estimate::show(context, store, &arguments.estimate, &prepared).await?;
+        return Ok(None);
+    }
     let models = context.models(store);
     if let Some(model) = models
         .published_by(&prepared.spec.model, &prepared.id)

@@ -8,6 +8,7 @@ use std::{
 
 use llmopt_commercial::Commercial;
 use llmopt_commercial_setup::{PriceRefresh, Sources, commercial};
+use llmopt_config::SpendingSync;
 use llmopt_domain::error_chain;
 use llmopt_http::now_ms;
 use llmopt_prices::Day;
@@ -15,7 +16,7 @@ use llmopt_providers::Circuit;
 use llmopt_service::{ProviderCircuit, ProviderFigures, ProviderProbe, ServiceError};
 use llmopt_spending::Swept;
 use llmopt_storage::RateStore;
-use llmopt_storage_embedded::SqliteSpendStore;
+use llmopt_storage_embedded::{SqliteSpendStore, Synchronous};
 use parking_lot::Mutex;
 use tokio::{sync::watch, time::timeout};
 
@@ -36,8 +37,12 @@ pub(crate) struct CommercialModels {
 impl CommercialModels {
     /// Opens what is kept in the data directory.
     pub(crate) fn open(context: &Context, rates: Arc<dyn RateStore>) -> Result<Self, Failure> {
-        let spend = SqliteSpendStore::open(&context.data_dir.join(SqliteSpendStore::FILE_NAME))
-            .map_err(ServiceError::from)?;
+        let synchronous = match context.settings.spending_sync {
+            SpendingSync::Full => Synchronous::Full,
+            SpendingSync::Normal => Synchronous::Normal,
+        };
+        let path = context.data_dir.join(SqliteSpendStore::FILE_NAME);
+        let spend = SqliteSpendStore::open_as(&path, synchronous).map_err(ServiceError::from)?;
         let sources = Sources {
             spend: Arc::new(spend),
             rates,
@@ -71,7 +76,8 @@ impl CommercialModels {
         }
     }
 
-    async fn sweep(&self) {
+    /// Settles what a process that is no more left behind.
+    pub(crate) async fn sweep(&self) {
         match self.commercial.spending().sweep(now_ms()).await {
             Ok(swept) => tell(swept),
             Err(error) => {

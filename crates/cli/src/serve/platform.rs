@@ -97,6 +97,7 @@ impl Platform {
             jobs: TrainingState {
                 jobs: TrainingJobs::new(stores.clone(), datasets.clone(), Arc::new(hub), place),
                 threads: context.settings.threads,
+                machine: context.training_machine(),
                 streams: LiveStreams {
                     poll: Duration::from_millis(200),
                     longest: None,
@@ -143,6 +144,15 @@ impl Platform {
         llmopt_generate_function::router(self.generate.clone())
     }
 
+    /// Returns the routes about commercial models, in the same way.
+    pub(crate) fn commercial_router(&self) -> Router {
+        llmopt_commercial_function::router(CommercialState {
+            commercial: self.commercial.commercial.clone(),
+            generation: Some(self.generate.generation.clone()),
+            timeout: self.generate.timeout,
+        })
+    }
+
     /// Returns every route of the platform, for a server that listens on `address`.
     ///
     /// The route of `inference` is not among them: it takes folders of this machine, which only
@@ -154,11 +164,7 @@ impl Platform {
             .merge(llmopt_datasets_function::router(self.datasets.clone()))
             .merge(llmopt_training_function::router(self.jobs.clone()))
             .merge(self.generate_router())
-            .merge(llmopt_commercial_function::router(CommercialState {
-                commercial: self.commercial.commercial.clone(),
-                generation: Some(self.generate.generation.clone()),
-                timeout: self.generate.timeout,
-            }))
+            .merge(self.commercial_router())
             .merge(llmopt_keys_function::router(self.keys.clone()));
         let keys = self.keys.clone();
         let access = Access {

@@ -1,6 +1,6 @@
 use crate::support::{Said, Workplace};
 
-const COMMANDS: [&str; 20] = [
+const COMMANDS: [&str; 25] = [
     "dataset validate",
     "dataset preview",
     "dataset fix",
@@ -19,6 +19,11 @@ const COMMANDS: [&str; 20] = [
     "prices list",
     "prices show",
     "prices check",
+    "compare",
+    "usage",
+    "budgets list",
+    "budgets set",
+    "budgets delete",
     "serve",
     "stop",
 ];

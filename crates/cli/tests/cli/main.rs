@@ -8,10 +8,12 @@
 
 mod dataset;
 mod evaluate;
+mod generate;
 mod help;
 mod models;
 mod prepared;
 mod prices;
 mod serve;
+mod spending;
 mod support;
 mod train;

@@ -1,6 +1,6 @@
 use std::fs;
 
-use crate::support::Workplace;
+use crate::support::{Workplace, rows};
 
 const TRAIN: &str = "train --base-model base --dataset rows.jsonl --name orders";
 
@@ -64,6 +64,21 @@ fn half_a_model_is_not_imported() {
         .run("models import base --name tiny")
         .fails(2, &["tokenizer.json"]);
     assert!(!place.path("data/bases").exists());
+}
+
+#[test]
+fn a_tokenizer_is_trained_on_mapped_columns() {
+    const INIT: &str = "models init --dataset fragen.jsonl --config model.json";
+    let place = Workplace::with_base();
+    place.write("fragen.jsonl", &rows(12).replace("prompt", "frage"));
+    place
+        .run(&format!("{INIT} --output other"))
+        .fails(2, &["unknown_columns"]);
+    let mapped = format!("{INIT} --columns prompt=frage --output other");
+    place.run(&mapped).succeeds(&["made `other`"]);
+    // The texts are those of the base, and so are their tokens.
+    let tokenizer = |folder: &str| fs::read(place.path(folder).join("tokenizer.json")).unwrap();
+    assert_eq!(tokenizer("other"), tokenizer("base"));
 }
 
 #[test]

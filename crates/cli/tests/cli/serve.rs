@@ -9,10 +9,10 @@ use serde_json::Value;
 use crate::support::Workplace;
 
 /// A server that is killed when its test fails.
-struct Server(Child);
+pub(crate) struct Server(Child);
 
 impl Server {
-    fn start(place: &Workplace) -> (Self, Value) {
+    pub(crate) fn start(place: &Workplace) -> (Self, Value) {
         let mut child = place
             .command("serve --json --listen 127.0.0.1:0")
             .stdout(Stdio::piped())

@@ -72,6 +72,43 @@ fn events_pass_through_as_json_lines() {
 }
 
 #[test]
+fn a_job_can_be_estimated_and_is_not_trained_then() {
+    let place = Workplace::with_base();
+    let said = place.run(&format!("{TRAIN} --estimate --usd-per-hour 1.5"));
+    said.succeeds(&[
+        "3 steps",
+        "by what another machine did: it may be several times faster or slower",
+        "weights",
+    ]);
+    let estimate = place.run(&format!("{TRAIN} --estimate --json")).json();
+    assert_eq!(
+        (&estimate["rows"], &estimate["steps"], &estimate["fits"]),
+        (&12.into(), &3.into(), &true.into())
+    );
+    assert!(estimate["seconds"].as_f64().unwrap() > 0.0, "{estimate}");
+    // What is not known is said, and is never zero.
+    assert!(estimate.get("cost_usd").is_none(), "{estimate}");
+    let unknown = estimate["unknown"][0].as_str().unwrap();
+    assert!(unknown.starts_with("what it costs"), "{unknown}");
+
+    let elsewhere = place.run(&format!("{TRAIN} --estimate --machine z9.large"));
+    elsewhere.succeeds(&["z9.large, of unknown speed"]);
+    assert!(
+        elsewhere.err.contains("`z9.large` is not in the table"),
+        "{elsewhere:?}"
+    );
+    place.run("models list").succeeds(&["no models in"]);
+
+    // A model that was trained here tells how fast this machine is.
+    place.run(TRAIN).succeeds(&[]);
+    let after = place.run(&format!("{TRAIN} --estimate --json")).json();
+    assert_eq!(
+        (&after["machine"]["basis"], &after["machine"]["recorded"]),
+        (&"recorded".into(), &"ft:base:orders:1".into())
+    );
+}
+
+#[test]
 fn an_identical_job_is_not_trained_again() {
     let place = Workplace::with_base();
     place.run(TRAIN).succeeds(&[]);

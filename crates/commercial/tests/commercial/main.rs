@@ -5,3 +5,4 @@
 
 mod place;
 mod questions;
+mod responses;

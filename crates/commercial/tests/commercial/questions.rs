@@ -165,3 +165,22 @@ async fn more_than_was_reserved_is_spent_and_said() {
     assert_eq!(receipt.cost.get(), 1_000_000 * 150_000 + 3 * 600_000);
     assert_eq!(place.spent_and_held().await, (receipt.cost.get(), 0));
 }
+
+#[tokio::test]
+async fn whoever_has_no_budget_takes_nobodys_turn() {
+    let place = Place::new(Setup {
+        limits: per_minute(2),
+        ..Setup::default()
+    })
+    .await;
+    place.budget(1_000).await;
+    for nth in 0..5 {
+        let asked = question(&format!("poor-{nth}"), OPENAI);
+        let error = place.commercial.ask(asked).await.unwrap_err();
+        assert!(matches!(error, CommercialError::Budget { .. }), "{error}");
+    }
+    place.budget(1_000_000_000_000).await;
+    // The first of them took one of the two: it was not known yet.
+    let answer = place.commercial.ask(question("r1", OPENAI)).await;
+    read(answer.unwrap()).await.unwrap();
+}

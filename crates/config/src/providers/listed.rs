@@ -147,7 +147,7 @@ impl Listed {
                 .map(KeySettings::Secret)
                 .ok_or_else(|| no_name("key_secret")),
             (None, Some(name), None) => {
-                let key = source.other(name).and_then(|key| parse_token(key.trim()));
+                let key = source.named(name).and_then(|key| parse_token(key.trim()));
                 key.map(KeySettings::Text).ok_or_else(|| {
                     let found = "a name in `key_env` of a variable that has none".to_owned();
                     let fix =

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::{
     CeilingSettings, KeySettings, LimitSettings, MaxTokensField, ProviderApi, ProviderSettings,
-    Settings,
+    Settings, SpendingSync,
 };
 
 fn load(pairs: &[(&str, &str)]) -> Settings {
@@ -134,6 +134,7 @@ fn a_listed_server_has_what_is_said_of_it() {
     assert_eq!(vllm.key, KeySettings::None);
     assert_eq!(vllm.max_tokens_field, MaxTokensField::MaxTokens);
     assert_eq!((vllm.limits, vllm.ceiling), Default::default());
+    assert_eq!(vllm.models, Default::default());
     assert!(!vllm.is_owner);
     assert_eq!(other.api, ProviderApi::Anthropic);
     assert_eq!(other.key, KeySettings::File(PathBuf::from("/run/k")));
@@ -149,6 +150,18 @@ fn a_listed_server_has_what_is_said_of_it() {
     assert_eq!(other.ceiling, Some(ceiling));
     assert_eq!(three.key, KeySettings::Secret("llmopt/three".to_owned()));
     assert_eq!(three.max_tokens_field, MaxTokensField::MaxCompletionTokens);
+}
+
+#[test]
+fn a_key_may_be_in_any_variable_that_is_set() {
+    let json = |name: &str| {
+        format!(r#"[{{"name":"v","api":"openai","base_url":"http://a","key_env":"{name}"}}]"#)
+    };
+    for name in ["V_KEY", "OPENAI_API_KEY"] {
+        let settings = load(&[("LLMOPT_PROVIDERS", &json(name)), (name, "sk-1")]);
+        let listed = settings.providers.last().expect("there is one");
+        assert_eq!(listed.key, KeySettings::Text(crate::Secret::new("sk-1")));
+    }
 }
 
 #[test]
@@ -296,6 +309,14 @@ fn a_turn_is_waited_for_up_to_a_minute_or_not_at_all() {
     assert_eq!(of("0"), Duration::ZERO);
     assert_eq!(of("60"), Duration::from_secs(60));
     assert!(refusal(&[("LLMOPT_TURN_WAIT_SECONDS", "61")]).contains("found `61`"));
+}
+
+#[test]
+fn what_was_spent_is_on_the_disk_unless_one_does_not_wait_for_that() {
+    assert_eq!(load(&[]).spending_sync, SpendingSync::Full);
+    let of = |value| load(&[("LLMOPT_SPENDING_SYNC", value)]).spending_sync;
+    assert_eq!(of("normal"), SpendingSync::Normal);
+    assert!(refusal(&[("LLMOPT_SPENDING_SYNC", "off")]).contains("found `off`"));
 }
 
 #[test]

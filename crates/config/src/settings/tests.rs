@@ -249,3 +249,21 @@ fn a_filter_of_logs_has_no_pattern_that_takes_for_ever() {
     let error = load(&[("LLMOPT_LOG", &filter)], "").expect_err("fields are refused");
     assert!(error.to_string().contains("`LLMOPT_LOG`"), "{error}");
 }
+
+#[test]
+fn a_price_is_read_to_the_millionth_of_a_dollar_and_is_unknown_where_there_is_none() {
+    let of = |price| load(&[("LLMOPT_TRAINER_USD_PER_HOUR", price)], "");
+    for (price, millionths) in [
+        ("1.006", 1_006_000),
+        ("0", 0),
+        ("12", 12_000_000),
+        ("0.000001", 1),
+    ] {
+        assert_eq!(of(price).expect("loads").trainer_price, Some(millionths));
+    }
+    assert_eq!(load(&[], "").expect("loads").trainer_price, None);
+    for wrong in ["-1", "1,5", "free", ".5", "1.", "0.0000001", "1e3"] {
+        let error = of(wrong).expect_err("is refused").to_string();
+        assert!(error.contains("expected US dollars"), "{error}");
+    }
+}

@@ -190,6 +190,19 @@ pub const TURN_WAIT_SECONDS: Variable = Variable {
     secret: false,
 };
 
+/// Says whether what was spent is on the disk before an answer is passed on.
+pub const SPENDING_SYNC: Variable = Variable {
+    name: "LLMOPT_SPENDING_SYNC",
+    kind: "`full` or `normal`",
+    default: Default::Everywhere("full"),
+    read_by: "`llmopt serve`",
+    description: "SQLite's `synchronous` for budgets and costs. With `full`, a request to a provider waits for the disk twice, \
+                  and a loss of power takes back nothing; with `normal` it does not wait, and a loss of power may take back what \
+                  was spent in the moments before. The death of the process takes back nothing either way.",
+    example: "",
+    secret: false,
+};
+
 /// Says where alerts of budgets are sent.
 pub const ALERT_WEBHOOK: Variable = Variable {
     name: "LLMOPT_ALERT_WEBHOOK",

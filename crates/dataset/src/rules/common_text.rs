@@ -154,7 +154,7 @@ impl Rule for CommonText {
         }
     }
 
-    fn finish(&mut self, totals: &Totals<'_>, findings: &mut Vec<Finding>) {
+    fn finish(&mut self, totals: &Totals<'_>, say: &mut dyn FnMut(Finding)) {
         const FEWEST: u64 = 10;
         if self.common.is_none() {
             self.choose();
@@ -166,7 +166,7 @@ impl Rule for CommonText {
                 self.agreeing,
                 self.rows
             );
-            findings.push(self.finding(totals.place(), "texts that differ", found));
+            say(self.finding(totals.place(), "texts that differ", found));
         }
     }
 }

@@ -34,10 +34,10 @@ impl Rule for IdenticalResponses {
         self.differs |= *self.first.get_or_insert(response) != response;
     }
 
-    fn finish(&mut self, totals: &Totals<'_>, findings: &mut Vec<Finding>) {
+    fn finish(&mut self, totals: &Totals<'_>, say: &mut dyn FnMut(Finding)) {
         if self.rows > 1 && !self.differs {
             let found = format!("the same response in all {} rows", self.rows);
-            findings.push(self.finding(totals.place(), "responses that differ", found));
+            say(self.finding(totals.place(), "responses that differ", found));
         }
     }
 }

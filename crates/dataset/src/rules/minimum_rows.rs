@@ -22,11 +22,11 @@ impl Rule for MinimumRows {
         "add examples; 50 to 100 good ones are a beginning"
     }
 
-    fn finish(&mut self, totals: &Totals<'_>, findings: &mut Vec<Finding>) {
+    fn finish(&mut self, totals: &Totals<'_>, say: &mut dyn FnMut(Finding)) {
         let Self(minimum) = self;
         if totals.rows < *minimum {
             let expected = format!("at least {minimum} rows");
-            findings.push(self.finding(totals.place(), &expected, totals.rows.to_string()));
+            say(self.finding(totals.place(), &expected, totals.rows.to_string()));
         }
     }
 }

@@ -38,7 +38,7 @@ impl Rule for MixedNormalForms {
         }
     }
 
-    fn finish(&mut self, _totals: &Totals<'_>, findings: &mut Vec<Finding>) {
+    fn finish(&mut self, _totals: &Totals<'_>, say: &mut dyn FnMut(Finding)) {
         let Self {
             composed,
             decomposed,
@@ -49,7 +49,7 @@ impl Rule for MixedNormalForms {
                 field: None,
                 ..decomposed.place()
             };
-            findings.push(self.finding(place, "one normal form throughout", found));
+            say(self.finding(place, "one normal form throughout", found));
         }
     }
 }

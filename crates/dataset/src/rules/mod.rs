@@ -125,8 +125,9 @@ pub trait Rule {
     /// Looks at one row.
     fn check(&mut self, _example: &Example<'_>, _findings: &mut Vec<Finding>) {}
 
-    /// Says what only shows at the end.
-    fn finish(&mut self, _totals: &Totals<'_>, _findings: &mut Vec<Finding>) {}
+    /// Says what only shows at the end, one finding after the other: there may be one for each row, and of these only
+    /// some are kept.
+    fn finish(&mut self, _totals: &Totals<'_>, _say: &mut dyn FnMut(Finding)) {}
 
     /// Makes a finding with the rule's code, severity and fix.
     fn finding(&self, place: Place, expected: &str, found: String) -> Finding {

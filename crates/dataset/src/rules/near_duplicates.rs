@@ -81,12 +81,12 @@ impl Rule for NearDuplicates {
         self.rows.push((example.row.number, example.row.line));
     }
 
-    fn finish(&mut self, totals: &Totals<'_>, findings: &mut Vec<Finding>) {
+    fn finish(&mut self, totals: &Totals<'_>, say: &mut dyn FnMut(Finding)) {
         let found = mem::take(&mut self.sketches).near_duplicates();
         let pairs = found.pairs.iter();
-        findings.extend(pairs.map(|pair| self.near_duplicate(pair, totals)));
+        pairs.for_each(|pair| say(self.near_duplicate(pair, totals)));
         if self.left_out > 0 && self.most > 0 {
-            findings.push(self.not_compared(totals));
+            say(self.not_compared(totals));
         }
     }
 }
@@ -181,6 +181,20 @@ mod tests {
                 .contains("expected at most 11 rows to compare, found 1 more")
         );
         assert_eq!(finding.severity, Severity::Info);
+    }
+
+    #[test]
+    fn no_more_of_them_are_kept_than_of_any_code_and_all_are_counted() {
+        let more: String = (0..30)
+            .map(|i| row(QUESTION, &format!("She keeps {i}.")))
+            .collect();
+        let options = ValidationOptions {
+            findings_per_code: 3,
+            ..ValidationOptions::default()
+        };
+        let report = validate(&File::with_rows(10, &more).path, &options).unwrap();
+        assert_eq!(with_code(&report, "near_duplicate").len(), 3);
+        assert_eq!(report.totals["near_duplicate"], 29);
     }
 
     #[test]

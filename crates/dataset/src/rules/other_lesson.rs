@@ -2,7 +2,7 @@ use llmopt_domain::{Finding, LessonKind, Place, Severity};
 
 use super::{Example, Rule};
 
-/// Preferences, labels and plain text are read and checked, but no method trains on them yet.
+/// Preferences and labels are read and checked, but no method trains on them yet.
 #[derive(Default)]
 pub(super) struct OtherLesson {
     is_said: bool,
@@ -18,16 +18,17 @@ impl Rule for OtherLesson {
     }
 
     fn description(&self) -> &'static str {
-        "rows that are no conversations but preferences, labelled answers or plain text"
+        "rows that are no conversations but preferences or labelled answers"
     }
 
     fn fix(&self) -> &'static str {
-        "write prompt and response of each row: that is all that jobs train on so far"
+        "write prompt and response of each row: jobs train on these, and on plain text, so far"
     }
 
     fn check(&mut self, example: &Example<'_>, findings: &mut Vec<Finding>) {
         let kind = example.columns.lesson();
-        if kind == LessonKind::Responses || std::mem::replace(&mut self.is_said, true) {
+        let is_trained_on = matches!(kind, LessonKind::Responses | LessonKind::Text);
+        if is_trained_on || std::mem::replace(&mut self.is_said, true) {
             return;
         }
         let place = Place {
@@ -57,7 +58,9 @@ mod tests {
             found[0].found,
             "preference pairs in `chosen` and `rejected`"
         );
-        let report = File::with_rows(2, "").validate();
-        assert!(with_code(&report, "other_lesson").is_empty());
+        let text = File::new("rows.jsonl", b"{\"text\": \"a\"}\n");
+        for file in [File::with_rows(2, ""), text] {
+            assert!(with_code(&file.validate(), "other_lesson").is_empty());
+        }
     }
 }

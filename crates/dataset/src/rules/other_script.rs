@@ -37,7 +37,7 @@ impl Rule for OtherScript {
         }
     }
 
-    fn finish(&mut self, _totals: &Totals<'_>, findings: &mut Vec<Finding>) {
+    fn finish(&mut self, _totals: &Totals<'_>, say: &mut dyn FnMut(Finding)) {
         const FEWEST: u64 = 10;
         let main = self.rows.iter().max_by_key(|(_, rows)| rows.count);
         let Some((main, rows)) = main else { return };
@@ -47,7 +47,7 @@ impl Rule for OtherScript {
         let expected = format!("responses in {main}, as in {} rows", rows.count);
         for (script, rows) in self.rows.iter().filter(|(script, _)| *script != main) {
             let found = format!("{script} in {rows}");
-            findings.push(self.finding(rows.place(), &expected, found));
+            say(self.finding(rows.place(), &expected, found));
         }
     }
 }

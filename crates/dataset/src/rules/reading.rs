@@ -75,13 +75,13 @@ pub(super) const READING: [Reference; 23] = [
     ),
     error(
         "broken_parquet",
-        "a Parquet file that is cut off or damaged",
-        "write the file again",
+        "a Parquet file that is cut off or damaged, or has pages of more than 256 MiB together",
+        "write the file again, with smaller row groups if its pages are large",
     ),
     error(
         "unsupported_codec",
         "a Parquet file whose columns are packed in a way that is not read",
-        "write it with `snappy` or `gzip`, or without compression",
+        "write it with `zstd`, `snappy`, `gzip` or `lz4_raw`, or without compression",
     ),
     Reference {
         code: "near_duplicates_not_sought",

@@ -44,7 +44,7 @@ impl Rule for UnparsableJson {
         }
     }
 
-    fn finish(&mut self, _totals: &Totals<'_>, findings: &mut Vec<Finding>) {
+    fn finish(&mut self, _totals: &Totals<'_>, say: &mut dyn FnMut(Finding)) {
         const FEWEST: u64 = 8;
         let is_json = self.sound >= FEWEST && is_share(self.sound, self.rows, 80);
         if let Some(error) = &self.first_error
@@ -52,7 +52,7 @@ impl Rule for UnparsableJson {
         {
             let found = format!("`{error}`, and the like in {}", self.broken);
             let expected = format!("JSON, as in {} other rows", self.sound);
-            findings.push(self.finding(self.broken.place(), &expected, found));
+            say(self.finding(self.broken.place(), &expected, found));
         }
     }
 }

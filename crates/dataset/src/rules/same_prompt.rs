@@ -1,6 +1,6 @@
 use std::collections::{HashMap, hash_map::Entry};
 
-use llmopt_domain::{Finding, Place, Severity};
+use llmopt_domain::{Finding, LessonKind, Place, Severity};
 
 use super::{Example, Rule, Totals, fingerprint, first_rows::FirstRows, is_share};
 
@@ -45,11 +45,11 @@ impl Rule for SamePrompt {
     }
 
     fn check(&mut self, example: &Example<'_>, _findings: &mut Vec<Finding>) {
-        let (prompt, response) = example.prompt_and_response();
         // Plain text answers nothing.
-        if prompt.is_empty() {
+        if example.columns.lesson() == LessonKind::Text {
             return;
         }
+        let (prompt, response) = example.prompt_and_response();
         let response = fingerprint(response);
         let (row, line) = (example.row.number, example.row.line);
         match self.first.entry(fingerprint(prompt)) {
@@ -65,7 +65,7 @@ impl Rule for SamePrompt {
         }
     }
 
-    fn finish(&mut self, totals: &Totals<'_>, findings: &mut Vec<Finding>) {
+    fn finish(&mut self, totals: &Totals<'_>, say: &mut dyn FnMut(Finding)) {
         const EXPECTED: &str = "one response to each prompt";
         // Where it happens all the time, somebody wrote it so: one warning for all.
         if self.rows.count > 1 && is_share(self.rows.count, totals.rows, 15) {
@@ -74,7 +74,7 @@ impl Rule for SamePrompt {
                 field: None,
                 ..self.rows.place()
             };
-            return findings.push(self.finding(place, EXPECTED, found));
+            return say(self.finding(place, EXPECTED, found));
         }
         for Other { row, line, first } in &self.others {
             let place = Place {
@@ -83,7 +83,7 @@ impl Rule for SamePrompt {
                 ..totals.place()
             };
             let found = format!("another response than in row {first}");
-            findings.push(self.finding(place, EXPECTED, found));
+            say(self.finding(place, EXPECTED, found));
         }
     }
 }
@@ -102,6 +102,14 @@ mod tests {
         assert_eq!(finding.found, "another response than in row 4");
         assert!(with_code(&report, "duplicate_row").is_empty());
         assert!(!report.has_errors());
+    }
+
+    #[test]
+    fn plain_text_answers_no_prompt() {
+        let text = |i| format!("{{\"text\": \"it is {i}\"}}\n");
+        let rows: String = (0..2).map(text).collect();
+        let report = File::new("a.jsonl", rows.as_bytes()).validate();
+        assert!(with_code(&report, "same_prompt").is_empty(), "{report:?}");
     }
 
     #[test]

@@ -41,13 +41,13 @@ impl Rule for ShortResponses {
         }
     }
 
-    fn finish(&mut self, _totals: &Totals<'_>, findings: &mut Vec<Finding>) {
+    fn finish(&mut self, _totals: &Totals<'_>, say: &mut dyn FnMut(Finding)) {
         const FEWEST: u64 = 10;
         let is_usual = self.rows >= FEWEST && is_share(self.long, self.rows, 90);
         if is_usual && self.short.count > 0 {
             let found = format!("one word in {}", self.short);
             let expected = format!("long responses, as in {} rows", self.long);
-            findings.push(self.finding(self.short.place(), &expected, found));
+            say(self.finding(self.short.place(), &expected, found));
         }
     }
 }

@@ -38,12 +38,12 @@ impl Rule for TruncatedResponses {
         }
     }
 
-    fn finish(&mut self, _totals: &Totals<'_>, findings: &mut Vec<Finding>) {
+    fn finish(&mut self, _totals: &Totals<'_>, say: &mut dyn FnMut(Finding)) {
         const FEWEST: u64 = 10;
         let is_usual = self.rows >= FEWEST && is_share(self.ended, self.rows, 90);
         if is_usual && self.cut.count > 0 {
             let found = format!("responses that break off in {}", self.cut);
-            findings.push(self.finding(self.cut.place(), "a whole last sentence", found));
+            say(self.finding(self.cut.place(), "a whole last sentence", found));
         }
     }
 }

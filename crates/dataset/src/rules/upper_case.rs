@@ -34,13 +34,13 @@ impl Rule for UpperCase {
         }
     }
 
-    fn finish(&mut self, totals: &Totals<'_>, findings: &mut Vec<Finding>) {
+    fn finish(&mut self, totals: &Totals<'_>, say: &mut dyn FnMut(Finding)) {
         const FEWEST: u64 = 100;
         if self.letters >= FEWEST && self.capitals * 3 > self.letters {
             let percent = self.capitals * 100 / self.letters;
             let found = format!("{percent} in 100 letters of the responses");
             let expected = "at most a third of the letters as capitals";
-            findings.push(self.finding(totals.place(), expected, found));
+            say(self.finding(totals.place(), expected, found));
         }
     }
 }

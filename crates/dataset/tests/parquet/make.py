@@ -1,4 +1,4 @@
-"""Writes the Parquet files of this folder with pyarrow, which is not needed to test with them."""
+"""Writes the Parquet files of this folder with pyarrow, polars and duckdb, which are not needed to test with them."""
 
 import pyarrow as pa, pyarrow.parquet as pq, datetime, decimal
 msgs=[[{"role":"user","content":"hello %d"%i},{"role":"assistant","content":"hi %d"%i}] for i in range(3)]
@@ -9,6 +9,17 @@ pq.write_table(t,"pairs.parquet",compression="snappy",row_group_size=2)
 pq.write_table(t,"plain.parquet",compression="none",use_dictionary=False)
 pq.write_table(t,"gzip.parquet",compression="gzip",data_page_version="2.0")
 pq.write_table(t,"zstd.parquet",compression="zstd")
+pq.write_table(t,"zstd2.parquet",compression="zstd",data_page_version="2.0")
+pq.write_table(t,"lz4.parquet",compression="lz4")
+pq.write_table(t,"brotli.parquet",compression="brotli")
+try:
+    import polars, duckdb
+    polars.DataFrame({name:t[name].to_pylist() for name in t.column_names}).write_parquet("polars.parquet")
+    duckdb.sql("create table pairs as select 'count ' || i as prompt, 'it is ' || i as response from range(6) r(i)")
+    for codec in ["zstd","lz4_raw"]:
+        duckdb.sql(f"copy pairs to 'duckdb_{codec}.parquet' (format parquet, codec {codec})")
+except ImportError as missing:
+    print(missing, "and the files of polars and duckdb are as they were")
 pq.write_table(t,"sums.parquet",compression="none",use_dictionary=False,write_page_checksum=True)
 t=pa.table({
  "b":pa.array([True,None,False]),

@@ -1,4 +1,4 @@
-//! Parquet files as `pyarrow` writes them (`tests/parquet/make.py`), and what is left of them when they are broken.
+//! Parquet files as `pyarrow`, `polars` and `duckdb` write them (`tests/parquet/make.py`), and what is left of them when they are broken.
 
 use std::{fs, path::Path};
 
@@ -19,7 +19,9 @@ fn pairs() -> Vec<Value> {
 
 #[test]
 fn rows_of_every_layout_and_codec_that_is_read_are_the_same() {
-    for name in ["pairs", "plain", "gzip", "sums"] {
+    let of_pyarrow = ["pairs", "plain", "gzip", "sums", "zstd", "zstd2", "lz4"];
+    let of_others = ["polars", "duckdb_zstd", "duckdb_lz4_raw"];
+    for name in of_pyarrow.into_iter().chain(of_others) {
         let file = File::new("rows", &bytes(name));
         assert_eq!(file.open().format(), Format::Parquet);
         assert_eq!(file.values(), pairs(), "{name}");
@@ -85,7 +87,7 @@ fn a_row_that_is_no_text_is_refused_and_the_next_is_read() {
 
 #[test]
 fn a_codec_that_is_not_read_is_said_with_what_to_do() {
-    let finding = File::new("rows", &bytes("zstd"))
+    let finding = File::new("rows", &bytes("brotli"))
         .read()
         .remove(0)
         .unwrap_err();
@@ -94,14 +96,14 @@ fn a_codec_that_is_not_read_is_said_with_what_to_do() {
         ("unsupported_codec", None)
     );
     assert!(
-        finding.found.contains("`zstd`") && finding.fix.contains("`snappy`"),
+        finding.found.contains("`brotli`") && finding.fix.contains("`zstd`"),
         "{finding}"
     );
 }
 
 #[test]
 fn no_end_of_a_file_goes_unnoticed() {
-    for name in ["pairs", "messages"] {
+    for name in ["pairs", "messages", "zstd", "lz4"] {
         let bytes = bytes(name);
         for length in 4..bytes.len() {
             let results = File::new("rows.parquet", &bytes[..length]).read();
@@ -118,7 +120,9 @@ fn no_end_of_a_file_goes_unnoticed() {
 
 #[test]
 fn no_flipped_bit_panics() {
-    for name in ["pairs", "messages", "values"] {
+    for name in [
+        "pairs", "messages", "values", "gzip", "zstd2", "lz4", "polars",
+    ] {
         let bytes = bytes(name);
         for place in 0..bytes.len() {
             let mut flipped = bytes.clone();

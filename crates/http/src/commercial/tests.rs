@@ -264,6 +264,11 @@ fn what_keeps_a_question_from_being_asked_says_who_can_mend_it() {
             404,
         ),
         (
+            CommercialError::NoAnswers { model: model() },
+            "model_not_found",
+            404,
+        ),
+        (
             CommercialError::NotConfigured {
                 model: model(),
                 provider: "openai".to_owned(),

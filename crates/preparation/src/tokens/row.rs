@@ -53,8 +53,13 @@ pub(super) enum Fate {
 }
 
 impl<'a> MeasuredRow<'a> {
-    /// Measures `row`, of which the first `max_length` tokens are trained on.
+    /// Measures `row`, of which the first `max_length` tokens are trained on, and of a text all of them.
     pub(super) fn of(row: &'a EncodedRow, max_length: usize, end: u32) -> Self {
+        let max_length = if row.is_text() {
+            usize::MAX
+        } else {
+            max_length
+        };
         let mask = &row.encoded.loss_mask;
         Self {
             length: row.encoded.ids.len(),
@@ -63,6 +68,11 @@ impl<'a> MeasuredRow<'a> {
             fate: fate(row, max_length, end),
             row,
         }
+    }
+
+    /// Tells whether it is plain text.
+    pub(super) fn is_text(&self) -> bool {
+        self.row.is_text()
     }
 
     /// Returns the tokens without loss.

@@ -223,7 +223,9 @@ fn long_prompt(row: &MeasuredRow<'_>, limits: &Limits<'_>) -> Option<(String, St
 fn long_response(row: &MeasuredRow<'_>, limits: &Limits<'_>) -> Option<(String, String)> {
     let most = limits.options.long_response;
     let response = row.response;
-    (response > most).then(|| (at_most(most) + " with loss", response.to_string()))
+    // A text may be as long as it likes.
+    (response > most && !row.is_text())
+        .then(|| (at_most(most) + " with loss", response.to_string()))
 }
 
 fn at_most(tokens: usize) -> String {

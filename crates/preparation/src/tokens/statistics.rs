@@ -1,3 +1,4 @@
+use llmopt_tokenization::EncodedExample;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -85,16 +86,26 @@ impl TokenMeasurements {
         }
     }
 
-    /// Measures one row.
+    /// Measures one row. A text that is longer than a row may be counts as the sequences that it is trained in.
     pub fn add(&mut self, row: &EncodedRow) {
-        let length = row.encoded.ids.len();
-        let response = row.encoded.trainable_tokens();
-        self.rows.add(length);
-        self.prompts.add(length - response);
-        self.responses.add(response);
+        let encoded = &row.encoded;
+        if row.is_text() && encoded.ids.len() > self.max_length {
+            let sequences = encoded.clone().sequences(self.max_length);
+            sequences.iter().for_each(|it| self.count(it));
+        } else {
+            self.count(encoded);
+        }
         row.encoded.ids.iter().for_each(|&id| self.used.add(id));
         let turns = row.sample.conversation.messages.iter();
         self.text_bytes += turns.map(|turn| turn.content.len() as u64).sum::<u64>();
+    }
+
+    fn count(&mut self, encoded: &EncodedExample) {
+        let length = encoded.ids.len();
+        let response = encoded.trainable_tokens();
+        self.rows.add(length);
+        self.prompts.add(length - response);
+        self.responses.add(response);
         if length > self.max_length {
             self.overlong.rows += 1;
             self.overlong.tokens += length as u64;

@@ -20,6 +20,14 @@ const ANTHROPIC: &str = concat!(
     "event: message_delta\ndata: {\"type\": \"message_delta\", \"delta\": {\"stop_reason\": \"end_turn\"}, \"usage\": {\"output_tokens\": 2}}\n\n",
     "event: message_stop\ndata: {\"type\": \"message_stop\"}\n\n",
 );
+const RESPONSES: &str = concat!(
+    "event: response.created\ndata: {\"type\": \"response.created\", \"response\": {\"status\": \"in_progress\", \"usage\": null}}\n\n",
+    "event: response.output_item.added\ndata: {\"type\": \"response.output_item.added\", \"output_index\": 0, \"item\": {\"type\": \"reasoning\", \"summary\": []}}\n\n",
+    "event: response.output_text.delta\ndata: {\"type\": \"response.output_text.delta\", \"output_index\": 1, \"delta\": \"Gr\u{fc}\u{df}e \u{1f980}\"}\n\n",
+    "event: response.output_item.added\ndata: {\"type\": \"response.output_item.added\", \"output_index\": 2, \"item\": {\"type\": \"function_call\", \"id\": \"i\", \"call_id\": \"c\", \"name\": \"f\", \"arguments\": \"\"}}\n\n",
+    "event: response.function_call_arguments.delta\ndata: {\"type\": \"response.function_call_arguments.delta\", \"output_index\": 2, \"delta\": \"{}\"}\n\n",
+    "event: response.completed\ndata: {\"type\": \"response.completed\", \"response\": {\"status\": \"completed\", \"model\": \"m\", \"usage\": {\"input_tokens\": 3, \"output_tokens\": 2, \"total_tokens\": 5}}}\n\n",
+);
 
 /// Everything that comes of pieces, in words.
 fn read<'a>(mut parser: AnswerParser, pieces: impl Iterator<Item = &'a [u8]>) -> Vec<String> {
@@ -33,9 +41,10 @@ fn read<'a>(mut parser: AnswerParser, pieces: impl Iterator<Item = &'a [u8]>) ->
 
 type MakeParser = fn(&str) -> AnswerParser;
 
-fn parsers() -> [(&'static str, MakeParser); 2] {
+fn parsers() -> [(&'static str, MakeParser); 3] {
     [
         (OPENAI, AnswerParser::openai),
+        (RESPONSES, AnswerParser::openai_responses),
         (ANTHROPIC, AnswerParser::anthropic),
     ]
 }
@@ -169,7 +178,8 @@ fn an_end_without_a_reason_is_none() {
         }
         let before = text
             .find("finish_reason")
-            .or(text.find("event: message_delta"));
+            .or(text.find("event: message_delta"))
+            .or(text.find("event: response.completed"));
         let events = read(
             parser("m"),
             std::iter::once(&text.as_bytes()[..before.unwrap()]),

@@ -53,6 +53,7 @@ enum Block<'a> {
 
 /// Writes a request as Anthropic's API has it.
 pub(crate) fn write(request: &CompletionRequest) -> Result<Vec<u8>, ProviderError> {
+    request.check_tools()?;
     let is_system = |message: &&Message| message.role == Role::System;
     let system_turns = request.messages.iter().take_while(is_system).count();
     let (system, turns) = request.messages.split_at(system_turns);

@@ -129,6 +129,7 @@ pub(crate) fn write(
     request: &CompletionRequest,
     dialect: Dialect,
 ) -> Result<Vec<u8>, ProviderError> {
+    request.check_tools()?;
     let system = request.system.as_deref().map(system_turn);
     let turns = request.messages.iter().enumerate();
     let turns = turns.map(|(index, message)| turn(message, index));

@@ -9,10 +9,10 @@ use llmopt_providers::{
 };
 use serde_json::{Value, json};
 
-use crate::setup::{Kind, Place, SECRET, question, settings, whole_question};
+use crate::setup::{ALL, Kind, Place, SECRET, question, settings, whole_question};
 
 /// A request with everything in it.
-fn full() -> CompletionRequest {
+pub(crate) fn full() -> CompletionRequest {
     let arguments = json!({"city": "Bern"});
     let call = ToolCall {
         id: Some("call_1".to_owned()),
@@ -46,7 +46,7 @@ fn full() -> CompletionRequest {
     }
 }
 
-async fn sent(kind: Kind, request: &CompletionRequest) -> Value {
+pub(crate) async fn sent(kind: Kind, request: &CompletionRequest) -> Value {
     let place = Place::new(kind).await;
     place.ask(request).await;
     place.last().body
@@ -169,15 +169,14 @@ async fn what_has_no_form_in_an_api_is_not_sent() {
         }
         message
     };
-    let both = [Kind::OpenAi, Kind::Anthropic];
     let anthropic = [Kind::Anthropic];
     let late_system = Message::new(Role::System, "late");
     let silent = Message::new(Role::Assistant, "");
     let cases: [(Message, &[Kind], &str); 4] = [
-        (without_id(Role::Tool), &both, "messages[1].tool_call_id"),
+        (without_id(Role::Tool), &ALL, "messages[1].tool_call_id"),
         (
             without_id(Role::Assistant),
-            &both,
+            &ALL,
             "messages[1].tool_calls[0].id",
         ),
         (late_system, &anthropic, "messages[1].role"),
@@ -193,6 +192,16 @@ async fn what_has_no_form_in_an_api_is_not_sent() {
                 panic!("{error:?}");
             };
             assert_eq!(found, expected, "{kind:?}");
+            assert!(place.mock.exchanges().is_empty());
+        }
+    }
+    for tool in [json!({"type": "web_search_20250305", "name": "web_search"}), json!({"type": "web_search"})] {
+        for kind in [Kind::OpenAi, Kind::Anthropic] {
+            let place = Place::new(kind).await;
+            let mut request = question();
+            request.tools = vec![tool.clone()];
+            let error = place.provider.complete(&request).await.unwrap_err();
+            assert!(error.to_string().contains("`tools[0]`"), "{error}");
             assert!(place.mock.exchanges().is_empty());
         }
     }

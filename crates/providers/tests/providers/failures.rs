@@ -5,7 +5,7 @@ use llmopt_provider_mock::{Behaviour, Fault, Mock};
 use llmopt_providers::{Outcome, Phase, ProviderError, ShouldRetry};
 
 use crate::setup::{
-    BOTH, Kind, Place, SECRET, provider, question, said, settings, short, variant, whole_question,
+    ALL, Kind, Place, SECRET, provider, question, said, settings, short, variant, whole_question,
 };
 
 const LONG: Duration = Duration::from_secs(60);
@@ -29,7 +29,7 @@ async fn a_refusal_says_what_can_be_done() {
         (Fault::Status { status: 500 }, "Server", true),
         (Fault::Status { status: 529 }, "Overloaded", true),
     ];
-    for kind in BOTH {
+    for kind in ALL {
         let place = Place::new(kind).await;
         for (fault, expected, retryable) in cases.clone() {
             let error = place.fail(fault.clone()).await;
@@ -74,11 +74,12 @@ async fn a_server_may_say_not_to_ask_again() {
 
 #[tokio::test]
 async fn an_error_in_a_stream_is_one_of_the_call_until_something_was_said() {
-    for kind in BOTH {
+    for kind in ALL {
         let place = Place::new(kind).await;
-        // Anthropic's first three events, and OpenAI's first, say nothing.
+        // The first events say nothing.
         let silent = match kind {
             Kind::OpenAi => 1,
+            Kind::Responses => 4,
             Kind::Anthropic => 3,
         };
         let error = place.fail(Fault::ErrorAfter { events: silent }).await;
@@ -102,12 +103,16 @@ async fn an_error_in_a_stream_is_one_of_the_call_until_something_was_said() {
 
 #[tokio::test]
 async fn an_answer_that_is_cut_off_is_never_taken_for_whole() {
-    for kind in BOTH {
+    for kind in ALL {
         let place = Place::new(kind).await;
         place.ask(&question()).await;
         let mut cuts = [0, 0, 0];
         // Every byte of the head of the stream, and some of the rest.
-        for bytes in (0..300).chain((300..900).step_by(23)) {
+        let rest = match kind {
+            Kind::OpenAi | Kind::Anthropic => (300..900).step_by(23),
+            Kind::Responses => (300..3_600).step_by(61),
+        };
+        for bytes in (0..300).chain(rest) {
             place
                 .mock
                 .next(Behaviour::failing(Fault::CutAfter { bytes }));
@@ -145,7 +150,7 @@ async fn an_answer_that_is_cut_off_is_never_taken_for_whole() {
 
 #[tokio::test]
 async fn what_is_no_answer_is_said_to_be_none() {
-    for kind in BOTH {
+    for kind in ALL {
         let place = Place::new(kind).await;
         let value = "text/html".to_owned();
         let html = place.fail(Fault::ContentType { value }).await;
@@ -196,7 +201,7 @@ async fn a_line_without_end_is_given_up() {
 
 #[tokio::test]
 async fn each_wait_has_its_limit() {
-    for kind in BOTH {
+    for kind in ALL {
         let place = Place::new(kind).await;
         let slow_head = Behaviour {
             head_ms: NEVER_MS,
@@ -290,7 +295,7 @@ async fn a_server_that_is_not_there_is_a_failed_connection() {
 
 #[tokio::test]
 async fn a_key_that_a_server_repeats_is_taken_out() {
-    for kind in BOTH {
+    for kind in ALL {
         let place = Place::new(kind).await;
         let body = format!(r#"{{"error": {{"type": "x", "message": "wrong key: {SECRET}"}}}}"#);
         let error = place

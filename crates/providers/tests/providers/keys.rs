@@ -6,7 +6,7 @@ use llmopt_provider_mock::Fault;
 use llmopt_providers::{FixedKey, KeySource, KeyUnavailable, ProviderKey};
 use parking_lot::Mutex;
 
-use crate::setup::{BOTH, Kind, Place, SECRET, question, settings, variant};
+use crate::setup::{ALL, Kind, Place, SECRET, question, settings, variant};
 
 /// Keys that change with every request, and end.
 struct Rotating(Mutex<Vec<&'static str>>);
@@ -41,7 +41,7 @@ async fn a_new_key_is_used_from_the_next_request_on() {
 
 #[tokio::test]
 async fn a_server_without_keys_gets_none() {
-    for kind in BOTH {
+    for kind in ALL {
         let place = Place::with_keys(kind, Arc::new(FixedKey(None))).await;
         let error = place.provider.complete(&question()).await.unwrap_err();
         assert_eq!(variant(&error), "Authentication");

@@ -3,18 +3,18 @@ use std::time::Duration;
 use llmopt_provider_mock::{Behaviour, Fault};
 use llmopt_providers::{ListedModel, Phase, ProviderError};
 
-use crate::setup::{BOTH, Kind, Place, variant};
+use crate::setup::{ALL, Kind, Place, variant};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
 #[tokio::test]
 async fn models_are_listed_for_nothing() {
-    for kind in BOTH {
+    for kind in ALL {
         let place = Place::new(kind).await;
         let list = place.provider.list_models(PATIENCE).await.unwrap();
         let ids: Vec<_> = list.models.iter().map(|model| model.id.as_str()).collect();
         let expected = match kind {
-            Kind::OpenAi => ["gpt-mock", "gpt-mock-old"],
+            Kind::OpenAi | Kind::Responses => ["gpt-mock", "gpt-mock-old"],
             Kind::Anthropic => ["claude-mock", "claude-mock-small"],
         };
         assert_eq!(ids, expected);
@@ -48,7 +48,7 @@ async fn a_list_tells_what_the_provider_tells_of_a_model() {
 
 #[tokio::test]
 async fn a_list_fails_as_an_answer_does() {
-    for kind in BOTH {
+    for kind in ALL {
         let place = Place::new(kind).await;
         place
             .mock

@@ -10,5 +10,6 @@ mod bodies;
 mod failures;
 mod keys;
 mod lists;
+mod responses;
 mod retries;
 mod setup;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use llmopt_provider_mock::{Behaviour, Fault};
 use llmopt_providers::{Attempt, NoRetry, ProviderError, Retry, RetryPolicy, SharedRetryBudget};
 
-use crate::setup::{BOTH, Place, question, said};
+use crate::setup::{ALL, Place, question, said};
 
 /// Asks as often as the policy allows, and waits for nothing: the waits are returned.
 async fn ask(
@@ -38,7 +38,7 @@ fn decide(number: u32, error: &ProviderError, budget: &SharedRetryBudget) -> Ret
 
 #[tokio::test]
 async fn a_request_that_may_work_is_asked_again_after_what_the_provider_says() {
-    for kind in BOTH {
+    for kind in ALL {
         let place = Place::new(kind).await;
         let retry_after = Some("7".to_owned());
         place
@@ -60,7 +60,7 @@ async fn a_request_that_may_work_is_asked_again_after_what_the_provider_says() {
 
 #[tokio::test]
 async fn a_provider_in_trouble_is_asked_no_oftener_than_is_allowed() {
-    for kind in BOTH {
+    for kind in ALL {
         let place = Place::new(kind).await;
         let down = Behaviour::failing(Fault::Status { status: 503 });
         place.mock.for_model("model-x", down);
@@ -80,7 +80,7 @@ async fn a_provider_in_trouble_is_asked_no_oftener_than_is_allowed() {
 
 #[tokio::test]
 async fn an_account_without_credit_is_asked_once() {
-    for kind in BOTH {
+    for kind in ALL {
         let place = Place::new(kind).await;
         place.mock.next(Behaviour::failing(Fault::QuotaExhausted));
         let (waits, answer) = ask(&place, &SharedRetryBudget::new(0, 9)).await;

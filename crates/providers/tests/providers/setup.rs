@@ -1,22 +1,25 @@
 use std::{sync::Arc, time::Duration};
 
+use async_trait::async_trait;
 use futures::StreamExt as _;
 use llmopt_domain::{Message, Role};
 use llmopt_provider_mock::{Behaviour, Exchange, Fault, Mock};
 use llmopt_providers::{
     AnthropicProvider, Completion, CompletionRequest, Delivery, Dialect, EndpointSettings,
-    Finished, FixedKey, KeySource, OpenAiProvider, Provider, ProviderError, ProviderEvent,
-    ProviderKey, Timeouts, Transport,
+    Finished, FixedKey, KeySource, ModelList, OpenAiProvider, OpenAiRoute, Provider, ProviderError,
+    ProviderEvent, ProviderKey, Timeouts, Transport,
 };
 
-/// Which of the two.
+/// Which API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     OpenAi,
+    /// OpenAI's Responses API.
+    Responses,
     Anthropic,
 }
 
-pub(crate) const BOTH: [Kind; 2] = [Kind::OpenAi, Kind::Anthropic];
+pub(crate) const ALL: [Kind; 3] = [Kind::OpenAi, Kind::Responses, Kind::Anthropic];
 pub(crate) const SECRET: &str = "sk-very-secret";
 
 /// A server and a client of it.
@@ -34,7 +37,7 @@ impl Place {
     pub(crate) async fn with_keys(kind: Kind, keys: Arc<dyn KeySource>) -> Self {
         let mock = Mock::start(0).await.unwrap();
         let base_url = match kind {
-            Kind::OpenAi => mock.openai_url(),
+            Kind::OpenAi | Kind::Responses => mock.openai_url(),
             Kind::Anthropic => mock.url(),
         };
         let provider = provider(kind, settings(base_url, keys));
@@ -68,12 +71,29 @@ pub(crate) fn settings(base_url: String, keys: Arc<dyn KeySource>) -> EndpointSe
 
 pub(crate) fn provider(kind: Kind, settings: EndpointSettings) -> Box<dyn Provider> {
     let transport = Transport::new(Duration::from_secs(5)).unwrap();
+    let openai = || OpenAiProvider::new(transport.clone(), settings.clone(), Dialect::OPENAI);
     match kind {
-        Kind::OpenAi => {
-            let provider = OpenAiProvider::new(transport, settings, Dialect::OPENAI);
-            Box::new(provider.unwrap())
-        }
+        Kind::OpenAi => Box::new(openai().unwrap()),
+        Kind::Responses => Box::new(AtResponses(openai().unwrap())),
         Kind::Anthropic => Box::new(AnthropicProvider::new(transport, settings).unwrap()),
+    }
+}
+
+/// Asks every question at the Responses API.
+struct AtResponses(OpenAiProvider);
+
+#[async_trait]
+impl Provider for AtResponses {
+    async fn complete(&self, request: &CompletionRequest) -> Result<Completion, ProviderError> {
+        let request = CompletionRequest {
+            route: OpenAiRoute::Responses,
+            ..request.clone()
+        };
+        self.0.complete(&request).await
+    }
+
+    async fn list_models(&self, timeout: Duration) -> Result<ModelList, ProviderError> {
+        self.0.list_models(timeout).await
     }
 }
 

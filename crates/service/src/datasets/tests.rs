@@ -1,5 +1,10 @@
-use super::*;
-use crate::testing::Stores;
+use std::time::Duration;
+
+use llmopt_domain::{ColumnMap, Digest};
+use llmopt_storage::UploadTarget;
+
+use super::{kept::id, *};
+use crate::{clock::now_ms, testing::Stores};
 
 fn rows() -> String {
     let row = |n: u32| format!("{{\"prompt\":\"{n}?\",\"response\":\"{n}!\"}}\n");

@@ -33,7 +33,7 @@ async fn trainers(stores: &Stores) -> TrainingJobs {
     };
     let model = folder.path().join("model");
     let request = InitRequest {
-        datasets: &[rows_file],
+        datasets: &[rows_file.into()],
         sizes: &sizes,
         folder: &model,
     };

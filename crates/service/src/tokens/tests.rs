@@ -82,8 +82,21 @@ fn a_token_that_the_model_does_not_have_is_refused() {
 }
 
 #[test]
-fn plain_text_is_refused() {
-    let error = checked("{\"text\": \"a\"}\n", limits(Overlong::Error)).unwrap_err();
+fn a_text_is_trained_on_in_sequences_and_is_never_too_long() {
+    // 200 bytes are as many tokens, and one for the end.
+    let text = format!("{{\"text\": \"{}\"}}\n", "x".repeat(200));
+    let statistics = checked(&text, limits(Overlong::Error)).unwrap();
+    assert_eq!((statistics.rows, statistics.overlong.rows), (4, 0));
+    assert_eq!(statistics.trainable_tokens, 201);
+    // The token that each sequence begins with is the last of the one before.
+    assert_eq!(statistics.tokens, 201 + 3);
+    assert_eq!(statistics.row.max, 64);
+}
+
+#[test]
+fn preferences_are_refused() {
+    let pair = "{\"prompt\": \"a\", \"chosen\": \"b\", \"rejected\": \"c\"}\n";
+    let error = checked(pair, limits(Overlong::Error)).unwrap_err();
     assert!(
         matches!(
             error,
@@ -102,6 +115,7 @@ fn a_job_refuses_what_the_report_has_errors_for() {
         row("b") + &long(),
         row("<|endoftext|>"),
         row("b").repeat(9),
+        format!("{{\"text\": \"{}\"}}\n", "x".repeat(200)),
     ] {
         let (folder, encoder) = place(&rows);
         let path = folder.path().join("rows.jsonl");

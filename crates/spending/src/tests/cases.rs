@@ -1,13 +1,18 @@
 //! Single cases of the protocol, on SQLite.
 
+use std::sync::Arc;
+
 use llmopt_storage::{
     SpendStore,
     spend::{Basis, ReservationState},
 };
 
-use super::bench::{DAY, HOUR, MINUTE, NOON, amount, ask, asked, bench, daily, id, scope, truth};
+use super::{
+    bench::{DAY, HOUR, MINUTE, NOON, Notes, amount, ask, asked, bench, daily, id, scope, truth},
+    memory::{Bug, Fate, MemoryStore},
+};
 use crate::{
-    Ask, BudgetLimits, GroupBy, Moment, Outcome, Settlement, SpendingError, Swept, Truth,
+    Ask, BudgetLimits, GroupBy, Moment, Outcome, Settlement, Spending, SpendingError, Swept, Truth,
     UsageQuery, UsageReport, error::OutOfOrder,
 };
 
@@ -139,6 +144,20 @@ async fn what_was_abandoned_costs_its_bound_if_it_may_have_been_sent_and_else_no
     assert!(matches!(late, Err(SpendingError::Gone { .. })), "{late:?}");
     let again = bench.spending.sweep(NOON + HOUR).await.unwrap();
     assert_eq!(again, Swept::default());
+}
+
+#[tokio::test]
+async fn what_changes_all_the_time_is_left_for_the_next_sweep_and_counts_as_failed() {
+    let store = MemoryStore::new(Box::new(|| Fate::Answered), Some(Bug::Contends));
+    let spending = Spending::new(Arc::new(store), Arc::new(Notes::default()));
+    let outcome = spending.reserve(&ask("r1", 7, NOON)).await.unwrap();
+    assert!(matches!(outcome, Outcome::Reserved(_)), "{outcome:?}");
+    let swept = spending.sweep(NOON + HOUR).await.unwrap();
+    let expected = Swept {
+        failed: 1,
+        ..Swept::default()
+    };
+    assert_eq!(swept, expected);
 }
 
 #[tokio::test]

@@ -36,6 +36,8 @@ pub(super) enum Bug {
     SettlesTwice,
     /// More can be taken than is available.
     Lends,
+    /// Somebody else changes each reservation just before it ends.
+    Contends,
 }
 
 /// What happens to a call.
@@ -301,6 +303,7 @@ impl Memory {
     ) -> Option<Result<Reservation, Reservation>> {
         let there = self.reservations.get(request)?.clone();
         let after = match (self.bug, &there.state, step) {
+            (Some(Bug::Contends), _, Step::Settle { .. } | Step::Release) => After::Refused,
             (
                 Some(Bug::SettlesTwice),
                 ReservationState::Settled { holds, .. },

@@ -117,43 +117,6 @@ async fn an_append_whose_answer_is_lost_is_in_the_log_once() {
     assert_eq!(logs.read("job", 0, 9).await.unwrap().len(), 2);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_spend_whose_answer_is_lost_is_taken_once_and_counts_as_spent() {
-    if MiniStack::shared().is_none() {
-        return;
-    }
-    let root = tempfile::tempdir().unwrap();
-    let table = records_table(&aws(), root.path());
-    let store = DynamoAllowanceStore::new(&aws(), &table);
-    store.open("team", 10).await.unwrap();
-    let lossy = Lossy::losing(0);
-    let unlucky = DynamoAllowanceStore::new(&at(&lossy.endpoint), &table);
-    let spent = unlucky.spend("team", 3).await;
-    assert!(
-        matches!(spent, Err(StorageError::Unavailable { .. })),
-        "{spent:?}"
-    );
-    assert_eq!(store.left("team").await.unwrap(), 7);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_allowance_whose_opening_loses_its_answer_is_open_once() {
-    if MiniStack::shared().is_none() {
-        return;
-    }
-    let root = tempfile::tempdir().unwrap();
-    let table = records_table(&aws(), root.path());
-    let lossy = Lossy::losing(0);
-    let store = DynamoAllowanceStore::new(&at(&lossy.endpoint), &table);
-    store.open("team", 10).await.unwrap();
-    assert!(lossy.has_lost(0));
-    let again = store.open("team", 10).await;
-    assert!(
-        matches!(again, Err(StorageError::RecordExists { .. })),
-        "{again:?}"
-    );
-}
-
 fn claim(holder: &str) -> AnswerClaim {
     AnswerClaim {
         holder: holder.to_owned(),

@@ -68,27 +68,6 @@ async fn a_service_that_was_busy_once_does_what_it_was_asked_for_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_spend_is_never_tried_again() {
-    if MiniStack::shared().is_none() {
-        return;
-    }
-    let root = tempfile::tempdir().unwrap();
-    let table = records_table(&aws(), root.path());
-    let sound = DynamoAllowanceStore::new(&aws(), &table);
-    sound.open("team", 10).await.unwrap();
-    for instead in [THROTTLED, Instead::Dead, Instead::Answer(500, "{}")] {
-        let (aws, faulty) = Faulty::on(move |_, _| Some(instead));
-        assert_unavailable(
-            DynamoAllowanceStore::new(&aws, &table)
-                .spend("team", 1)
-                .await,
-        );
-        assert_eq!(faulty.calls(), 1, "{instead:?}");
-    }
-    assert_eq!(sound.left("team").await.unwrap(), 10);
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn an_append_that_took_effect_all_the_same_is_known_again() {
     if MiniStack::shared().is_none() {
         return;

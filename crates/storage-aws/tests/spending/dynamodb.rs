@@ -13,7 +13,12 @@ use llmopt_aws_emulator::MiniStack;
 use llmopt_storage_aws::{Aws, DynamoSpendStore};
 
 use super::{
-    NAME, Process, TABLE, exactly_fifty_are_granted, killed_processes_bill_what_they_sent,
+    NAME, Process, TABLE,
+    commercial::{
+        exactly_fifty_are_answered, killed_processes_are_billed_what_they_may_have_used,
+        kills_and_hang_ups_leave_a_budget_that_adds_up,
+    },
+    exactly_fifty_are_granted, killed_processes_bill_what_they_sent,
     processes_killed_at_any_moment_leave_a_budget_that_adds_up,
 };
 
@@ -29,6 +34,9 @@ async fn conductor() {
         "moments" => {
             processes_killed_at_any_moment_leave_a_budget_that_adds_up(store, &[]).await;
         }
+        "answered" => exactly_fifty_are_answered(store, &[]).await,
+        "lost" => killed_processes_are_billed_what_they_may_have_used(store, &[]).await,
+        "cut" => kills_and_hang_ups_leave_a_budget_that_adds_up(store, &[]).await,
         other => panic!("there is no case `{other}`"),
     }
 }
@@ -105,4 +113,19 @@ async fn processes_that_are_killed_bill_what_they_sent_and_nothing_else_in_dynam
 #[tokio::test(flavor = "multi_thread")]
 async fn processes_killed_at_any_moment_leave_a_budget_that_adds_up_in_dynamodb() {
     in_dynamodb("moments").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_hundred_questions_in_four_processes_exactly_fifty_are_answered_in_dynamodb() {
+    in_dynamodb("answered").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn questions_of_killed_processes_are_billed_what_they_may_have_used_in_dynamodb() {
+    in_dynamodb("lost").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kills_and_hang_ups_leave_a_budget_that_adds_up_in_dynamodb() {
+    in_dynamodb("cut").await;
 }

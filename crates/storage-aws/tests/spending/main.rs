@@ -7,6 +7,7 @@
     reason = "a process that spends is told by the environment where"
 )]
 
+mod commercial;
 mod dynamodb;
 
 use std::{

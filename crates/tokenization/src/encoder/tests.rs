@@ -403,3 +403,29 @@ fn text_that_normalizing_changes_gets_the_ids_of_what_it_becomes() {
             .is_ok()
     );
 }
+
+#[test]
+fn a_text_is_cut_into_sequences_in_which_every_token_is_learnt_once() {
+    for length in 1..40_u32 {
+        let text = EncodedExample {
+            ids: (0..length).collect(),
+            loss_mask: vec![true; length as usize],
+        };
+        for longest in 1..12 {
+            let sequences = text.clone().sequences(longest);
+            let mut learnt = Vec::new();
+            for (index, sequence) in sequences.iter().enumerate() {
+                assert_eq!(sequence.ids.len(), sequence.loss_mask.len());
+                assert!(sequence.ids.len() <= longest.max(2), "{sequence:?}");
+                assert!(sequence.ids.len() >= 2 || length == 1, "{sequence:?}");
+                assert_eq!(sequence.loss_mask[0], index == 0);
+                let labels = sequence.ids.iter().zip(&sequence.loss_mask);
+                learnt.extend(labels.filter(|(_, label)| **label).map(|(id, _)| *id));
+            }
+            assert_eq!(
+                learnt, text.ids,
+                "{length} tokens in sequences of {longest}"
+            );
+        }
+    }
+}

@@ -93,6 +93,7 @@ impl Place {
             aliases: BTreeMap::new(),
             prices: PriceBook::new(PriceTable::embedded().unwrap()),
             spending: Spending::new(Arc::clone(&ledger), Arc::new(LogAlerts)),
+            alerts: Arc::new(LogAlerts),
             rates: Arc::new(rates),
             policy: Policy::default(),
         });

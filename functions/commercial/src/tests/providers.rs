@@ -104,7 +104,7 @@ async fn models_are_listed_with_their_prices_exactly_and_their_ends() {
     assert_eq!(price["picodollars_per_token"]["cache_write_long"], 250_000);
     assert_eq!(price["long_prompts"][0]["above_prompt_tokens"], 272_000);
     assert!(price["source"].is_string() && price["verified"].is_string());
-    let found = place.get("/models?search=gpt-4-turbo").await.done();
+    let found = place.get("/models?search=gpt-4-turbo-2024").await.done();
     let ended = &found["data"][0]["shutdown"];
     assert_eq!(
         (&ended["on"], &ended["past"]),

@@ -4,9 +4,12 @@ use std::{
 };
 
 use clap::Args;
-use llmopt_service::{InitRequest, ModelSizes, init_model};
+use llmopt_service::{DatasetSource, InitRequest, ModelSizes, init_model};
 
-use crate::{config_file::read, context::Context, failure::Failure, output::count_text};
+use crate::{
+    commands::columns::ColumnFlags, config_file::read, context::Context, failure::Failure,
+    output::count_text,
+};
 
 /// Makes a small GPT-2 with random weights, and a tokenizer trained on datasets: a base to learn from
 /// nothing, where no network is.
@@ -17,11 +20,14 @@ The file of --config is a JSON object such as
 
 Examples:
   llmopt models init --dataset orders.jsonl --config model.json --output bases/tiny
-  llmopt models init --dataset a.jsonl --dataset b.csv --config model.json --output bases/tiny")]
+  llmopt models init --dataset a.jsonl --dataset b.csv --config model.json --output bases/tiny
+  llmopt models init --dataset fragen.csv --columns prompt=frage,response=antwort --config model.json --output bases/tiny")]
 pub(crate) struct InitArguments {
     /// A dataset to train the tokenizer on; may be given several times
     #[arg(long, value_name = "FILE", required = true)]
     dataset: Vec<PathBuf>,
+    #[command(flatten)]
+    columns: ColumnFlags,
     /// A JSON file with the model's sizes and its seed
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
@@ -34,8 +40,13 @@ pub(super) fn run(context: &mut Context, arguments: &InitArguments) -> Result<()
     let sizes = read_sizes(&arguments.config)?;
     let staged = stage(&arguments.output)?;
     let folder = staged.path().join("model");
+    let source = |path: &PathBuf| DatasetSource {
+        path: path.clone(),
+        columns: arguments.columns.map(),
+    };
+    let datasets: Vec<DatasetSource> = arguments.dataset.iter().map(source).collect();
     let request = InitRequest {
-        datasets: &arguments.dataset,
+        datasets: &datasets,
         sizes: &sizes,
         folder: &folder,
     };

@@ -24,7 +24,7 @@ fn table(date: &str) -> String {
     format!(
         r#"{{"format": 1, "date": "{date}", "models": [{{"id": "m", "provider": "openai", "apis": ["chat"],
             "periods": [{{"from": "2026-01-01", "source": "https://example.com", "verified": "2026-01-01",
-            "price": {{"rates": {{"input": 1, "output": 9}}}}}}]}}]}}"#
+            "price": {{"rates": {{"input": 1000, "output": 9000}}}}}}]}}]}}"#
     )
 }
 
