@@ -29,7 +29,15 @@ const TAGS: [(&str, &str); 7] = [
 /// Describes every route of the platform.
 pub fn document() -> OpenApi {
     let mut document = whole();
-    for part in [
+    for part in parts() {
+        document.merge(part);
+    }
+    shared::complete(&mut document);
+    document
+}
+
+fn parts() -> [OpenApi; 7] {
+    [
         llmopt_health_function::openapi(),
         llmopt_models_function::openapi(),
         llmopt_datasets_function::openapi(),
@@ -37,11 +45,7 @@ pub fn document() -> OpenApi {
         llmopt_generate_function::openapi(),
         llmopt_commercial_function::openapi(),
         llmopt_keys_function::openapi(),
-    ] {
-        document.merge(part);
-    }
-    shared::complete(&mut document);
-    document
+    ]
 }
 
 /// The document without any route.
@@ -78,7 +82,7 @@ fn whole() -> OpenApi {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
+    use std::collections::{BTreeMap, BTreeSet};
 
     use expect_test::expect_file;
     use serde_json::Value;
@@ -103,6 +107,19 @@ mod tests {
     fn resolved<'a>(document: &'a Value, value: &'a Value) -> &'a Value {
         let reference = value["$ref"].as_str();
         reference.map_or(value, |it| document.pointer(&it[1..]).unwrap())
+    }
+
+    #[test]
+    fn a_schema_is_called_the_same_in_every_part() {
+        let mut known = BTreeMap::new();
+        for part in parts() {
+            let part = serde_json::to_value(part).unwrap();
+            for (name, schema) in part["components"]["schemas"].as_object().unwrap() {
+                let other = known.insert(name.clone(), schema.clone());
+                let other = other.as_ref().unwrap_or(schema);
+                assert_eq!(other, schema, "two are called `{name}`: rename one");
+            }
+        }
     }
 
     #[test]

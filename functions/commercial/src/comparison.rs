@@ -11,7 +11,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::{
     CommercialState,
-    comparison_view::{Answered, Cell, ComparisonView, Kind, Quoted},
+    comparison_view::{Answered, Cell, ComparisonView, ModelKind, Quoted},
 };
 
 /// Questions that are asked at once.
@@ -72,13 +72,13 @@ impl Comparison {
     /// Says what one model would cost for each text.
     async fn column(&self, state: &CommercialState, model: &str) -> Vec<Cell> {
         let quotes = match (&state.generation, state.commercial.knows(model)) {
-            (Some(generation), false) => (Kind::Own, self.own_quotes(generation, model).await),
+            (Some(generation), false) => (ModelKind::Own, self.own_quotes(generation, model).await),
             _ => {
                 let quotes = self.texts.iter().map(|text| {
                     let question = self.question(model, text)?;
                     quoted(&state.commercial, &question)
                 });
-                (Kind::Commercial, quotes.collect())
+                (ModelKind::Commercial, quotes.collect())
             }
         };
         let (kind, quotes) = quotes;
@@ -120,12 +120,12 @@ impl Comparison {
     async fn ask(
         &self,
         state: &CommercialState,
-        kind: Kind,
+        kind: ModelKind,
         (text, model): (usize, usize),
     ) -> Result<Answered, Problem> {
         let (text, model) = (&self.texts[text], &self.models[model]);
         match (&state.generation, kind) {
-            (Some(generation), Kind::Own) => {
+            (Some(generation), ModelKind::Own) => {
                 let answer = self.ask_own(generation, model, text);
                 match timeout(state.timeout, answer).await {
                     Ok(answered) => answered,

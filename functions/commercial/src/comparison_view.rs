@@ -14,7 +14,7 @@ use crate::{Comparison, Dollars};
 /// Whose model it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Kind {
+pub enum ModelKind {
     /// A provider's.
     Commercial,
     /// One of our own.
@@ -47,7 +47,7 @@ pub struct Cell {
     /// The model, as the request has it.
     pub model_id: String,
     /// Whose model it is.
-    pub model_type: Kind,
+    pub model_type: ModelKind,
     /// What it would cost.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quote: Option<QuoteView>,
@@ -114,7 +114,7 @@ pub struct ModelTotals {
     /// The model, as the request has it.
     pub model_id: String,
     /// Whose model it is.
-    pub model_type: Kind,
+    pub model_type: ModelKind,
     /// What the texts would cost that it can be asked.
     pub estimate_usd: Dollars,
     /// What they cost at most.
@@ -164,7 +164,7 @@ impl ComparisonView {
 }
 
 impl Cell {
-    pub(crate) fn new(model: &str, kind: Kind, quoted: Result<Quoted, Problem>) -> Self {
+    pub(crate) fn new(model: &str, kind: ModelKind, quoted: Result<Quoted, Problem>) -> Self {
         let (quoted, error) = match quoted {
             Ok(quoted) => (Some(quoted), None),
             Err(problem) => (None, Some(problem.to_json(None))),
@@ -261,7 +261,7 @@ impl ModelTotals {
             model_id: model.to_owned(),
             model_type: cells
                 .first()
-                .map_or(Kind::Commercial, |cell| cell.model_type),
+                .map_or(ModelKind::Commercial, |cell| cell.model_type),
             estimate_usd: estimate.into(),
             bound_usd: bound.into(),
             answered: answers.len(),

@@ -20,7 +20,9 @@ use std::time::Duration;
 use axum::Router;
 pub use budgets::{BudgetView, WindowView, budget_scope};
 pub use comparison::Comparison;
-pub use comparison_view::{Answered, Cell, ComparisonView, Kind, ModelTotals, QuoteView, TextRow};
+pub use comparison_view::{
+    Answered, Cell, ComparisonView, ModelKind, ModelTotals, QuoteView, TextRow,
+};
 pub use days::{Days, NoDays};
 pub use dollars::Dollars;
 use llmopt_commercial::Commercial;

@@ -195,7 +195,10 @@ async fn what_has_no_form_in_an_api_is_not_sent() {
             assert!(place.mock.exchanges().is_empty());
         }
     }
-    for tool in [json!({"type": "web_search_20250305", "name": "web_search"}), json!({"type": "web_search"})] {
+    for tool in [
+        json!({"type": "web_search_20250305", "name": "web_search"}),
+        json!({"type": "web_search"}),
+    ] {
         for kind in [Kind::OpenAi, Kind::Anthropic] {
             let place = Place::new(kind).await;
             let mut request = question();
