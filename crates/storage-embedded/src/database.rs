@@ -74,6 +74,10 @@ impl Synchronous {
     }
 }
 
+/// The pages that are written ahead at most, of 4 KiB: whoever writes beyond waits until they are in their place, and
+/// before that the thread of the database does it when it has nothing to do.
+const WRITTEN_AHEAD: u32 = 8_000;
+
 /// How long to wait for other processes that open the same database.
 const OPENING: Duration = Duration::from_secs(10);
 
@@ -146,6 +150,7 @@ impl Database {
             write_ahead(&connection)?;
             form.synchronous.set(&connection)?;
             connection.pragma_update(None, "foreign_keys", true)?;
+            connection.pragma_update(None, "wal_autocheckpoint", WRITTEN_AHEAD)?;
             migrate(&mut connection, form.migrations, &subject)?;
             connection.busy_timeout(form.patience)?;
             Ok(connection)
@@ -448,6 +453,23 @@ mod tests {
         let broken = breaks.unwrap_err().to_string();
         assert!(broken.contains("`c`"), "{broken}");
         assert_eq!(names(&database).await, ["a", "d"]);
+    }
+
+    #[tokio::test]
+    async fn what_was_written_ahead_is_put_in_its_place_when_there_is_nothing_to_do() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("rates.db");
+        let database = Database::open_as(&path, &RATES).unwrap();
+        let size = || std::fs::metadata(&path).unwrap().len();
+        let before = size();
+        let work = |transaction: &Transaction<'_>| {
+            (0..1_000).try_for_each(|nth| add(transaction, &format!("name-{nth}")))
+        };
+        database.write("add", "names", work).await.unwrap();
+        assert_eq!(size(), before, "it is written ahead");
+        while size() == before {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     }
 
     #[tokio::test]

@@ -6,9 +6,10 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc,
-        mpsc::{Receiver, Sender, channel},
+        mpsc::{Receiver, RecvTimeoutError, Sender, channel},
     },
     thread::JoinHandle,
+    time::Duration,
 };
 
 use rusqlite::{Connection, Transaction, TransactionBehavior, ffi};
@@ -18,6 +19,9 @@ use crate::database::{SqlFailure, Synchronous};
 
 /// Jobs that are done in one transaction at most: others that share the file wait for its end.
 const MOST: usize = 128;
+
+/// How long nobody asks for anything before the database is tidied up.
+const IDLE: Duration = Duration::from_secs(1);
 
 /// What a job does to the database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,9 +103,35 @@ impl Drop for Worker {
 }
 
 fn serve(mut connection: Connection, asked: &Receiver<Job>) {
-    while let Ok(first) = asked.recv() {
+    let mut is_tidy = true;
+    loop {
+        let next = match is_tidy {
+            true => asked.recv().map_err(RecvTimeoutError::from),
+            false => asked.recv_timeout(IDLE),
+        };
+        let first = match next {
+            Ok(first) => first,
+            Err(RecvTimeoutError::Timeout) => {
+                tidy(&connection);
+                is_tidy = true;
+                continue;
+            }
+            Err(RecvTimeoutError::Disconnected) => return,
+        };
         let jobs = iter::once(first).chain(asked.try_iter());
-        do_together(&mut connection, jobs.take(MOST).collect());
+        let jobs: Vec<Job> = jobs.take(MOST).collect();
+        is_tidy &= jobs.iter().all(|job| job.kind == Kind::Read);
+        do_together(&mut connection, jobs);
+    }
+}
+
+/// Puts what was written ahead in its place, for which somebody would have to wait otherwise. Where that cannot be now,
+/// SQLite does it by itself once there is too much.
+fn tidy(connection: &Connection) {
+    let checkpoint = "PRAGMA wal_checkpoint(PASSIVE)";
+    if let Err(error) = connection.query_row(checkpoint, [], |_| Ok(())) {
+        let error: &dyn std::error::Error = &error;
+        tracing::debug!(error, "what was written ahead stays there for now");
     }
 }
 
