@@ -306,7 +306,10 @@ impl Line {
         match self.wait_for_turn(candidate, quote).await {
             Ok(true) => Again::Now,
             Ok(false) => Again::HungUp,
-            Err(_) => Again::Never,
+            Err(error) => {
+                tracing::warn!(error = error_chain(&error), "a call is not made again");
+                Again::Never
+            }
         }
     }
 

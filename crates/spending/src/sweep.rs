@@ -29,6 +29,32 @@ pub struct Swept {
     pub failed: u64,
 }
 
+impl Swept {
+    /// Writes it to the log, where there is anything to say.
+    pub fn log(self) {
+        if self == Self::default() {
+            return;
+        }
+        let Self {
+            settled,
+            released,
+            finished,
+            orphans,
+            alerts,
+            failed,
+        } = self;
+        tracing::info!(
+            settled,
+            released,
+            finished,
+            orphans,
+            alerts,
+            failed,
+            "what was abandoned of requests to commercial models is settled"
+        );
+    }
+}
+
 impl Spending {
     /// Ends what was abandoned: what expired at `now_ms` or before is settled at its bound if it may have been
     /// sent, and released if not; what was begun is finished, and what was not told is. Any number of processes

@@ -57,23 +57,6 @@ pub struct UsageReport {
 }
 
 impl Spending {
-    /// Adds up what was spent on days (`2026-11-26`), by group. It reads every entry of those days.
-    ///
-    /// # Errors
-    /// Those of the store.
-    pub async fn usage(
-        &self,
-        days: &[String],
-        by: GroupBy,
-    ) -> Result<BTreeMap<String, UsageTotal>, SpendingError> {
-        let query = UsageQuery {
-            days: days.to_vec(),
-            by,
-            key: None,
-        };
-        Ok(self.usage_report(&query).await?.groups)
-    }
-
     /// Adds up what was spent, together, by group and by day, in one pass over every entry of the days.
     ///
     /// # Errors

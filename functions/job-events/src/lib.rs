@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use llmopt_domain::BATCH_WORKER;
 use llmopt_service::{Dispatcher, ServiceError};
-use llmopt_spending::{Spending, SpendingError, Swept};
+use llmopt_spending::{Spending, SpendingError};
 use serde::Deserialize;
 use serde_json::Value;
 use thiserror::Error;
@@ -72,25 +72,7 @@ async fn sweep(spending: &Spending) -> Result<(), EventError> {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     let now_ms = u64::try_from(since.unwrap_or_default().as_millis()).unwrap_or(u64::MAX);
     let swept = spending.sweep(now_ms).await?;
-    if swept != Swept::default() {
-        let Swept {
-            settled,
-            released,
-            finished,
-            orphans,
-            alerts,
-            failed,
-        } = swept;
-        tracing::info!(
-            settled,
-            released,
-            finished,
-            orphans,
-            alerts,
-            failed,
-            "reservations that were abandoned have ended"
-        );
-    }
+    swept.log();
     match swept.failed {
         0 => Ok(()),
         failed => Err(EventError::Unswept(failed)),

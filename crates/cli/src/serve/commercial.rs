@@ -14,7 +14,6 @@ use llmopt_http::now_ms;
 use llmopt_prices::Day;
 use llmopt_providers::Circuit;
 use llmopt_service::{ProviderCircuit, ProviderFigures, ProviderProbe, ServiceError};
-use llmopt_spending::Swept;
 use llmopt_storage::RateStore;
 use llmopt_storage_embedded::{SqliteSpendStore, Synchronous};
 use parking_lot::Mutex;
@@ -79,36 +78,13 @@ impl CommercialModels {
     /// Settles what a process that is no more left behind.
     pub(crate) async fn sweep(&self) {
         match self.commercial.spending().sweep(now_ms()).await {
-            Ok(swept) => tell(swept),
+            Ok(swept) => swept.log(),
             Err(error) => {
                 let error = error_chain(&error);
                 tracing::error!(error, "the budgets cannot be looked after now");
             }
         }
     }
-}
-
-fn tell(swept: Swept) {
-    if swept == Swept::default() {
-        return;
-    }
-    let Swept {
-        settled,
-        released,
-        finished,
-        orphans,
-        alerts,
-        failed,
-    } = swept;
-    tracing::info!(
-        settled,
-        released,
-        finished,
-        orphans,
-        alerts,
-        failed,
-        "what was abandoned of requests to commercial models is settled"
-    );
 }
 
 impl ProviderProbe for CommercialModels {

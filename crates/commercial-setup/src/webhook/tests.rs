@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use axum::{Router, body::Bytes, http::StatusCode, routing::post};
-use llmopt_domain::error_chain;
+use llmopt_domain::{Picodollars, error_chain};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, task::JoinHandle};
@@ -58,8 +58,8 @@ async fn an_alert_is_sent_as_json_that_people_can_read_too() {
         "scope": "key/k1",
         "window": "2026-11",
         "percent": 80,
-        "spent_usd": 8.5,
-        "limit_usd": 10.0,
+        "spent_usd": "8.50",
+        "limit_usd": "10.00",
     });
     assert_eq!(*hook.taken.lock(), [expected]);
 }

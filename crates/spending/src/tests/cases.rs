@@ -308,8 +308,13 @@ async fn usage_is_added_up_by_what_is_asked_for() {
     bench.spending.sweep(NOON + DAY + HOUR).await.unwrap();
     let days = Moment::new(NOON + DAY).last_days(2);
     let totals = async |by| {
-        let totals = bench.spending.usage(&days, by).await.unwrap();
-        let totals = totals.into_iter().map(|(group, total)| {
+        let query = UsageQuery {
+            days: days.clone(),
+            by,
+            key: None,
+        };
+        let report = bench.spending.usage_report(&query).await.unwrap();
+        let totals = report.groups.into_iter().map(|(group, total)| {
             let numbers = [total.requests, total.cost.get(), total.assumed.get()];
             (group, numbers, total.usage.input_tokens)
         });
