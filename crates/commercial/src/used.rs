@@ -85,12 +85,19 @@ impl Candidate {
         let usage = reported.tokens;
         match self.cost_at(&usage, finished.service_tier.as_deref()) {
             Some(cost) => self.charged(quote, usage, cost),
-            None => Used {
-                usage,
-                cost: quote.bound,
-                is_assumed: true,
-                overrun: None,
-            },
+            None => {
+                tracing::warn!(
+                    model = self.model,
+                    tier = finished.service_tier,
+                    "an answer has no price at its tier, and is billed at its bound"
+                );
+                Used {
+                    usage,
+                    cost: quote.bound,
+                    is_assumed: true,
+                    overrun: None,
+                }
+            }
         }
     }
 
