@@ -37,6 +37,8 @@ VARIABLES = {
     "LLMOPT_EVENTS_TABLE": "EventsTable",
     "LLMOPT_TRAINING_QUEUE_URL": "TrainingQueueUrl",
     "LLMOPT_DEAD_LETTER_QUEUE_URL": "DeadLetterQueueUrl",
+    "LLMOPT_QUESTION_QUEUE_URL": "QuestionQueueUrl",
+    "LLMOPT_DEAD_QUESTION_QUEUE_URL": "DeadQuestionQueueUrl",
     "LLMOPT_INFERENCE_FUNCTION": "InferenceFunction",
 }
 

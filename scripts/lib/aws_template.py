@@ -30,6 +30,7 @@ KEPT = {
     "AWS::Events::Rule",
     "AWS::IAM::Role",
     "AWS::Lambda::Alias",
+    "AWS::Lambda::EventSourceMapping",
     "AWS::Lambda::Function",
     "AWS::Lambda::Permission",
     "AWS::Lambda::Version",
@@ -63,6 +64,7 @@ OF_FUNCTIONS = {
     "AWS::Events::Rule",
     "AWS::IAM::Role",
     "AWS::Lambda::Alias",
+    "AWS::Lambda::EventSourceMapping",
     "AWS::Lambda::Permission",
     "AWS::Lambda::Version",
 }
@@ -85,6 +87,12 @@ API_PROPERTIES = {
     "OpenApiVersion",
     "StageName",
     "TracingEnabled",
+}
+
+# What is known to be kept of each kind of event, besides schedules.
+EVENTS = {
+    "Api": {"Method", "Path", "ResponseTransferMode", "RestApiId", "TimeoutInMillis"},
+    "SQS": {"BatchSize", "FunctionResponseTypes", "Queue", "ScalingConfig"},
 }
 
 
@@ -243,9 +251,9 @@ def _check_routes(name: str, properties: dict) -> None:
         place = f"{name}/Events/{event}"
         if definition["Type"] == "Schedule":
             continue
-        if definition["Type"] != "Api":
+        known = EVENTS.get(definition["Type"])
+        if known is None:
             raise Refusal(f"{place} is an event of {definition['Type']}, which is not known to work on the emulator")
-        known = {"Method", "Path", "ResponseTransferMode", "RestApiId", "TimeoutInMillis"}
         unknown = set(definition["Properties"]) - known
         if unknown:
             raise Refusal(f"{place} has {', '.join(sorted(unknown))}, which is not known to work on the emulator")

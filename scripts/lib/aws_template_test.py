@@ -48,7 +48,7 @@ class Carried(unittest.TestCase):
             for resource in resources.values()
             if resource["Type"] == "AWS::Lambda::Function"
         ]
-        self.assertEqual(len(set(folders)), 9)
+        self.assertEqual(len(set(folders)), 10)
 
     def test_sites_that_may_upload_are_kept(self) -> None:
         bucket = converted(UploadOrigins="https://example.com")["Resources"]["Artifacts"]
@@ -57,7 +57,7 @@ class Carried(unittest.TestCase):
     def test_stores_and_queues_need_no_functions(self) -> None:
         template = converted(functions=False)
         tables = {"Answers", "Events", "KeyRecords", "Rates", "Records"}
-        stores = tables | {"Artifacts", "TrainingQueue", "DeadLetters"}
+        stores = tables | {"Artifacts", "TrainingQueue", "DeadLetters", "Questions", "DeadQuestions"}
         self.assertLessEqual(stores, set(template["Resources"]))
         self.assertNotIn("Api", template["Resources"])
         self.assertNotIn("ApiUrl", template["Outputs"])

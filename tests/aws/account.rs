@@ -12,6 +12,7 @@ use std::{
 use aws_config::SdkConfig;
 use aws_sdk_lambda::primitives::Blob;
 use llmopt_aws_emulator::MiniStack;
+use reqwest::RequestBuilder;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::time::sleep;
@@ -193,22 +194,26 @@ impl Account {
         path: &str,
         body: Value,
     ) -> Answer {
-        let client = reqwest::Client::builder()
-            .timeout(PATIENCE)
-            .build()
-            .unwrap();
-        let mut request = client.request(method.parse().unwrap(), format!("{}{path}", self.api));
+        let mut request = self.request(method, path);
         if let Some(key) = key {
             request = request.bearer_auth(key);
         }
         if !body.is_null() {
             request = request.json(&body);
         }
-        let response = request.send().await.unwrap();
-        let status = response.status().as_u16();
-        let text = response.text().await.unwrap();
-        let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
-        Answer { status, body }
+        answer(request).await
+    }
+
+    /// Asks a question whose answer is to come later.
+    pub(crate) async fn ask_later(&self, question: Value) -> Answer {
+        let request = self.request("POST", "/generate").bearer_auth(&self.key);
+        answer(request.header("prefer", "respond-async").json(&question)).await
+    }
+
+    fn request(&self, method: &str, path: &str) -> RequestBuilder {
+        let client = reqwest::Client::builder().timeout(PATIENCE).build();
+        let url = format!("{}{path}", self.api);
+        client.unwrap().request(method.parse().unwrap(), url)
     }
 
     /// Invokes a function as an event does.
@@ -421,6 +426,14 @@ pub(crate) fn binary(name: &str) -> PathBuf {
 /// Examples of this package lie in a folder of their own.
 pub(crate) fn example(name: &str) -> PathBuf {
     binary("examples").join(name)
+}
+
+async fn answer(request: RequestBuilder) -> Answer {
+    let response = request.send().await.unwrap();
+    let status = response.status().as_u16();
+    let text = response.text().await.unwrap();
+    let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
+    Answer { status, body }
 }
 
 fn succeeded(output: &Output) {

@@ -1,10 +1,13 @@
 //! Commercial models in an account: the deployed functions ask a stand-in for a provider.
 
+use std::time::{Duration, Instant};
+
 use llmopt_aws_emulator::MiniStack;
 use llmopt_provider_mock::Mock;
 use serde_json::{Value, json};
+use tokio::time::sleep;
 
-use crate::account::{Account, boto};
+use crate::account::{Account, PATIENCE, boto};
 
 const MODEL: &str = "mock/some-model";
 const SECRET: &str = "llmopt/mock-key";
@@ -106,6 +109,36 @@ for _ in range(10):
     serde_json::from_str(&said).unwrap()
 }
 
+/// Has a question answered by the function that SQS invokes.
+async fn queued(account: &Account, mock: &Mock) {
+    let before = mock.exchanges().len();
+    let question = json!({ "model_id": MODEL, "prompt": "one two three", "max_tokens": 8 });
+    let queued = account.ask_later(question).await;
+    assert_eq!(queued.status, 202, "{queued:?}");
+    let id = queued.body["id"].as_str().unwrap();
+    let path = format!("/generate/results/{id}");
+    let began = Instant::now();
+    let answer = loop {
+        let looked = account.ask("GET", &path, Value::Null).await;
+        assert_eq!(looked.status, 200, "{looked:?}");
+        if looked.body.get("ended_at").is_some() {
+            break looked.body;
+        }
+        assert!(began.elapsed() < PATIENCE, "{looked:?}");
+        sleep(Duration::from_millis(100)).await;
+    };
+    assert_eq!(answer["status"], "succeeded", "{answer}");
+    let metadata = &answer["response"]["metadata"];
+    assert_eq!(metadata["provider"], "mock", "{answer}");
+    assert_eq!(mock.exchanges().len(), before + 1);
+    let used = usage(account).await;
+    assert_eq!(used["total"]["requests"], 3, "{used}");
+    let unknown = account
+        .ask("GET", "/generate/results/req_1", Value::Null)
+        .await;
+    assert_eq!(unknown.status, 404, "{unknown:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_commercial_model_answers_within_its_budget_and_what_was_abandoned_is_counted() {
     let mock = Mock::start(0).await.unwrap();
@@ -170,6 +203,8 @@ async fn a_commercial_model_answers_within_its_budget_and_what_was_abandoned_is_
         (dollars(&used["total"]["assumed_usd"]) - 7.0).abs() < 1e-9,
         "{used}"
     );
+
+    queued(&account, &mock).await;
 
     let tested = account.ask("GET", "/commercial/test", Value::Null).await;
     assert_eq!(tested.status, 200, "{tested:?}");

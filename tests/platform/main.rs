@@ -26,6 +26,7 @@ mod life;
 mod observed;
 mod once;
 mod page;
+mod queued;
 mod scrape;
 mod server;
 #[path = "../shared/datasets.rs"]

@@ -81,6 +81,11 @@ impl Account {
         budgets
     }
 
+    /// Has newer prices looked for, where that is due.
+    pub async fn look_for_newest_prices(&self) {
+        self.prices.refresh().await;
+    }
+
     /// Has newer prices looked for before a request is answered, where that is due: a function that waits for its next
     /// request does nothing.
     pub fn with_newest_prices(&self, routes: Router) -> Router {

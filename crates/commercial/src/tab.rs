@@ -177,6 +177,7 @@ fn scopes(key: &str, provider: &str) -> Vec<BudgetScope> {
         .collect()
 }
 
-fn part(request: &RequestId, nth: u32) -> Result<RequestId, CommercialError> {
+/// Names the tab of a request that comes after `nth` others.
+pub(crate) fn part(request: &RequestId, nth: u32) -> Result<RequestId, CommercialError> {
     request.part(nth).map_err(|_| CommercialError::Repeated)
 }

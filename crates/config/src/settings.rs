@@ -360,7 +360,7 @@ impl Reader<'_> {
     }
 }
 
-const RESOURCES: [&Variable; 9] = [
+const RESOURCES: [&Variable; 11] = [
     &variables::BUCKET,
     &variables::RECORDS_TABLE,
     &variables::KEYS_TABLE,
@@ -369,6 +369,8 @@ const RESOURCES: [&Variable; 9] = [
     &variables::EVENTS_TABLE,
     &variables::TRAINING_QUEUE_URL,
     &variables::DEAD_LETTER_QUEUE_URL,
+    &variables::QUESTION_QUEUE_URL,
+    &variables::DEAD_QUESTION_QUEUE_URL,
     &variables::INFERENCE_FUNCTION,
 ];
 

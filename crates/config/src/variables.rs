@@ -480,6 +480,28 @@ pub const DEAD_LETTER_QUEUE_URL: Variable = Variable {
     secret: false,
 };
 
+/// Names the queue of questions.
+pub const QUESTION_QUEUE_URL: Variable = Variable {
+    name: "LLMOPT_QUESTION_QUEUE_URL",
+    kind: "the URL of an SQS queue",
+    default: Default::Unset("no question can be queued on AWS"),
+    read_by: "the functions that answer questions",
+    description: "The queue of questions that are answered later, as `prefer: respond-async` asks for.",
+    example: "https://sqs.eu-central-1.amazonaws.com/123456789012/llmopt-dev-questions",
+    secret: false,
+};
+
+/// Names the queue of what was no question.
+pub const DEAD_QUESTION_QUEUE_URL: Variable = Variable {
+    name: "LLMOPT_DEAD_QUESTION_QUEUE_URL",
+    kind: "the URL of an SQS queue",
+    default: Default::Unset("no question can be queued on AWS"),
+    read_by: "the functions that answer questions",
+    description: "The queue that keeps messages of the queue of questions that nobody could answer.",
+    example: "https://sqs.eu-central-1.amazonaws.com/123456789012/llmopt-dev-questions-dead",
+    secret: false,
+};
+
 /// Names the function that holds models.
 pub const INFERENCE_FUNCTION: Variable = Variable {
     name: "LLMOPT_INFERENCE_FUNCTION",
@@ -720,6 +742,8 @@ pub const ALL: &[&Variable] = &[
     &EVENTS_TABLE,
     &TRAINING_QUEUE_URL,
     &DEAD_LETTER_QUEUE_URL,
+    &QUESTION_QUEUE_URL,
+    &DEAD_QUESTION_QUEUE_URL,
     &INFERENCE_FUNCTION,
     &RESPONSES,
     &METRICS,

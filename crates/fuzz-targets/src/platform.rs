@@ -155,6 +155,7 @@ impl Platform {
             .merge(llmopt_generate_function::router(GenerateState {
                 generation: Generation::new(folders(), root, Arc::new(OneWord)),
                 commercial: None,
+                queued: None,
                 timeout: Duration::from_secs(5),
             }))
             .merge(llmopt_keys_function::router(keys.clone()));

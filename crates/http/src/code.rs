@@ -204,6 +204,14 @@ codes! {
     ModelWithoutPrice: "model_without_price" UNPROCESSABLE_ENTITY
         "nobody knows what the model costs"
         "Choose a model that has a price, or have whoever runs the server update the prices or state a ceiling."
+    /// No answer is queued or kept under this id.
+    AnswerNotFound: "answer_not_found" NOT_FOUND
+        "no such answer"
+        "Look with the key that asked, under the id that `POST /generate` gave; answers are kept for a day."
+    /// Whoever worked on a queued answer died after it had asked.
+    AnswerLost: "answer_lost" BAD_GATEWAY
+        "the answer was lost"
+        "Ask again if it is still wanted: that is billed anew. What the lost one used is billed, once."
     /// The answer took longer than the route may.
     RequestTimeout: "request_timeout" GATEWAY_TIMEOUT
         "the answer took too long"

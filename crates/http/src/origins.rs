@@ -8,19 +8,21 @@ use crate::problem::SHOULD_RETRY;
 /// How long a browser need not ask again.
 const MAX_AGE: Duration = Duration::from_secs(600);
 /// What pages may send.
-const REQUEST_HEADERS: [HeaderName; 6] = [
+const REQUEST_HEADERS: [HeaderName; 7] = [
     header::AUTHORIZATION,
     header::CONTENT_TYPE,
     HeaderName::from_static("idempotency-key"),
     HeaderName::from_static("last-event-id"),
+    HeaderName::from_static("prefer"),
     HeaderName::from_static("traceparent"),
     HeaderName::from_static("x-request-id"),
 ];
 /// What pages may read.
-const RESPONSE_HEADERS: [HeaderName; 7] = [
+const RESPONSE_HEADERS: [HeaderName; 8] = [
     header::LOCATION,
     header::RETRY_AFTER,
     HeaderName::from_static("idempotent-replayed"),
+    HeaderName::from_static("preference-applied"),
     HeaderName::from_static("ratelimit"),
     HeaderName::from_static("ratelimit-policy"),
     HeaderName::from_static("x-request-id"),

@@ -165,6 +165,11 @@ impl Problem {
         self.code
     }
 
+    /// Returns after how long the same request may work, where that is known and waiting is of use.
+    pub fn worth_waiting(&self) -> Option<Duration> {
+        self.retry_after.filter(|_| !self.is_final)
+    }
+
     /// Renders it for the request called `request_id`.
     pub fn to_json(&self, request_id: Option<&RequestId>) -> Value {
         self.json(request_id, None)

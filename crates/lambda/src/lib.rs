@@ -181,8 +181,9 @@ pub fn answers(aws: &Aws, settings: &Settings) -> Result<Answers, Failure> {
     Ok(Answers::new(Arc::new(DynamoAnswerStore::new(aws, table))))
 }
 
+/// Returns what measures, as the settings want it.
 #[cfg(feature = "access")]
-fn meter(settings: &Settings) -> Arc<dyn Meter> {
+pub fn meter(settings: &Settings) -> Arc<dyn Meter> {
     let detail = match settings.metrics {
         Metrics::Off => return Arc::new(Unmetered),
         Metrics::Routes => EmfDetail::Routes,

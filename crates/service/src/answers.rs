@@ -53,6 +53,16 @@ pub enum Begun {
     Finished(PastAnswer),
 }
 
+/// What is known of a request.
+pub enum Known {
+    /// Nobody works on it yet, or who did has died.
+    Waiting,
+    /// Somebody works on it.
+    Working,
+    /// It was answered.
+    Finished(PastAnswer),
+}
+
 /// The right to work on a request.
 #[derive(Clone)]
 pub struct AnswerLease {
@@ -105,16 +115,8 @@ impl Answers {
         name: &RequestName,
         fingerprint: Option<&str>,
     ) -> Result<Begun, StorageError> {
-        let holder = seal::random::<16>()?;
-        let holder: String = holder.iter().map(|byte| format!("{byte:02x}")).collect();
-        let now_ms = (self.clock)();
-        let claim = AnswerClaim {
-            holder: holder.clone(),
-            fingerprint: fingerprint.map(str::to_owned),
-            now_ms,
-            until_ms: after(now_ms, LEASE),
-            expires_ms: after(now_ms, KEPT),
-        };
+        let claim = self.claim(fingerprint, LEASE)?;
+        let holder = claim.holder.clone();
         Ok(match self.store.claim(&name.id, &claim).await? {
             Claimed::Granted => Begun::Granted(AnswerLease {
                 answers: self.clone(),
@@ -129,6 +131,57 @@ impl Answers {
                 name: name.clone(),
                 kept,
             }),
+        })
+    }
+
+    /// Notes that a request called `name` is to be begun later, by anybody: until then it is known to wait, for a day.
+    ///
+    /// # Errors
+    /// [`StorageError::Conflict`] if the name is another request's, and those of [`AnswerStore::claim`].
+    pub async fn announce(
+        &self,
+        name: &RequestName,
+        fingerprint: &str,
+    ) -> Result<(), StorageError> {
+        let claim = self.claim(Some(fingerprint), Duration::ZERO)?;
+        match self.store.claim(&name.id, &claim).await? {
+            Claimed::Granted => Ok(()),
+            Claimed::InFlight { .. } | Claimed::Finished(_) => Err(StorageError::Conflict {
+                subject: format!("answer `{}`", name.id),
+            }),
+        }
+    }
+
+    /// Says what is known of a request called `name`; `None` where nothing is, or not any more.
+    ///
+    /// # Errors
+    /// Those of [`AnswerStore::look`].
+    pub async fn look(&self, name: &RequestName) -> Result<Option<Known>, StorageError> {
+        let now_ms = (self.clock)();
+        Ok(match self.store.look(&name.id, now_ms).await? {
+            None | Some(Claimed::Granted) => None,
+            Some(Claimed::InFlight { until_ms, .. }) if until_ms <= now_ms => Some(Known::Waiting),
+            Some(Claimed::InFlight { .. }) => Some(Known::Working),
+            Some(Claimed::Finished(kept)) => Some(Known::Finished(PastAnswer {
+                name: name.clone(),
+                kept,
+            })),
+        })
+    }
+
+    fn claim(
+        &self,
+        fingerprint: Option<&str>,
+        lease: Duration,
+    ) -> Result<AnswerClaim, StorageError> {
+        let holder = seal::random::<16>()?;
+        let now_ms = (self.clock)();
+        Ok(AnswerClaim {
+            holder: holder.iter().map(|byte| format!("{byte:02x}")).collect(),
+            fingerprint: fingerprint.map(str::to_owned),
+            now_ms,
+            until_ms: after(now_ms, lease),
+            expires_ms: after(now_ms, KEPT),
         })
     }
 }
@@ -194,6 +247,16 @@ impl AnswerLease {
         };
         let store = &self.answers.store;
         store.finish(&self.name.id, &self.holder, &kept).await
+    }
+
+    /// Leaves the request to whoever begins it next: it waits again.
+    ///
+    /// # Errors
+    /// Those of [`AnswerStore::renew`]: it waits once the lease has run out.
+    pub async fn postpone(&self) -> Result<(), StorageError> {
+        let now_ms = (self.answers.clock)();
+        let store = &self.answers.store;
+        store.renew(&self.name.id, &self.holder, now_ms).await
     }
 
     /// Gives the request up: it may be asked again, as it is or mended.

@@ -113,6 +113,14 @@ impl Generation {
         .await
     }
 
+    /// Checks that there is a model that `name` names.
+    ///
+    /// # Errors
+    /// [`ServiceError::UnknownModel`] and its kin.
+    pub async fn check(&self, name: &str) -> Result<(), ServiceError> {
+        self.find(name).await.map(drop)
+    }
+
     async fn find(&self, name: &str) -> Result<Answerer, ServiceError> {
         let models = Models::remembering(&*self.folders, self.memory.clone());
         if let ModelReference::Base(_) = ModelReference::parse_name(name)? {

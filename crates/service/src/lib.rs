@@ -41,7 +41,9 @@ mod tokens;
 mod training;
 mod training_jobs;
 
-pub use answers::{AnswerLease, Answers, Begun, LARGEST_ANSWER, PastAnswer, Recalled, RequestName};
+pub use answers::{
+    AnswerLease, Answers, Begun, Known, LARGEST_ANSWER, PastAnswer, Recalled, RequestName,
+};
 pub use catalog::{CatalogModel, ModelCatalog};
 pub use dataset_report::{DatasetReport, TokenRequest};
 pub use dataset_source::DatasetSource;

@@ -1,4 +1,4 @@
-use llmopt_storage::spend::{Basis, LedgerEntry, Reservation, ReservationState, Step};
+use llmopt_storage::spend::{Basis, LedgerEntry, RequestId, Reservation, ReservationState, Step};
 
 use crate::{
     Settlement, Spending, SpendingError, Truth,
@@ -92,6 +92,17 @@ impl Spending {
             }
         }
         Ok(Some(Settlement::Settled(entry.clone())))
+    }
+
+    /// Returns what is reserved for a request, or became of that; `None` where nothing was, or it was more than a week ago.
+    ///
+    /// # Errors
+    /// [`SpendingError::Storage`].
+    pub async fn reservation(
+        &self,
+        request: &RequestId,
+    ) -> Result<Option<Reservation>, SpendingError> {
+        Ok(self.store.reservation(request).await?)
     }
 
     /// Gives back what was reserved for a request that was not sent.

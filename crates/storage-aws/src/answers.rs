@@ -118,6 +118,20 @@ impl DynamoAnswerStore {
         }
     }
 
+    /// Says what an item holds.
+    async fn there(&self, id: &str, item: &Item) -> Result<Claimed, StorageError> {
+        if item.contains_key("finished") {
+            return self.finished(id, item).await.map(Claimed::Finished);
+        }
+        Ok(Claimed::InFlight {
+            fingerprint: match item.get("fingerprint") {
+                Some(_) => Some(text_of(item, "fingerprint", id)?.to_owned()),
+                None => None,
+            },
+            until_ms: number_of(item, "until_ms", id)?,
+        })
+    }
+
     async fn finished(&self, id: &str, item: &Item) -> Result<KeptAnswer, StorageError> {
         let body = match item.get("body") {
             Some(body) => Some(bytes_of(body, id)?.to_vec()),
@@ -153,22 +167,23 @@ impl AnswerStore for DynamoAnswerStore {
                 // It was given up meanwhile.
                 Err(None) => continue,
             };
-            if item.contains_key("finished") {
-                return self.finished(id, &item).await.map(Claimed::Finished);
-            }
-            return Ok(Claimed::InFlight {
-                fingerprint: match item.get("fingerprint") {
-                    Some(_) => Some(text_of(&item, "fingerprint", id)?.to_owned()),
-                    None => None,
-                },
-                until_ms: number_of(&item, "until_ms", id)?,
-            });
+            return self.there(id, &item).await;
         }
         Err(StorageError::Unavailable {
             operation: "claim",
             subject: id.to_owned(),
             source: "others claim it and give it up all the time".into(),
         })
+    }
+
+    async fn look(&self, id: &str, now_ms: u64) -> Result<Option<Claimed>, StorageError> {
+        let Some(item) = self.table.get(key(id)).await? else {
+            return Ok(None);
+        };
+        if number_of(&item, "expires_ms", id)? <= now_ms {
+            return Ok(None);
+        }
+        self.there(id, &item).await.map(Some)
     }
 
     async fn renew(&self, id: &str, holder: &str, until_ms: u64) -> Result<(), StorageError> {

@@ -20,6 +20,15 @@ struct Known {
     is_finished: bool,
 }
 
+impl Known {
+    fn in_flight(self) -> Claimed {
+        Claimed::InFlight {
+            fingerprint: self.fingerprint,
+            until_ms: self.until_ms,
+        }
+    }
+}
+
 impl SqliteAnswerStore {
     /// What the file is called in a data directory.
     pub const FILE_NAME: &str = "answers.db";
@@ -64,10 +73,7 @@ impl AnswerStore for SqliteAnswerStore {
                 }
                 let is_ours = known.holder == claim.holder;
                 if !is_ours && !claim.may_follow(known.until_ms, known.fingerprint.as_deref()) {
-                    return Ok(Claimed::InFlight {
-                        fingerprint: known.fingerprint,
-                        until_ms: known.until_ms,
-                    });
+                    return Ok(known.in_flight());
                 }
             }
             forget(transaction, claim.now_ms)?;
@@ -75,6 +81,21 @@ impl AnswerStore for SqliteAnswerStore {
             Ok(Claimed::Granted)
         };
         self.database.write("claim", id, work).await
+    }
+
+    async fn look(&self, id: &str, now_ms: u64) -> Result<Option<Claimed>, StorageError> {
+        let owned = id.to_owned();
+        let work = move |transaction: &Transaction<'_>| {
+            let known = known(transaction, &owned)?;
+            Ok(match known.filter(|known| known.expires_ms > now_ms) {
+                None => None,
+                Some(known) if known.is_finished => {
+                    Some(Claimed::Finished(kept(transaction, &owned, known)?))
+                }
+                Some(known) => Some(known.in_flight()),
+            })
+        };
+        self.database.read("look at", id, work).await
     }
 
     async fn renew(&self, id: &str, holder: &str, until_ms: u64) -> Result<(), StorageError> {

@@ -22,6 +22,13 @@ pub trait AnswerStore: Send + Sync {
     /// After [`StorageError::Unavailable`] the claim may have been granted: nobody has it until it lapses.
     async fn claim(&self, id: &str, claim: &AnswerClaim) -> Result<Claimed, StorageError>;
 
+    /// Says what is there under `id` at `now_ms`, which is never [`Claimed::Granted`]; `None` where nothing is, or what
+    /// was has ended.
+    ///
+    /// # Errors
+    /// [`StorageError::Corrupt`] if what is kept cannot be read.
+    async fn look(&self, id: &str, now_ms: u64) -> Result<Option<Claimed>, StorageError>;
+
     /// Lets the claim of `holder` last until `until_ms`.
     ///
     /// # Errors

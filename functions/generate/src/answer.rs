@@ -22,8 +22,15 @@ pub(crate) enum Part {
 pub(crate) enum Patience {
     /// Send the caller back with the time of its turn.
     None,
-    /// Wait for the turn, if it comes in time, behind those that wait already.
-    UntilTurn(Arc<AtomicU32>),
+    /// Wait for the turn, if it comes in time.
+    UntilTurn(Turns),
+}
+
+/// How long turns are waited for, behind those that wait already.
+#[derive(Clone, Debug)]
+pub(crate) struct Turns {
+    pub(crate) waiting: Arc<AtomicU32>,
+    pub(crate) until: Instant,
 }
 
 /// A question, and for how long its answer is waited for.
@@ -45,18 +52,23 @@ enum Source {
     Commercial(CommercialAnswer),
 }
 
+impl Inquiry {
+    /// Wants an answer as soon as can be.
+    pub(crate) fn now(state: &GenerateState, question: Routed) -> Self {
+        Self {
+            question,
+            patience: Patience::None,
+            deadline: Instant::now() + state.timeout,
+        }
+    }
+}
+
 /// Waits for the whole answer.
 pub(crate) async fn whole_answer(
     state: &GenerateState,
     meter: Metered,
-    question: Routed,
-    patience: Patience,
+    inquiry: Inquiry,
 ) -> Result<GenerateResponse, Problem> {
-    let inquiry = Inquiry {
-        question,
-        patience,
-        deadline: Instant::now() + state.timeout,
-    };
     let mut answer = Answer::begin(state, meter, inquiry).await?;
     loop {
         if let Part::Done(response) = answer.next(state).await? {
@@ -126,8 +138,7 @@ async fn begin(state: &GenerateState, inquiry: Inquiry) -> Result<Source, Proble
     Ok(match inquiry.question {
         Routed::Ours(question) => Source::Ours(OurAnswer::begin(state, question).await?),
         Routed::Commercial(asked) => {
-            let (patience, deadline) = (inquiry.patience, inquiry.deadline);
-            Source::Commercial(CommercialAnswer::begin(*asked, patience, deadline).await?)
+            Source::Commercial(CommercialAnswer::begin(*asked, inquiry.patience).await?)
         }
     })
 }

@@ -6,12 +6,12 @@ use llmopt_http::{Caller, JsonBody, Metered, Problem, ProblemView, Validation};
 use llmopt_providers::Delivery;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, time::Instant};
 use utoipa::ToSchema;
 
 use crate::{
     GenerateState,
-    answer::{Patience, whole_answer},
+    answer::{Inquiry, Patience, Turns, whole_answer},
     key_of,
     request::GenerateRequest,
     response::GenerateResponse,
@@ -75,13 +75,16 @@ pub(crate) async fn generate_batch(
             Routed::Commercial(_) => &commercial,
         };
         let _place = places.acquire().await;
-        whole_answer(
-            &state,
-            meter.clone(),
+        let deadline = Instant::now() + state.timeout;
+        let inquiry = Inquiry {
             question,
-            Patience::UntilTurn(Arc::clone(&waiting)),
-        )
-        .await
+            patience: Patience::UntilTurn(Turns {
+                waiting: Arc::clone(&waiting),
+                until: deadline,
+            }),
+            deadline,
+        };
+        whole_answer(&state, meter.clone(), inquiry).await
     });
     let answers = join_all(answers).await.into_iter();
     let results = answers.map(|answered| match answered {

@@ -1,17 +1,15 @@
-use std::{
-    sync::atomic::{AtomicU32, Ordering},
-    time::Duration,
-};
+use std::{sync::atomic::Ordering, time::Duration};
 
 use llmopt_commercial::{
-    Answer, AnswerEvent, AnswerStream, Commercial, CommercialError, Question, Receipt, Target,
+    Answer, AnswerEvent, AnswerStream, Commercial, CommercialError, Past, Question, Receipt, Target,
 };
-use llmopt_http::{Problem, billed_request};
+use llmopt_http::{Code, Problem, billed_request};
+use llmopt_storage::spend::RequestId;
 use llmopt_telemetry::AnswerUse;
 use tokio::time::{Instant, sleep_until};
 
 use crate::{
-    answer::{Part, Patience, broken},
+    answer::{Part, Patience, Turns, broken},
     measured::{Ended, Measure, milliseconds},
     response::{GenerateResponse, Metadata, Metrics, ToolCalls},
 };
@@ -25,6 +23,58 @@ const BETWEEN_TURNS: Duration = Duration::from_secs(1);
 pub(crate) struct CommercialQuestion {
     pub(crate) commercial: Commercial,
     pub(crate) question: Question,
+    pub(crate) naming: Naming,
+}
+
+/// How a question is called, for what it costs, where it is asked again.
+#[derive(Clone, Debug)]
+pub(crate) enum Naming {
+    /// By names that are drawn at random: whoever asks knows what became of the one before.
+    Drawn,
+    /// By names that are counted: whoever takes the question up finds what others asked before.
+    Counted {
+        /// The first.
+        first: RequestId,
+        /// How many came after it.
+        count: u32,
+    },
+}
+
+impl Naming {
+    /// Counts from `first` on.
+    pub(crate) fn counted(first: RequestId) -> Self {
+        Self::Counted { first, count: 0 }
+    }
+
+    /// Returns the name to ask under after `before`, under which no answer came.
+    ///
+    /// # Errors
+    /// If an answer is billed under that, or may be.
+    async fn next(
+        &mut self,
+        commercial: &Commercial,
+        before: RequestId,
+    ) -> Result<RequestId, Problem> {
+        let Self::Counted { first, count } = self else {
+            return billed_request();
+        };
+        match commercial.past(&before).await? {
+            Past::Unknown => Ok(before),
+            Past::Billed => Err(lost()),
+            Past::Free => {
+                *count += 1;
+                let next = RequestId::try_from(format!("{first}:{count}"));
+                next.map_err(|error| Problem::new(Code::Internal, error.to_string()))
+            }
+        }
+    }
+}
+
+fn lost() -> Problem {
+    Problem::new(
+        Code::AnswerLost,
+        "whatever worked on the question ended after it had asked the provider: what that used is billed, once; ask again if the answer is still wanted",
+    )
 }
 
 /// An answer of a commercial model. Dropping it cancels the rest and settles what was used.
@@ -40,12 +90,11 @@ impl CommercialAnswer {
     pub(crate) async fn begin(
         asked: CommercialQuestion,
         patience: Patience,
-        deadline: Instant,
     ) -> Result<Self, Problem> {
         let model_id = asked.question.model.clone();
         let Answer { target, events } = match patience {
             Patience::None => asked.commercial.ask(asked.question).await?,
-            Patience::UntilTurn(waiting) => ask_in_turn(asked, &waiting, deadline).await?,
+            Patience::UntilTurn(turns) => ask_in_turn(asked, &turns).await?,
         };
         Ok(Self {
             model_id,
@@ -109,25 +158,32 @@ impl CommercialAnswer {
 }
 
 /// Asks, and asks again whenever its turn has come, until it is answered or no turn comes in time.
-async fn ask_in_turn(
-    asked: CommercialQuestion,
-    waiting: &AtomicU32,
-    deadline: Instant,
-) -> Result<Answer, Problem> {
-    let mut question = asked.question;
+async fn ask_in_turn(asked: CommercialQuestion, turns: &Turns) -> Result<Answer, Problem> {
+    let CommercialQuestion {
+        commercial,
+        mut question,
+        mut naming,
+    } = asked;
     loop {
-        match asked.commercial.ask(question.clone()).await {
-            Err(CommercialError::Limited { wait, .. }) if Instant::now() + wait < deadline => {
-                // All are told of the same next turn: without this, all would come for it and be sent back.
-                let before = waiting.fetch_add(1, Ordering::Relaxed);
-                let turn = Instant::now() + wait + wait.min(BETWEEN_TURNS) * before;
-                sleep_until(turn.min(deadline)).await;
-                waiting.fetch_sub(1, Ordering::Relaxed);
-                // The other one was given back under its name.
-                question.request = billed_request()?;
+        match commercial.ask(question.clone()).await {
+            Err(CommercialError::Limited { wait, .. }) if Instant::now() + wait < turns.until => {
+                turns.wait(wait).await;
             }
+            Err(CommercialError::Repeated) if matches!(naming, Naming::Counted { .. }) => {}
             answered => return Ok(answered?),
         }
+        // What was reserved under the present name was given back.
+        question.request = naming.next(&commercial, question.request).await?;
+    }
+}
+
+impl Turns {
+    async fn wait(&self, wait: Duration) {
+        // All are told of the same next turn: without this, all would come for it and be sent back.
+        let before = self.waiting.fetch_add(1, Ordering::Relaxed);
+        let turn = Instant::now() + wait + wait.min(BETWEEN_TURNS) * before;
+        sleep_until(turn.min(self.until)).await;
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -3,11 +3,14 @@
 //! Knows how a question is asked and an answer shown, and which models are commercial. Does not know how text is
 //! generated, nor where, nor what it costs.
 
+#[cfg(feature = "lambda")]
+mod account;
 mod answer;
 mod batch;
 mod commercial;
 mod measured;
 mod ours;
+mod queued;
 mod request;
 mod response;
 mod routed;
@@ -28,7 +31,11 @@ use llmopt_service::Generation;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use answer::Patience;
+#[cfg(feature = "lambda")]
+pub use account::{Opened, open};
+use answer::Inquiry;
+use queued::QueuedAnswer;
+pub use queued::{AnswerWorker, QueuedAnswers, Worked};
 use request::GenerateRequest;
 use response::GenerateResponse;
 use routed::Routed;
@@ -40,6 +47,8 @@ pub struct GenerateState {
     pub generation: Generation,
     /// Who answers for commercial models; absent where there are none.
     pub commercial: Option<Commercial>,
+    /// Where questions wait that are answered later; absent where all are answered at once.
+    pub queued: Option<QueuedAnswers>,
     /// How long an answer may take.
     pub timeout: Duration,
 }
@@ -58,20 +67,34 @@ fn routes() -> OpenApiRouter<GenerateState> {
     OpenApiRouter::default()
         .routes(routes!(generate))
         .routes(routes!(batch::generate_batch))
+        .routes(routes!(queued::get_result))
 }
 
 /// Answers one question: as JSON, or where `stream` is set or `text/event-stream` is accepted, as a
-/// stream of `text` and `tool_call` events that ends with one `done` or `error`.
+/// stream of `text` and `tool_call` events that ends with one `done` or `error`. With `prefer: respond-async`, what is not
+/// asked for as a stream is queued, and answered once its turn has come, for twelve hours if need be.
 #[utoipa::path(
     post,
     path = "/generate",
     tag = "generate",
     request_body = GenerateRequest,
+    params(
+        ("prefer" = Option<String>, Header, description = "`respond-async` to have the question queued, and look its answer up later."),
+    ),
     responses(
         (
             status = 200,
             description = "The answer; or a stream of `text` events, each with a part of it, and `tool_call` events, each with a part of a call (`index`, `arguments`, and once `id` and `name`), that ends with one `done`, with the whole answer, or one `error`, with a problem.",
             content((GenerateResponse = "application/json"), (ServerSentEvent = "text/event-stream"))
+        ),
+        (
+            status = 202,
+            description = "It is queued, as `prefer: respond-async` asks for.",
+            body = QueuedAnswer,
+            headers(
+                ("location" = String, description = "Where the answer will be."),
+                ("preference-applied" = String, description = "`respond-async`."),
+            )
         ),
         (status = 402, description = "`budget_exceeded`"),
         (status = 404, description = "`model_not_found`"),
@@ -98,13 +121,21 @@ async fn generate(
     } else {
         Delivery::Whole
     };
+    let key = key_of(caller.as_ref());
+    let later = state.queued.as_ref().filter(|_| !streams);
+    let later = later.filter(|_| queued::prefers_later(&headers));
+    let as_asked = later.map(|_| request.clone());
     let asked = request.validate("")?;
-    let question = Routed::of(&state, asked, key_of(caller.as_ref()), delivery)?;
+    let question = Routed::of(&state, asked, key, delivery)?;
+    if let (Some(later), Some(request)) = (later, as_asked) {
+        queued::check(&state, &question).await?;
+        return later.put(request, key).await;
+    }
     if streams {
         let answer = stream::stream_answer(&state, meter, question).await?;
         return Ok(answer.into_response());
     }
-    let answer = answer::whole_answer(&state, meter, question, Patience::None).await?;
+    let answer = answer::whole_answer(&state, meter, Inquiry::now(&state, question)).await?;
     Ok(Json(answer).into_response())
 }
 

@@ -1,15 +1,10 @@
 //! The Lambda function `generate`.
 
-use std::{process::ExitCode, sync::Arc};
+use std::process::ExitCode;
 
-use llmopt_commercial_aws::Account;
-use llmopt_config::{Settings, variables};
-use llmopt_domain::ApiKey;
-use llmopt_generate_function::{GenerateState, router};
-use llmopt_inference_lambda::LambdaTextGenerator;
+use llmopt_config::Settings;
+use llmopt_generate_function::{Opened, open, router};
 use llmopt_lambda::Failure;
-use llmopt_service::Generation;
-use llmopt_storage_aws::{Aws, DynamoRecordStore, S3FolderStore};
 
 /// One request at a time is what a function has: one thread will do.
 #[tokio::main(flavor = "current_thread")]
@@ -18,26 +13,13 @@ async fn main() -> ExitCode {
 }
 
 async fn serve(settings: Settings) -> Result<(), Failure> {
-    let aws = Aws::connect().await;
-    let folders =
-        S3FolderStore::open(&aws, settings.need(&variables::BUCKET)?, &settings.data_dir)?;
-    let records = settings.need(&variables::KEYS_TABLE)?;
-    let keys = DynamoRecordStore::<ApiKey>::new(&aws, records);
-    let account = Account::open(&aws, &settings)?;
-    tokio::try_join!(folders.check(), keys.check(), account.check())?;
-    let function = settings.need(&variables::INFERENCE_FUNCTION)?;
-    let generator = LambdaTextGenerator::new(aws.config(), function);
-    let state = GenerateState {
-        generation: Generation::new(
-            Arc::new(folders),
-            settings.data_dir.clone(),
-            Arc::new(generator),
-        ),
-        commercial: Some(account.commercial.clone()),
-        timeout: settings.model_timeout,
-    };
+    let Opened {
+        aws,
+        commercial,
+        state,
+    } = open(&settings).await?;
     let (_, access) = llmopt_lambda::access(&aws, &settings)?;
     let access = access.with_answers(llmopt_lambda::answers(&aws, &settings)?);
-    let routes = account.with_newest_prices(router(state));
+    let routes = commercial.with_newest_prices(router(state));
     llmopt_lambda::serve_streams(routes, access, settings.responses).await
 }

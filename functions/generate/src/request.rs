@@ -4,7 +4,7 @@ use llmopt_domain::{Conversation, Message, Role};
 use llmopt_http::{Problem, Validation, billed_request};
 use llmopt_providers::Delivery;
 use llmopt_service::{Question, Sampling};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::{
     PartialSchema, ToSchema,
@@ -19,7 +19,7 @@ const MAX_TOOLS: usize = 128;
 const WORDS: [&str; 3] = ["auto", "none", "required"];
 
 /// A question as it is asked.
-#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct GenerateRequest {
     /// The model: `ft:BASE:NAME[:VERSION]`, `NAME[:VERSION]` or `base:NAME`; or a commercial one, as its provider spells
@@ -60,7 +60,7 @@ pub(crate) struct GenerateRequest {
     pub(crate) stream: Option<bool>,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(untagged)]
 enum Stop {
     One(String),

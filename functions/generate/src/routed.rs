@@ -3,7 +3,11 @@ use llmopt_prices::Day;
 use llmopt_providers::Delivery;
 use llmopt_service::Question;
 
-use crate::{GenerateState, commercial::CommercialQuestion, request::Asked};
+use crate::{
+    GenerateState,
+    commercial::{CommercialQuestion, Naming},
+    request::Asked,
+};
 
 /// A question on its way to who answers it.
 #[derive(Clone)]
@@ -41,6 +45,7 @@ impl Routed {
         Ok(Self::Commercial(Box::new(CommercialQuestion {
             commercial: commercial.clone(),
             question,
+            naming: Naming::Drawn,
         })))
     }
 

@@ -7,11 +7,10 @@ use axum::response::{
 use futures::stream;
 use llmopt_http::{Metered, Problem};
 use serde_json::json;
-use tokio::time::Instant;
 
 use crate::{
     GenerateState,
-    answer::{Answer, Inquiry, Part, Patience},
+    answer::{Answer, Inquiry, Part},
     routed::Routed,
 };
 
@@ -28,11 +27,7 @@ pub(crate) async fn stream_answer(
     meter: Metered,
     question: Routed,
 ) -> Result<impl IntoResponse + use<>, Problem> {
-    let inquiry = Inquiry {
-        question,
-        patience: Patience::None,
-        deadline: Instant::now() + state.timeout,
-    };
+    let inquiry = Inquiry::now(state, question);
     let live = Live {
         state: state.clone(),
         answer: Answer::begin(state, meter, inquiry).await?,

@@ -1,6 +1,10 @@
 use std::{
+    num::NonZeroU32,
     path::Path,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use async_trait::async_trait;
@@ -10,10 +14,10 @@ use axum::{
 };
 use futures::StreamExt;
 use llmopt_service::{
-    CacheStatus, GenerationError, GenerationEvent, GenerationRequest, GenerationStream, Models,
-    TextGenerator,
+    Answers, CacheStatus, GenerationError, GenerationEvent, GenerationRequest, GenerationStream,
+    Models, TextGenerator,
 };
-use llmopt_storage_embedded::FileFolderStore;
+use llmopt_storage_embedded::{Database, FileFolderStore, SqliteAnswerStore, SqliteMessageQueue};
 use serde_json::{Value, json};
 use tokio::sync::mpsc::{self, Sender};
 use tower::ServiceExt;
@@ -21,6 +25,7 @@ use tower::ServiceExt;
 use super::*;
 
 mod commercial;
+mod queued;
 
 type Line = Sender<Result<GenerationEvent, GenerationError>>;
 
@@ -61,6 +66,20 @@ struct Place {
     state: GenerateState,
     router: Router,
     folder: tempfile::TempDir,
+    /// How much later than now it is for those who keep answers, in milliseconds.
+    late_ms: Arc<AtomicU64>,
+}
+
+fn queued(folder: &Path, late_ms: &Arc<AtomicU64>) -> QueuedAnswers {
+    let answers = SqliteAnswerStore::open(&folder.join("answers.db")).unwrap();
+    let late_ms = Arc::clone(late_ms);
+    let clock = Arc::new(move || llmopt_http::now_ms() + late_ms.load(Ordering::SeqCst));
+    let database = Database::open(&folder.join("llmopt.db")).unwrap();
+    let most = NonZeroU32::new(1_000).unwrap();
+    QueuedAnswers {
+        answers: Answers::with_clock(Arc::new(answers), clock),
+        queue: Arc::new(SqliteMessageQueue::new(database, "questions", most)),
+    }
 }
 
 async fn place(timeout: Duration) -> Place {
@@ -73,10 +92,13 @@ async fn place(timeout: Duration) -> Place {
         .await
         .unwrap();
     let generator = Arc::new(Endless::default());
+    let late_ms = Arc::<AtomicU64>::default();
+    let queued = queued(folder.path(), &late_ms);
     let generation = Generation::new(store, folder.path().to_owned(), generator.clone());
     let state = GenerateState {
         generation,
         commercial: None,
+        queued: Some(queued),
         timeout,
     };
     Place {
@@ -84,6 +106,7 @@ async fn place(timeout: Duration) -> Place {
         state,
         generator,
         folder,
+        late_ms,
     }
 }
 

@@ -79,6 +79,8 @@ pub(crate) async fn run(context: &mut Context, arguments: ServeArguments) -> Res
         platform.commercial.clone().look_after(stop.clone()),
     )];
     beside.extend(supervisor.map(|it| tokio::spawn(it.run(stop.clone()))));
+    let answers = platform.answer_worker();
+    beside.extend(answers.map(|it| tokio::spawn(it.run(stop.clone(), GRACE))));
     let options = ServerOptions { tls, grace: GRACE };
     let router = platform.router(address);
     let served = serve(listener, router, options, wait(stop.clone())).await;

@@ -5,14 +5,14 @@ use llmopt_commercial_function::CommercialState;
 use llmopt_config::{Environment, ModelWeights};
 use llmopt_domain::{Rate, TrainingJob, UploadedDataset};
 use llmopt_exporters::{PrometheusMeter, Traces};
-use llmopt_generate_function::GenerateState;
-use llmopt_http::{Access, Guard, Limits, Origins, RouteLimit, platform_beside};
+use llmopt_generate_function::{AnswerWorker, GenerateState, QueuedAnswers};
+use llmopt_http::{Access, Guard, Limits, Metered, Origins, RouteLimit, platform_beside};
 use llmopt_inference::{EngineOptions, LlamaEngine, WeightType};
 use llmopt_service::{
     Answers, Datasets, Generation, Health, HealthSources, JobStores, Keys, Limiter, ModelCatalog,
     Place, ServiceError, StoredGenerator, TextGenerator, TrainingJobs,
 };
-use llmopt_storage::{FolderStore, RateStore, RecordStore, StorageError};
+use llmopt_storage::{FolderStore, MessageQueue, RateStore, RecordStore, StorageError};
 use llmopt_storage_embedded::{
     Database, FileFolderStore, FilePartStore, SqliteAnswerStore, SqliteEventLog,
     SqliteMessageQueue, SqliteRateStore, SqliteRecordStore,
@@ -28,7 +28,8 @@ use crate::{context::Context, failure::Failure, hub::Hub};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 const QUEUE: &str = "training";
-/// The job's record decides when to give up; a message that was handed out so often is lost, which the
+const QUESTIONS: &str = "questions";
+/// Whoever works on them decides when to give up. The message of a job that was handed out so often is lost, which the
 /// next sweep makes up for.
 const MAX_RECEIVES: NonZeroU32 = NonZeroU32::new(1_000).unwrap();
 
@@ -56,13 +57,19 @@ pub(crate) struct Platform {
 impl Platform {
     pub(crate) fn open(context: &Context) -> Result<Self, Failure> {
         let data_dir = context.data_dir.clone();
-        let (stores, datasets, keys) = open_stores(&data_dir).map_err(ServiceError::from)?;
+        let Opened {
+            stores,
+            datasets,
+            keys,
+            questions,
+        } = open_stores(&data_dir).map_err(ServiceError::from)?;
         let rates = SqliteRateStore::open(&data_dir.join(SqliteRateStore::FILE_NAME))
             .map_err(ServiceError::from)?;
         let rates: Arc<dyn RateStore> = Arc::new(rates);
         let commercial = CommercialModels::open(context, Arc::clone(&rates))?;
         let answers = SqliteAnswerStore::open(&data_dir.join(SqliteAnswerStore::FILE_NAME))
             .map_err(ServiceError::from)?;
+        let answers = Answers::new(Arc::new(answers));
         let datasets = Datasets::new(
             Arc::clone(&stores.folders),
             datasets,
@@ -106,6 +113,10 @@ impl Platform {
             generate: GenerateState {
                 generation: Generation::new(folders(), data_dir, generator),
                 commercial: Some(commercial.commercial.clone()),
+                queued: Some(QueuedAnswers {
+                    answers: answers.clone(),
+                    queue: questions,
+                }),
                 timeout: context.settings.model_timeout,
             },
             scraped: Scraped {
@@ -120,7 +131,7 @@ impl Platform {
             commercial,
             is_development: context.settings.environment == Environment::Development,
             origins: Origins::of(&context.settings.cors_origins),
-            answers: Answers::new(Arc::new(answers)),
+            answers,
             limits: Limits {
                 address: context.settings.requests_per_minute.map(Rate::per_minute),
                 key: context
@@ -137,6 +148,12 @@ impl Platform {
             },
             stores,
         })
+    }
+
+    /// Returns who answers the questions that are queued.
+    pub(crate) fn answer_worker(&self) -> Option<AnswerWorker> {
+        let meter = Metered(Arc::clone(&self.scraped.meter) as Arc<_>);
+        AnswerWorker::new(self.generate.clone(), meter)
     }
 
     /// Returns the routes that answer questions, for whoever may use the data directory: without keys and limits.
@@ -191,11 +208,15 @@ impl Platform {
     }
 }
 
-type DatasetRecords = Arc<dyn RecordStore<UploadedDataset>>;
+/// The stores of a data directory.
+struct Opened {
+    stores: JobStores,
+    datasets: Arc<dyn RecordStore<UploadedDataset>>,
+    keys: Keys,
+    questions: Arc<dyn MessageQueue>,
+}
 
-fn open_stores(
-    data_dir: &std::path::Path,
-) -> Result<(JobStores, DatasetRecords, Keys), StorageError> {
+fn open_stores(data_dir: &std::path::Path) -> Result<Opened, StorageError> {
     let folders: Arc<dyn FolderStore> = Arc::new(FileFolderStore::open(data_dir)?);
     let database = Database::open(&data_dir.join(Database::FILE_NAME))?;
     let records: Arc<dyn RecordStore<TrainingJob>> =
@@ -209,9 +230,18 @@ fn open_stores(
         folders,
         records,
         logs: Arc::new(SqliteEventLog::new(database.clone())),
-        queue: Arc::new(SqliteMessageQueue::new(database, QUEUE, MAX_RECEIVES)),
+        queue: Arc::new(SqliteMessageQueue::new(
+            database.clone(),
+            QUEUE,
+            MAX_RECEIVES,
+        )),
     };
-    Ok((stores, datasets, keys))
+    Ok(Opened {
+        stores,
+        datasets,
+        keys,
+        questions: Arc::new(SqliteMessageQueue::new(database, QUESTIONS, MAX_RECEIVES)),
+    })
 }
 
 fn engine_options(context: &Context) -> EngineOptions {

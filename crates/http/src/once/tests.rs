@@ -176,6 +176,10 @@ impl AnswerStore for Shaky {
         self.inner.claim(id, claim).await
     }
 
+    async fn look(&self, id: &str, now_ms: u64) -> Result<Option<Claimed>, StorageError> {
+        self.inner.look(id, now_ms).await
+    }
+
     async fn renew(&self, id: &str, holder: &str, until_ms: u64) -> Result<(), StorageError> {
         self.inner.renew(id, holder, until_ms).await
     }

@@ -168,3 +168,44 @@ async fn a_lease_is_renewed_for_as_long_as_the_work_takes() {
     let begun = answers.begin(&name(None), Some(ASKED)).await.unwrap();
     assert!(matches!(begun, Begun::InFlight));
 }
+
+#[tokio::test]
+async fn what_is_announced_waits_until_somebody_begins_it_and_again_once_it_is_postponed() {
+    let root = tempfile::tempdir().unwrap();
+    let answers = open(root.path());
+    let name = name(None);
+    let look = || async { answers.look(&name).await.unwrap() };
+    assert!(look().await.is_none());
+    answers.announce(&name, ASKED).await.unwrap();
+    assert!(matches!(look().await, Some(Known::Waiting)));
+    for _ in 0..2 {
+        let lease = granted(&answers, &name).await;
+        assert!(matches!(look().await, Some(Known::Working)));
+        let begun = answers.begin(&name, Some(ASKED)).await.unwrap();
+        assert!(matches!(begun, Begun::InFlight));
+        lease.postpone().await.unwrap();
+        assert!(matches!(look().await, Some(Known::Waiting)));
+    }
+    let lease = granted(&answers, &name).await;
+    lease.keep(ASKED, b"answer".to_vec()).await.unwrap();
+    assert!(lease.postpone().await.is_err());
+    let Some(Known::Finished(past)) = look().await else {
+        panic!("it is not finished");
+    };
+    assert_eq!(past.recall(ASKED), Recalled::Answer(b"answer".to_vec()));
+    assert!(answers.announce(&name, ASKED).await.is_err());
+}
+
+#[tokio::test]
+async fn what_nobody_began_for_a_day_is_forgotten() {
+    let root = tempfile::tempdir().unwrap();
+    let store = Arc::new(SqliteAnswerStore::open(&root.path().join("answers.db")).unwrap());
+    let now_ms = Arc::new(AtomicU64::new(1_000_000));
+    let clock = Arc::clone(&now_ms);
+    let answers = Answers::with_clock(store, Arc::new(move || clock.load(Ordering::SeqCst)));
+    answers.announce(&name(None), ASKED).await.unwrap();
+    now_ms.fetch_add(KEPT.as_millis() as u64 - 1, Ordering::SeqCst);
+    assert!(answers.look(&name(None)).await.unwrap().is_some());
+    now_ms.fetch_add(1, Ordering::SeqCst);
+    assert!(answers.look(&name(None)).await.unwrap().is_none());
+}

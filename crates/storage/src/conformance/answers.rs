@@ -42,6 +42,7 @@ macro_rules! answer_store_conformance {
             answers_are_given_byte_for_byte_whatever_their_size
             what_has_ended_is_as_if_it_had_never_been
             each_id_has_a_claim_of_its_own
+            a_look_tells_what_is_there_and_changes_nothing
             a_restart_keeps_claims_and_answers
             dying_between_any_two_writes_leaves_an_answer_whole_or_absent
         );
@@ -108,6 +109,29 @@ pub async fn a_claim_is_granted_and_the_next_is_told_of_it(subject: AnswerSubjec
         let next = claimed(&store, "second", fingerprint, NOW + LEASE - 1).await;
         assert_eq!(next, in_flight(Some("asked"), NOW + LEASE));
     }
+}
+
+/// Whoever only wants to know takes nothing, and leaves nothing behind.
+pub async fn a_look_tells_what_is_there_and_changes_nothing(subject: AnswerSubject) {
+    let root = root();
+    let store = (subject.open)(root.path());
+    let look = |now_ms| {
+        let store = &store;
+        async move { store.look("a", now_ms).await.expect("the store is there") }
+    };
+    assert_eq!(look(NOW).await, None);
+    granted(&store, "first", NOW).await;
+    for now_ms in [NOW, NOW + LEASE, NOW + DAY - 1] {
+        let there = in_flight(Some("asked"), NOW + LEASE);
+        assert_eq!(look(now_ms).await, Some(there));
+    }
+    assert_eq!(look(NOW + DAY).await, None);
+    let large = vec![7; 700_000];
+    let kept = answer(Some(&large));
+    let finished = store.finish("a", "first", &kept).await;
+    finished.expect("it is the first's");
+    assert_eq!(look(NOW).await, Some(Claimed::Finished(kept)));
+    assert_eq!(look(NOW + DAY).await, None);
 }
 
 /// Two at work would be one too many.

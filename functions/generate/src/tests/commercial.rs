@@ -21,23 +21,24 @@ use llmopt_storage_embedded::{SqliteRateStore, SqliteSpendStore};
 use super::*;
 
 /// One of OpenAI's that does not think, and one of Anthropic's.
-const OPENAI: &str = "gpt-4o-mini";
+pub(super) const OPENAI: &str = "gpt-4o-mini";
 const ANTHROPIC: &str = "claude-haiku-4-5";
 /// What both are called together.
 const ALIAS: &str = "quick";
 
 /// The routes over commercial models, on stores in a folder of their own.
-struct Shop {
-    mock: Mock,
-    router: Router,
-    commercial: Commercial,
+pub(super) struct Shop {
+    pub(super) mock: Mock,
+    pub(super) router: Router,
+    pub(super) commercial: Commercial,
+    pub(super) state: GenerateState,
     store: Arc<dyn SpendStore>,
     rates: Arc<dyn RateStore>,
-    _place: Place,
+    pub(super) place: Place,
 }
 
 impl Shop {
-    async fn new(requests_per_minute: Option<u32>) -> Self {
+    pub(super) async fn new(requests_per_minute: Option<u32>) -> Self {
         let mock = Mock::start(0).await.unwrap();
         let place = place(LONG).await;
         let folder = place.folder.path();
@@ -76,11 +77,12 @@ impl Shop {
         };
         Self {
             mock,
-            router: router(state),
+            router: router(state.clone()),
+            state,
             commercial,
             store,
             rates,
-            _place: place,
+            place,
         }
     }
 
@@ -118,13 +120,13 @@ impl Shop {
     }
 
     /// What the ledger has of today, in order.
-    async fn ledger(&self) -> Vec<LedgerEntry> {
+    pub(super) async fn ledger(&self) -> Vec<LedgerEntry> {
         let day = Moment::new(llmopt_http::now_ms()).day;
         self.store.ledger(&day, None, 1_000).await.unwrap()
     }
 
     /// Takes all that may be asked of OpenAI at once.
-    async fn take_all_turns(&self, per_minute: u32) {
+    pub(super) async fn take_all_turns(&self, per_minute: u32) {
         let count = NonZeroU32::new(per_minute).unwrap();
         let now_us = llmopt_http::now_ms() * 1_000;
         let rate = Rate::per_minute(count);
@@ -135,7 +137,7 @@ impl Shop {
         taken.unwrap().unwrap();
     }
 
-    async fn budget(&self, scope: &str, picodollars: u64) {
+    pub(super) async fn budget(&self, scope: &str, picodollars: u64) {
         let limits = BudgetLimits {
             daily: Picodollars::new(picodollars),
             ..BudgetLimits::default()
@@ -177,7 +179,7 @@ fn providers(mock: &Mock, limits: ModelLimits) -> Vec<ProviderSetup> {
 }
 
 /// Who asks, where a key is needed.
-fn caller(id: &str) -> Caller {
+pub(super) fn caller(id: &str) -> Caller {
     Caller(Arc::new(Stored {
         record: ApiKey {
             format: Format,
@@ -195,7 +197,7 @@ fn caller(id: &str) -> Caller {
     }))
 }
 
-fn question(model: &str) -> Value {
+pub(super) fn question(model: &str) -> Value {
     json!({"model_id": model, "prompt": "one two three", "max_tokens": 10})
 }
 
