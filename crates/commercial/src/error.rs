@@ -78,13 +78,19 @@ pub enum CommercialError {
         /// After how long another question is served.
         wait: Duration,
     },
+    /// The key has used the tokens of its minute.
+    #[error("the key has used the {limit} tokens a minute that it may: come again in {} s", .wait.as_secs_f64().ceil())]
+    KeyLimited {
+        /// The limit.
+        limit: u32,
+        /// After how long another question is served.
+        wait: Duration,
+    },
     /// The question needs more tokens than may be used in a minute.
-    #[error(
-        "the request may use {wanted} tokens, and {provider} may be asked for {limit} a minute"
-    )]
+    #[error("the request may use {wanted} tokens, and {of} may use {limit} a minute")]
     OverTokenLimit {
-        /// The provider.
-        provider: String,
+        /// Whose limit it is: the provider's or the key's.
+        of: String,
         /// What it needs.
         wanted: u64,
         /// The limit.
@@ -148,10 +154,18 @@ pub enum SetupError {
 }
 
 impl CommercialError {
+    /// Returns after how long the question has its turn, where that is all that it lacks.
+    pub fn until_turn(&self) -> Option<Duration> {
+        match self {
+            Self::Limited { wait, .. } | Self::KeyLimited { wait, .. } => Some(*wait),
+            _ => None,
+        }
+    }
+
     /// Returns after how long the same question may work, where that is known.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::Limited { wait, .. } => Some(*wait),
+            Self::Limited { .. } | Self::KeyLimited { .. } => self.until_turn(),
             Self::CircuitOpen { retry_after, .. } => Some(*retry_after),
             Self::Provider { source, .. } => source.retry_after(),
             _ => None,
@@ -172,7 +186,8 @@ impl CommercialError {
             | Self::Limited { .. }
             | Self::OverTokenLimit { .. }
             | Self::CircuitOpen { .. } => true,
-            Self::Cost { .. }
+            Self::KeyLimited { .. }
+            | Self::Cost { .. }
             | Self::Repeated
             | Self::Lost
             | Self::Spending(_)

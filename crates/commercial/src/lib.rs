@@ -33,7 +33,7 @@ pub use past::Past;
 pub use prices::PriceBook;
 pub use probe::{CircuitStatus, Probe};
 pub use provider::{ModelLimits, ProviderSetup};
-pub use question::Question;
+pub use question::{Asker, Question};
 
 use provider::Configured;
 use tab::Short;

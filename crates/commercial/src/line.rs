@@ -200,7 +200,7 @@ impl Line {
     ) -> Result<bool, CommercialError> {
         let inner = Arc::clone(&self.inner);
         tokio::select! {
-            waited = inner.wait_for_turn(candidate, quote) => {
+            waited = inner.wait_for_turn(candidate, quote, &self.question) => {
                 self.waited += waited?;
                 Ok(true)
             }

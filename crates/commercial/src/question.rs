@@ -1,15 +1,38 @@
+use std::num::NonZeroU32;
+
 use llmopt_domain::Conversation;
 use llmopt_providers::Delivery;
 use llmopt_storage::spend::RequestId;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+/// Whose question it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asker {
+    /// The id of the key that asks; empty where none is needed.
+    pub key: String,
+    /// Tokens of commercial models that it may use in a minute, if that is limited.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens_per_minute: Option<NonZeroU32>,
+}
+
+impl Asker {
+    /// Names a key without a limit of its own.
+    pub fn of_key(key: &str) -> Self {
+        Self {
+            key: key.to_owned(),
+            tokens_per_minute: None,
+        }
+    }
+}
 
 /// What a user asks a commercial model.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Question {
     /// The request of the client: it is billed once. No two have the same.
     pub request: RequestId,
-    /// The id of the key that asks; empty where none is needed.
-    pub key: String,
+    /// Whose question it is.
+    pub asker: Asker,
     /// The model: an id of the table of prices, `PROVIDER/MODEL`, or an alias.
     pub model: String,
     /// The turns to answer, and the tools that the answer may call.

@@ -145,9 +145,9 @@ fn ask(
     Ok(Ask {
         request: part(&question.request, nth)?,
         bound: quote.bound,
-        scopes: scopes(&question.key, provider),
+        scopes: scopes(&question.asker.key, provider),
         asked: Asked {
-            key: question.key.clone(),
+            key: question.asker.key.clone(),
             model: candidate.model.clone(),
             provider: provider.clone(),
             price_version: candidate.price_version.clone(),

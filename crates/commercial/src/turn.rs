@@ -6,7 +6,7 @@ use std::{
 use llmopt_domain::Rate;
 use llmopt_providers::{RateHeaders, RateState};
 
-use crate::{CommercialError, Inner, ModelLimits, Quote, catalog::Candidate};
+use crate::{CommercialError, Inner, ModelLimits, Question, Quote, catalog::Candidate};
 
 /// A limit that a question has to wait for.
 struct TurnLimit {
@@ -14,25 +14,33 @@ struct TurnLimit {
     id: String,
     rate: Rate,
     count: NonZeroU32,
-    /// What it is of, for people.
-    name: String,
+    /// What it is of.
+    of: LimitOf,
+}
+
+enum LimitOf {
+    /// The key that asks, which may use so many tokens a minute.
+    Key(NonZeroU32),
+    /// A provider, or a model of it: in words, for people.
+    Provider(String),
 }
 
 impl Inner {
-    /// Waits until the question may be sent, as far as the limits of its provider and model say; all processes
-    /// stand in the same line. Returns how long it waited.
+    /// Waits until the question may be sent, as far as the limits of its key, its provider and its model say; all
+    /// processes stand in the same line. Returns how long it waited.
     ///
     /// # Errors
-    /// [`CommercialError::Limited`] if its turn is further away than anyone waits: it takes none then, but for
-    /// those of the limits that were looked at before.
+    /// [`CommercialError::Limited`] or [`CommercialError::KeyLimited`] if its turn is further away than anyone waits: it
+    /// takes none then, but for those of the limits that were looked at before.
     pub(crate) async fn wait_for_turn(
         &self,
         candidate: &Candidate,
         quote: &Quote,
+        question: &Question,
     ) -> Result<Duration, CommercialError> {
         let now_us = now_us();
         let mut turn_us = now_us;
-        for limit in limits(candidate, quote)? {
+        for limit in limits(candidate, quote, question)? {
             turn_us = turn_us.max(self.take(candidate, &limit, now_us).await?);
         }
         let wait = Duration::from_micros(turn_us - now_us);
@@ -63,11 +71,19 @@ impl Inner {
                 Ok(slots.end_us.saturating_sub(early).max(now_us))
             }
             Err(refused) => {
+                let wait = Duration::from_micros(refused.wait_us);
+                let name = match &limit.of {
+                    LimitOf::Key(limit) => {
+                        let limit = limit.get();
+                        return Err(CommercialError::KeyLimited { limit, wait });
+                    }
+                    LimitOf::Provider(name) => name,
+                };
                 candidate.provider.note_refusal(&*self.alerts).await;
                 Err(CommercialError::Limited {
                     provider: candidate.provider.setup.name.clone(),
-                    limit: limit.name.clone(),
-                    wait: Duration::from_micros(refused.wait_us),
+                    limit: name.clone(),
+                    wait,
                 })
             }
         }
@@ -120,8 +136,25 @@ impl Candidate {
     }
 }
 
-/// Returns the limits that a question is under, those of the model first.
-fn limits(candidate: &Candidate, quote: &Quote) -> Result<Vec<TurnLimit>, CommercialError> {
+/// Returns the limits that a question is under, those of the key first and of the model next: whoever may not ask
+/// takes no turn from others.
+fn limits(
+    candidate: &Candidate,
+    quote: &Quote,
+    question: &Question,
+) -> Result<Vec<TurnLimit>, CommercialError> {
+    let wanted = quote
+        .estimated_prompt_tokens
+        .saturating_add(quote.most_output_tokens);
+    let mut found = Vec::new();
+    if let Some(limit) = question.asker.tokens_per_minute {
+        found.push(TurnLimit {
+            id: format!("key/{}/tokens", question.asker.key),
+            rate: tokens_per_minute(limit),
+            count: within(limit, wanted, "the key")?,
+            of: LimitOf::Key(limit),
+        });
+    }
     let name = &candidate.provider.setup.name;
     let scopes = [
         (
@@ -135,37 +168,38 @@ fn limits(candidate: &Candidate, quote: &Quote) -> Result<Vec<TurnLimit>, Commer
             name.clone(),
         ),
     ];
-    let wanted = quote
-        .estimated_prompt_tokens
-        .saturating_add(quote.most_output_tokens);
-    let mut found = Vec::new();
     for (limits, id, of) in scopes {
         if let Some(limit) = limits.requests_per_minute {
             found.push(TurnLimit {
                 id: id.clone(),
                 rate: Rate::per_minute(limit),
                 count: NonZeroU32::MIN,
-                name: format!("{limit} requests a minute ({of})"),
+                of: LimitOf::Provider(format!("{limit} requests a minute ({of})")),
             });
         }
         if let Some(limit) = limits.tokens_per_minute {
-            let count = u32::try_from(wanted)
-                .ok()
-                .filter(|count| *count <= limit.get());
-            let count = count.ok_or_else(|| CommercialError::OverTokenLimit {
-                provider: name.clone(),
-                wanted,
-                limit: limit.get(),
-            })?;
             found.push(TurnLimit {
                 id: format!("{id}/tokens"),
                 rate: tokens_per_minute(limit),
-                count: NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN),
-                name: format!("{limit} tokens a minute ({of})"),
+                count: within(limit, wanted, name)?,
+                of: LimitOf::Provider(format!("{limit} tokens a minute ({of})")),
             });
         }
     }
     Ok(found)
+}
+
+/// Returns the tokens that are wanted, where `of` may use so many in a minute.
+fn within(limit: NonZeroU32, wanted: u64, of: &str) -> Result<NonZeroU32, CommercialError> {
+    let count = u32::try_from(wanted)
+        .ok()
+        .filter(|count| *count <= limit.get());
+    let count = count.ok_or_else(|| CommercialError::OverTokenLimit {
+        of: of.to_owned(),
+        wanted,
+        limit: limit.get(),
+    })?;
+    Ok(NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN))
 }
 
 /// Returns the rate of so many tokens in a minute. Microseconds are too coarse for millions of them: then it is a

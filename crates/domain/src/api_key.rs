@@ -59,6 +59,9 @@ pub struct KeyLimits {
     pub requests_per_minute: Option<NonZeroU32>,
     /// Requests at once.
     pub burst: Option<NonZeroU32>,
+    /// Tokens of commercial models in each minute on average.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens_per_minute: Option<NonZeroU32>,
 }
 
 /// The record of a platform key. The secret itself is shown once and kept nowhere.

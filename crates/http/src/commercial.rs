@@ -2,14 +2,15 @@
 
 use std::{fmt::Write as _, time::Duration};
 
-use llmopt_commercial::CommercialError;
+use axum::Extension;
+use llmopt_commercial::{Asker, CommercialError};
 use llmopt_domain::{Picodollars, error_chain};
 use llmopt_prices::CostError;
 use llmopt_providers::ProviderError;
 use llmopt_spending::{Refusal, SpendingError};
 use llmopt_storage::{StorageError, spend::RequestId};
 
-use crate::{BudgetShortage, Code, Problem, timestamp};
+use crate::{BudgetShortage, Caller, Code, Problem, timestamp};
 
 /// After how long a budget that many are at may be asked again.
 const MOMENT: Duration = Duration::from_secs(1);
@@ -40,6 +41,14 @@ impl From<CommercialError> for Problem {
         }
         problem
     }
+}
+
+/// Tells whose question it is by the key that was shown, if one was.
+pub fn asker(caller: Option<&Extension<Caller>>) -> Asker {
+    caller.map_or_else(Asker::default, |Extension(caller)| Asker {
+        key: caller.id().to_owned(),
+        tokens_per_minute: caller.0.record.limits.tokens_per_minute,
+    })
 }
 
 /// Names a request of a caller for what it costs, as no other is named, whatever process draws it.
@@ -74,6 +83,7 @@ fn code(error: &CommercialError) -> Code {
         },
         CommercialError::Budget { .. } => Code::BudgetExceeded,
         CommercialError::Limited { .. } => Code::ProviderLimitReached,
+        CommercialError::KeyLimited { .. } => Code::TooManyRequests,
         CommercialError::OverTokenLimit { .. } => Code::ValidationFailed,
         CommercialError::CircuitOpen { .. } => Code::ProviderUnavailable,
         CommercialError::Provider { source, .. } => provider(source),
@@ -195,6 +205,7 @@ fn is_final(error: &CommercialError) -> bool {
         | CommercialError::OverTokenLimit { .. }
         | CommercialError::Provider { .. } => true,
         CommercialError::Limited { .. }
+        | CommercialError::KeyLimited { .. }
         | CommercialError::CircuitOpen { .. }
         | CommercialError::Repeated
         | CommercialError::Lost

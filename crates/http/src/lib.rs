@@ -29,7 +29,7 @@ pub use access::{Access, Caller, ClientAddress, Guard, required_scope};
 pub use body::{JsonBody, Parameters};
 pub use code::Code;
 #[cfg(feature = "commercial")]
-pub use commercial::billed_request;
+pub use commercial::{asker, billed_request};
 pub use limits::{Limits, RouteLimit};
 pub use measured::{Metered, Trace};
 pub use origins::Origins;

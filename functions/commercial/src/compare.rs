@@ -1,5 +1,6 @@
 use axum::{Extension, Json, extract::State};
-use llmopt_http::{Caller, JsonBody, Problem, Validation};
+use llmopt_commercial::Asker;
+use llmopt_http::{Caller, JsonBody, Problem, Validation, asker};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -45,9 +46,8 @@ pub(crate) async fn compare_models(
     caller: Option<Extension<Caller>>,
     JsonBody(request): JsonBody<CompareRequest>,
 ) -> Result<Json<ComparisonView>, Problem> {
-    let key = caller.map_or_else(String::new, |Extension(caller)| caller.id().to_owned());
     let is_run = request.run.unwrap_or_default();
-    let comparison = request.validate(key)?;
+    let comparison = request.validate(asker(caller.as_ref()))?;
     Ok(Json(if is_run {
         comparison.run(&state).await
     } else {
@@ -56,7 +56,7 @@ pub(crate) async fn compare_models(
 }
 
 impl CompareRequest {
-    fn validate(self, key: String) -> Result<Comparison, Problem> {
+    fn validate(self, asker: Asker) -> Result<Comparison, Problem> {
         let mut validation = Validation::default();
         let (texts, models) = (self.texts.len(), self.models.len());
         validation.require((1..=MAX_TEXTS).contains(&texts), "/texts", || {
@@ -86,7 +86,7 @@ impl CompareRequest {
             texts: self.texts,
             models: self.models,
             max_tokens,
-            key,
+            asker,
         })
     }
 }

@@ -1,7 +1,7 @@
 use std::time::Instant;
 
 use futures::{StreamExt, stream};
-use llmopt_commercial::{Answer, AnswerEvent, Commercial, CommercialError, Question};
+use llmopt_commercial::{Answer, AnswerEvent, Asker, Commercial, CommercialError, Question};
 use llmopt_domain::{Conversation, Message, Picodollars, Role};
 use llmopt_http::{Code, Problem, billed_request, now_ms};
 use llmopt_prices::Day;
@@ -26,8 +26,8 @@ pub struct Comparison {
     pub models: Vec<String>,
     /// Tokens of each answer at most.
     pub max_tokens: u32,
-    /// The id of the key that asks; empty where none is needed.
-    pub key: String,
+    /// Who asks.
+    pub asker: Asker,
 }
 
 impl Comparison {
@@ -171,7 +171,7 @@ impl Comparison {
     fn question(&self, model: &str, text: &str) -> Result<Question, Problem> {
         Ok(Question {
             request: billed_request()?,
-            key: self.key.clone(),
+            asker: self.asker.clone(),
             model: model.to_owned(),
             conversation: conversation(text),
             max_tokens: Some(self.max_tokens),
@@ -226,14 +226,17 @@ async fn ask_commercial(state: &CommercialState, question: Question) -> Result<A
 async fn ask_in_turn(state: &CommercialState, mut question: Question) -> Result<Answer, Problem> {
     let deadline = Instant::now() + state.timeout;
     loop {
-        match state.commercial.ask(question.clone()).await {
-            Err(CommercialError::Limited { wait, .. }) if Instant::now() + wait < deadline => {
-                sleep(wait).await;
-                // Nothing is held under the name of the one that was sent back, and nothing will be.
-                question.request = billed_request()?;
-            }
-            answered => return Ok(answered?),
+        let answered = state.commercial.ask(question.clone()).await;
+        let wait = answered
+            .as_ref()
+            .err()
+            .and_then(CommercialError::until_turn);
+        match wait.filter(|wait| Instant::now() + *wait < deadline) {
+            Some(wait) => sleep(wait).await,
+            None => return Ok(answered?),
         }
+        // Nothing is held under the name of the one that was sent back, and nothing will be.
+        question.request = billed_request()?;
     }
 }
 

@@ -2,7 +2,8 @@ use std::sync::{Arc, atomic::AtomicU32};
 
 use axum::{Extension, Json, extract::State};
 use futures::future::join_all;
-use llmopt_http::{Caller, JsonBody, Metered, Problem, ProblemView, Validation};
+use llmopt_commercial::Asker;
+use llmopt_http::{Caller, JsonBody, Metered, Problem, ProblemView, Validation, asker};
 use llmopt_providers::Delivery;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -12,7 +13,6 @@ use utoipa::ToSchema;
 use crate::{
     GenerateState,
     answer::{Inquiry, Patience, Turns, whole_answer},
-    key_of,
     request::GenerateRequest,
     response::GenerateResponse,
     routed::Routed,
@@ -63,7 +63,7 @@ pub(crate) async fn generate_batch(
     caller: Option<Extension<Caller>>,
     JsonBody(batch): JsonBody<BatchRequest>,
 ) -> Result<Json<BatchResponse>, Problem> {
-    let questions = validate(&state, batch, key_of(caller.as_ref()))?;
+    let questions = validate(&state, batch, &asker(caller.as_ref()))?;
     let (ours, commercial) = (
         Semaphore::new(OURS_AT_ONCE),
         Semaphore::new(COMMERCIAL_AT_ONCE),
@@ -96,7 +96,11 @@ pub(crate) async fn generate_batch(
     }))
 }
 
-fn validate(state: &GenerateState, batch: BatchRequest, key: &str) -> Result<Vec<Routed>, Problem> {
+fn validate(
+    state: &GenerateState,
+    batch: BatchRequest,
+    asker: &Asker,
+) -> Result<Vec<Routed>, Problem> {
     let mut validation = Validation::default();
     let count = batch.requests.len();
     validation.require((1..=MAX_REQUESTS).contains(&count), "/requests", || {
@@ -113,7 +117,7 @@ fn validate(state: &GenerateState, batch: BatchRequest, key: &str) -> Result<Vec
     questions
         .map(|(index, request)| {
             let asked = request.validate(&format!("/requests/{index}"))?;
-            Routed::of(state, asked, key, Delivery::Whole)
+            Routed::of(state, asked, asker, Delivery::Whole)
         })
         .collect()
 }

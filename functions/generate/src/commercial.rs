@@ -165,12 +165,15 @@ async fn ask_in_turn(asked: CommercialQuestion, turns: &Turns) -> Result<Answer,
         mut naming,
     } = asked;
     loop {
-        match commercial.ask(question.clone()).await {
-            Err(CommercialError::Limited { wait, .. }) if Instant::now() + wait < turns.until => {
-                turns.wait(wait).await;
-            }
-            Err(CommercialError::Repeated) if matches!(naming, Naming::Counted { .. }) => {}
-            answered => return Ok(answered?),
+        let error = match commercial.ask(question.clone()).await {
+            Ok(answer) => return Ok(answer),
+            Err(error) => error,
+        };
+        let is_counted = matches!(naming, Naming::Counted { .. });
+        match error.until_turn() {
+            Some(wait) if Instant::now() + wait < turns.until => turns.wait(wait).await,
+            None if is_counted && matches!(error, CommercialError::Repeated) => {}
+            _ => return Err(error.into()),
         }
         // What was reserved under the present name was given back.
         question.request = naming.next(&commercial, question.request).await?;

@@ -25,7 +25,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use llmopt_commercial::Commercial;
-use llmopt_http::{Caller, JsonBody, Metered, Problem, ServerSentEvent, accepts_stream};
+use llmopt_http::{Caller, JsonBody, Metered, Problem, ServerSentEvent, accepts_stream, asker};
 use llmopt_providers::Delivery;
 use llmopt_service::Generation;
 use utoipa::openapi::OpenApi;
@@ -121,15 +121,15 @@ async fn generate(
     } else {
         Delivery::Whole
     };
-    let key = key_of(caller.as_ref());
+    let asker = asker(caller.as_ref());
     let later = state.queued.as_ref().filter(|_| !streams);
     let later = later.filter(|_| queued::prefers_later(&headers));
     let as_asked = later.map(|_| request.clone());
     let asked = request.validate("")?;
-    let question = Routed::of(&state, asked, key, delivery)?;
+    let question = Routed::of(&state, asked, &asker, delivery)?;
     if let (Some(later), Some(request)) = (later, as_asked) {
         queued::check(&state, &question).await?;
-        return later.put(request, key).await;
+        return later.put(request, asker).await;
     }
     if streams {
         let answer = stream::stream_answer(&state, meter, question).await?;
@@ -137,11 +137,6 @@ async fn generate(
     }
     let answer = answer::whole_answer(&state, meter, Inquiry::now(&state, question)).await?;
     Ok(Json(answer).into_response())
-}
-
-/// Returns the id of the key that asks; nothing where none is needed.
-fn key_of(caller: Option<&Extension<Caller>>) -> &str {
-    caller.map_or("", |Extension(caller)| caller.id())
 }
 
 #[cfg(test)]

@@ -8,16 +8,15 @@ use axum::{
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use llmopt_http::{API, Caller, Code, Problem, ProblemView, billed_request, now_ms};
+use llmopt_commercial::Asker;
+use llmopt_http::{API, Caller, Code, Problem, ProblemView, asker, billed_request, now_ms};
 use llmopt_service::{Answers, Known, Recalled, RequestName, ServiceError};
 use llmopt_storage::{MessageQueue, StorageError, spend::RequestId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use crate::{
-    GenerateState, key_of, request::GenerateRequest, response::GenerateResponse, routed::Routed,
-};
+use crate::{GenerateState, request::GenerateRequest, response::GenerateResponse, routed::Routed};
 
 mod worker;
 
@@ -50,8 +49,7 @@ pub struct QueuedAnswers {
 pub(crate) struct QueuedQuestion {
     /// What it is called, and what it costs is billed under.
     pub(crate) id: RequestId,
-    /// The id of the key that asks; empty where none is needed.
-    pub(crate) key: String,
+    pub(crate) asker: Asker,
     /// When it was asked, in milliseconds since 1970.
     pub(crate) asked_ms: u64,
     pub(crate) request: GenerateRequest,
@@ -127,18 +125,18 @@ pub(crate) fn prefers_later(headers: &HeaderMap) -> bool {
 }
 
 impl QueuedAnswers {
-    /// Queues a question of the key called `key`.
+    /// Queues a question of `asker`.
     ///
     /// # Errors
     /// If it is too large, or the queue cannot be reached: nothing will be answered then.
     pub(crate) async fn put(
         &self,
         request: GenerateRequest,
-        key: &str,
+        asker: Asker,
     ) -> Result<Response, Problem> {
         let question = QueuedQuestion {
             id: billed_request()?,
-            key: key.to_owned(),
+            asker,
             asked_ms: now_ms(),
             request,
         };
@@ -155,7 +153,7 @@ impl QueuedAnswers {
 
     /// In this order a question that is in the queue is always known.
     async fn announce(&self, question: &QueuedQuestion, message: &str) -> Result<(), StorageError> {
-        let name = name_of(&question.key, question.id.as_str());
+        let name = name_of(&question.asker.key, question.id.as_str());
         self.answers.announce(&name, FINGERPRINT).await?;
         self.queue.send(message).await
     }
@@ -184,7 +182,7 @@ pub(crate) async fn get_result(
     caller: Option<Extension<Caller>>,
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
-    let name = name_of(key_of(caller.as_ref()), &id);
+    let name = name_of(&asker(caller.as_ref()).key, &id);
     let known = match &state.queued {
         Some(queued) => queued.answers.look(&name).await.map_err(problem)?,
         None => None,
@@ -253,6 +251,8 @@ fn too_large(bytes: usize) -> Problem {
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroU32;
+
     use serde_json::json;
 
     use super::*;
@@ -279,7 +279,10 @@ mod tests {
             let request: GenerateRequest = serde_json::from_value(body).unwrap();
             let question = QueuedQuestion {
                 id: RequestId::try_from("req_1".to_owned()).unwrap(),
-                key: "k".to_owned(),
+                asker: Asker {
+                    key: "k".to_owned(),
+                    tokens_per_minute: NonZeroU32::new(5),
+                },
                 asked_ms: 1,
                 request: request.clone(),
             };
@@ -288,6 +291,7 @@ mod tests {
                 |c: char| matches!(c, '\t' | '\n' | '\r' | '\u{20}'..='\u{fffd}' | '\u{10000}'..);
             assert!(message.chars().all(is_taken), "{message}");
             let read: QueuedQuestion = serde_json::from_str(&message).unwrap();
+            assert_eq!(read.asker, question.asker);
             let (expected, read) = (request.validate("").unwrap(), read.request.validate(""));
             assert_eq!(format!("{:?}", read.unwrap()), format!("{expected:?}"));
         }

@@ -1,5 +1,6 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use llmopt_commercial::Asker;
 use llmopt_domain::{Conversation, Message, Role};
 use llmopt_http::{Problem, Validation, billed_request};
 use llmopt_providers::Delivery;
@@ -187,13 +188,13 @@ impl Asked {
         })
     }
 
-    /// Makes it a question of the key called `key` to a commercial model.
+    /// Makes it a question of `asker` to a commercial model.
     ///
     /// # Errors
     /// If it has what only our own models take.
     pub(crate) fn into_commercial(
         self,
-        key: &str,
+        asker: &Asker,
         delivery: Delivery,
     ) -> Result<llmopt_commercial::Question, Problem> {
         let mut validation = Validation::default();
@@ -203,7 +204,7 @@ impl Asked {
         validation.finish()?;
         Ok(llmopt_commercial::Question {
             request: billed_request()?,
-            key: key.to_owned(),
+            asker: asker.clone(),
             model: self.model,
             conversation: self.conversation,
             max_tokens: self.max_tokens,
@@ -301,14 +302,16 @@ mod tests {
     fn a_commercial_model_is_sent_what_the_caller_says_and_no_default_of_ours() {
         let ask = |json: &str| {
             let asked = request(json).unwrap();
-            asked.into_commercial("k1", Delivery::Whole).unwrap()
+            asked
+                .into_commercial(&Asker::of_key("k1"), Delivery::Whole)
+                .unwrap()
         };
         let plain = ask(r#"{"model_id": "gpt", "prompt": "Hi"}"#);
         assert_eq!(
             (plain.max_tokens, plain.temperature, plain.top_p),
             (None, None, None)
         );
-        assert_eq!(plain.key, "k1");
+        assert_eq!(plain.asker.key, "k1");
         let told = ask(
             r#"{"model_id": "gpt", "prompt": "Hi", "max_tokens": 9, "temperature": 0.7, "top_p": 0.3,
                 "tool_choice": "required", "response_format": {"type": "json_object"}}"#,
@@ -330,7 +333,9 @@ mod tests {
         let expected = ["/requests/3/tool_choice", "/requests/3/response_format"];
         assert_eq!(pointers(&problem), expected);
         let asked = request(r#"{"model_id": "gpt", "prompt": "Hi", "seed": 1}"#).unwrap();
-        let problem = asked.into_commercial("", Delivery::Whole).unwrap_err();
+        let problem = asked
+            .into_commercial(&Asker::default(), Delivery::Whole)
+            .unwrap_err();
         assert_eq!(pointers(&problem), ["/requests/3/seed"]);
         let asked = request(r#"{"model_id": "gpt", "prompt": "Hi", "tool_choice": "maybe"}"#);
         assert_eq!(pointers(&asked.unwrap_err()), ["/requests/3/tool_choice"]);

@@ -1,3 +1,4 @@
+use llmopt_commercial::Asker;
 use llmopt_http::{Problem, now_ms};
 use llmopt_prices::Day;
 use llmopt_providers::Delivery;
@@ -27,21 +28,21 @@ pub(crate) struct Wanted {
 }
 
 impl Routed {
-    /// Finds who is to answer the question of the key called `key`.
+    /// Finds who is to answer the question of `asker`.
     ///
     /// # Errors
     /// If the question has what such a model does not take.
     pub(crate) fn of(
         state: &GenerateState,
         asked: Asked,
-        key: &str,
+        asker: &Asker,
         delivery: Delivery,
     ) -> Result<Self, Problem> {
         let commercial = state.commercial.as_ref();
         let Some(commercial) = commercial.filter(|it| it.knows(asked.model())) else {
             return Ok(Self::Ours(asked.into_ours()?));
         };
-        let question = asked.into_commercial(key, delivery)?;
+        let question = asked.into_commercial(asker, delivery)?;
         Ok(Self::Commercial(Box::new(CommercialQuestion {
             commercial: commercial.clone(),
             question,

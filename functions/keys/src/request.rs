@@ -28,6 +28,9 @@ pub(crate) struct CreateKey {
     /// How many of them may come at once.
     #[schema(value_type = Option<u32>, minimum = 1)]
     burst: Option<NonZeroU32>,
+    /// Tokens of commercial models that it may use in a minute: of the prompt, as estimated, and of the answer at most.
+    #[schema(value_type = Option<u32>, minimum = 1)]
+    tokens_per_minute: Option<NonZeroU32>,
     /// When it ends, as RFC 3339 has it.
     #[schema(format = DateTime)]
     expires_at: Option<String>,
@@ -78,6 +81,7 @@ impl CreateKey {
             limits: KeyLimits {
                 requests_per_minute: self.requests_per_minute,
                 burst: self.burst,
+                tokens_per_minute: self.tokens_per_minute,
             },
             expires_ms,
         })

@@ -16,6 +16,8 @@ pub(crate) struct KeyView {
     requests_per_minute: Option<NonZeroU32>,
     #[schema(value_type = Option<u32>, minimum = 1)]
     burst: Option<NonZeroU32>,
+    #[schema(value_type = Option<u32>, minimum = 1)]
+    tokens_per_minute: Option<NonZeroU32>,
     created_at: String,
     expires_at: Option<String>,
     revoked_at: Option<String>,
@@ -43,6 +45,7 @@ impl KeyView {
             scopes: key.scopes,
             requests_per_minute: key.limits.requests_per_minute,
             burst: key.limits.burst,
+            tokens_per_minute: key.limits.tokens_per_minute,
             created_at: timestamp(key.created_ms),
             expires_at: key.expires_ms.map(timestamp),
             revoked_at: key.revoked_ms.map(timestamp),

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use llmopt_commercial::{AnswerEvent, Commercial, CommercialError, Question, Receipt};
+use llmopt_commercial::{AnswerEvent, Asker, Commercial, CommercialError, Question, Receipt};
 use llmopt_commercial_setup::{SecretKeys, SetupError, Sources, commercial};
 use llmopt_config::Settings;
 use llmopt_domain::{Conversation, Message, Picodollars, Role, error_chain};
@@ -69,7 +69,7 @@ impl Place {
 async fn ask(commercial: &Commercial, name: &str, model: &str) -> Result<Receipt, CommercialError> {
     let question = Question {
         request: name.to_owned().try_into().unwrap(),
-        key: String::new(),
+        asker: Asker::default(),
         model: model.to_owned(),
         conversation: Conversation {
             messages: vec![Message::new(Role::User, "one two three")],

@@ -6,7 +6,7 @@ use std::{
 };
 
 use llmopt_commercial::{
-    Answer, AnswerEvent, Commercial, CommercialError, CommercialParts, ModelLimits, Policy,
+    Answer, AnswerEvent, Asker, Commercial, CommercialError, CommercialParts, ModelLimits, Policy,
     PriceBook, ProviderSetup, Question, Receipt,
 };
 use llmopt_domain::{Conversation, Message, Picodollars, Role};
@@ -172,7 +172,7 @@ pub(crate) fn now_ms() -> u64 {
 pub(crate) fn question(name: &str, model: &str) -> Question {
     Question {
         request: name.to_owned().try_into().unwrap(),
-        key: "key-1".to_owned(),
+        asker: Asker::of_key("key-1"),
         model: model.to_owned(),
         conversation: Conversation {
             messages: vec![Message::new(Role::User, "one two three")],

@@ -13,7 +13,7 @@ use std::{
 
 use async_trait::async_trait;
 use llmopt_commercial::{
-    Commercial, CommercialParts, ModelLimits, Policy, PriceBook, ProviderSetup, Question,
+    Asker, Commercial, CommercialParts, ModelLimits, Policy, PriceBook, ProviderSetup, Question,
 };
 use llmopt_domain::{Conversation, Message, Picodollars, Role};
 use llmopt_prices::{Ceiling, PriceTable, Provider as Seller};
@@ -127,7 +127,7 @@ pub(crate) fn model(api: Api) -> &'static str {
 pub(crate) fn question(model: &str, delivery: Delivery) -> Question {
     Question {
         request: fresh(),
-        key: KEY.to_owned(),
+        asker: Asker::of_key(KEY),
         model: model.to_owned(),
         conversation: Conversation::new(vec![Message::new(Role::User, PROMPT)]),
         max_tokens: Some(20),

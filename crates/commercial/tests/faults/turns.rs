@@ -2,7 +2,7 @@
 
 use std::{num::NonZeroU32, time::Duration};
 
-use llmopt_commercial::{Circuit, CommercialError};
+use llmopt_commercial::{Asker, Circuit, CommercialError};
 use llmopt_domain::error_chain;
 use llmopt_provider_mock::{Behaviour, Fault, Tokens};
 use llmopt_providers::{Delivery, ProviderError};
@@ -162,6 +162,41 @@ async fn tokens_are_counted_by_the_minute_too() {
     };
     assert!((1..=4).contains(&answered), "{answered}");
     assert_eq!(kind(&refused), "Limited");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_tokens_of_a_key_are_its_own_over_all_providers() {
+    let bench = Bench::new(&Setup::default()).await;
+    let of = |key: &str, limit: u32, model: &str| {
+        let mut asked = question(model, Delivery::Stream);
+        asked.asker = Asker {
+            key: key.to_owned(),
+            tokens_per_minute: NonZeroU32::new(limit),
+        };
+        asked
+    };
+    let mut answered = 0;
+    let refused = loop {
+        let model = ["gpt-test", "claude-test"][answered % 2];
+        match ask(&bench.commercial, of("mine", 300, model)).await.error {
+            Some(error) => break error,
+            None => answered += 1,
+        }
+        assert!(answered < 20);
+    };
+    assert!((2..=15).contains(&answered), "{answered}");
+    let CommercialError::KeyLimited { limit: 300, wait } = refused else {
+        panic!("{refused:?}");
+    };
+    assert!(wait > Duration::ZERO && wait <= Duration::from_secs(60));
+    // Another key has tokens of its own, and one without a limit has all.
+    for (key, limit) in [("yours", 300), ("free", 0)] {
+        let seen = ask(&bench.commercial, of(key, limit, "gpt-test")).await;
+        assert!(seen.receipt.is_some(), "{seen:?}");
+    }
+    let refused = error(ask(&bench.commercial, of("small", 5, "gpt-test")).await);
+    assert_eq!(kind(&refused), "OverTokenLimit");
+    assert_eq!(bench.mock.exchanges().len(), answered + 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]

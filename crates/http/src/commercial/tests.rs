@@ -196,6 +196,13 @@ fn a_wait_is_told_in_whole_seconds_that_are_enough() {
         (StatusCode::TOO_MANY_REQUESTS, four, None)
     );
 
+    let wait = Duration::from_millis(900);
+    let of_key = CommercialError::KeyLimited { limit: 5, wait };
+    let problem = Problem::from(of_key);
+    assert_eq!(problem.code(), Code::TooManyRequests);
+    let one = Some("1".to_owned());
+    assert_eq!(headers(problem), (StatusCode::TOO_MANY_REQUESTS, one, None));
+
     let open = CommercialError::CircuitOpen {
         provider: "openai".to_owned(),
         retry_after: Duration::from_secs(5),
@@ -298,7 +305,7 @@ fn what_keeps_a_question_from_being_asked_says_who_can_mend_it() {
         (cost(CostError::TooMuch), "validation_failed", 422),
         (
             CommercialError::OverTokenLimit {
-                provider: "openai".to_owned(),
+                of: "openai".to_owned(),
                 wanted: 9,
                 limit: 8,
             },

@@ -10,8 +10,8 @@ use std::{
 };
 
 use llmopt_commercial::{
-    AnswerEvent, Commercial, CommercialError, CommercialParts, ModelLimits, Policy, PriceBook,
-    ProviderSetup, Question, Quote,
+    AnswerEvent, Asker, Commercial, CommercialError, CommercialParts, ModelLimits, Policy,
+    PriceBook, ProviderSetup, Question, Quote,
 };
 use llmopt_domain::{Conversation, Message, Role};
 use llmopt_prices::{Ceiling, PriceTable};
@@ -81,7 +81,7 @@ fn commercial(store: Arc<dyn SpendStore>, provider: &str, folder: &Path) -> Comm
 fn question(name: &str, number: usize) -> Question {
     Question {
         request: RequestId::try_from(format!("{name}-{number:03}")).unwrap(),
-        key: "key".to_owned(),
+        asker: Asker::of_key("key"),
         model: "own/any".to_owned(),
         conversation: Conversation::new(vec![Message::new(Role::User, "one two three")]),
         max_tokens: Some(9),

@@ -142,7 +142,7 @@ impl AnswerWorker {
             self.queued.queue.bury(delivery).await?;
             return Ok(Worked::Done);
         };
-        let name = name_of(&question.key, question.id.as_str());
+        let name = name_of(&question.asker.key, question.id.as_str());
         match self.queued.answers.begin(&name, Some(FINGERPRINT)).await? {
             Begun::Granted(lease) => {
                 let span = tracing::info_span!("queued", request = %question.id);
@@ -195,7 +195,7 @@ impl AnswerWorker {
         let question = &work.question;
         let asked = question.request.clone().validate("")?;
         let delivery = AnswerDelivery::Whole;
-        let mut routed = Routed::of(&self.state, asked, &question.key, delivery)?;
+        let mut routed = Routed::of(&self.state, asked, &question.asker, delivery)?;
         if let Routed::Commercial(asked) = &mut routed {
             asked.question.request = question.id.clone();
             asked.naming = Naming::counted(question.id.clone());

@@ -27,6 +27,9 @@ pub(crate) struct CreateArguments {
     /// Requests at once [default: those of a minute]
     #[arg(long, value_name = "COUNT", requires = "requests_per_minute")]
     burst: Option<NonZeroU32>,
+    /// Tokens of commercial models in each minute on average [default: no limit]
+    #[arg(long, value_name = "COUNT")]
+    tokens_per_minute: Option<NonZeroU32>,
     /// Days after which it is no longer taken [default: it does not end]
     #[arg(long, value_name = "DAYS")]
     expires_days: Option<u16>,
@@ -54,6 +57,7 @@ pub(super) async fn run(context: &mut Context, arguments: CreateArguments) -> Re
         limits: KeyLimits {
             requests_per_minute: arguments.requests_per_minute,
             burst: arguments.burst,
+            tokens_per_minute: arguments.tokens_per_minute,
         },
         expires_ms: arguments.expires_days.map(in_days),
     };

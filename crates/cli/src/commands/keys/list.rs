@@ -58,6 +58,7 @@ fn json_of((key, used_ms): &Used) -> Value {
     json!({
         "id": key.id, "name": key.name, "scopes": key.scopes,
         "requests_per_minute": key.limits.requests_per_minute, "burst": key.limits.burst,
+        "tokens_per_minute": key.limits.tokens_per_minute,
         "created_at": timestamp(key.created_ms), "expires_at": key.expires_ms.map(timestamp),
         "revoked_at": key.revoked_ms.map(timestamp),
         "last_used_at": used_ms.map(timestamp),
