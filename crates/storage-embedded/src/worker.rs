@@ -54,7 +54,7 @@ impl Worker {
         work: impl FnOnce(&Transaction<'_>) -> Result<T, SqlFailure> + Send + 'static,
     ) -> Option<Result<T, SqlFailure>> {
         let (job, told) = job(kind, work);
-        // Handing it over wakes this thread's other and then this one, each of which takes longer than a short job.
+        // To hand it over and to be told wakes two threads, which takes longer than a short job.
         let left = match length {
             Length::Short => self.desk.do_here(job),
             Length::Any => Some(job),
