@@ -111,12 +111,14 @@ fetch_libtorch() {
 
 # Every cargo call must see the same variables: one without LIBTORCH would build torch-sys again, and
 # llama.cpp silently leaves AVX2 out where SOURCE_DATE_EPOCH is set. Its library is the same, optimised
-# and without debug information, in every profile of cargo; other processors ignore the GGML lines.
+# and without debug information, in every profile of cargo; other processors ignore the GGML lines. SQLite
+# has the disk write what a file holds and not when it was changed too, which takes another write each time.
 write_cargo_config() {
   local want
   want=$(
     printf '[env]\nLIBTORCH = "%s"\nLLAMA_LIB_PROFILE = "Release"\n' "$LIBTORCH"
     printf 'GGML_%s = "ON"\n' SSE42 AVX AVX2 FMA F16C BMI2
+    printf 'LIBSQLITE3_FLAGS = "-DHAVE_FDATASYNC=1"\n'
   )
   mkdir -p "$LLMOPT_ROOT/.cargo"
   [ "$(cat "$LLMOPT_ROOT/.cargo/config.toml" 2>/dev/null)" = "$want" ] ||

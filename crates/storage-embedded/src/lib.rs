@@ -10,6 +10,7 @@
 
 mod answers;
 mod database;
+mod desk;
 mod disk;
 mod error;
 mod log;

@@ -5,7 +5,7 @@ use llmopt_domain::{NoSlot, Rate, Slots};
 use llmopt_storage::{RateStore, StorageError};
 use rusqlite::{OptionalExtension, Transaction, params};
 
-use crate::database::{Database, RATES};
+use crate::database::{Database, RATES, Synchronous};
 
 /// What has been free for so long may be forgotten, in microseconds.
 const FORGOTTEN_US: u64 = 3_600_000_000;
@@ -57,7 +57,10 @@ impl RateStore for SqliteRateStore {
             }
             Ok(taken)
         };
-        self.database.write("take a slot of", id, work).await
+        let what = ("take a slot of", id);
+        self.database
+            .write_as(Synchronous::Normal, what, work)
+            .await
     }
 
     async fn hold(&self, id: &str, until_us: u64) -> Result<(), StorageError> {
@@ -66,7 +69,10 @@ impl RateStore for SqliteRateStore {
             let known = free(transaction, &owned)?.unwrap_or_default();
             Ok(put(transaction, &owned, known.max(until_us))?)
         };
-        self.database.write("hold", id, work).await
+        let what = ("hold", id);
+        self.database
+            .write_as(Synchronous::Normal, what, work)
+            .await
     }
 }
 

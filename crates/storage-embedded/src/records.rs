@@ -70,7 +70,8 @@ impl<R: Record> RecordStore<R> for SqliteRecordStore<R> {
             };
             Ok(parse(found.ok_or_else(no_record)?)?)
         };
-        self.database.read("read", &subject::<R>(id), work).await
+        let subject = subject::<R>(id);
+        self.database.look_up("read", &subject, work).await
     }
 
     async fn replace(&self, revision: Revision, record: &R) -> Result<Stored<R>, StorageError> {
@@ -105,7 +106,7 @@ impl<R: Record> RecordStore<R> for SqliteRecordStore<R> {
     }
 
     async fn list(&self, listing: &Listing) -> Result<Page<R>, StorageError> {
-        let listing = listing.clone();
+        let (listing, is_for_any) = (listing.clone(), listing.limit == 1);
         let work = move |transaction: &Transaction<'_>| {
             // One more than asked for tells whether there is a next part.
             let rows = select(transaction, R::KIND, &listing)?;
@@ -118,7 +119,10 @@ impl<R: Record> RecordStore<R> for SqliteRecordStore<R> {
             });
             Ok(Page { records, next })
         };
-        self.database.read("list", R::KIND, work).await
+        match is_for_any {
+            true => self.database.look_up("list", R::KIND, work).await,
+            false => self.database.read("list", R::KIND, work).await,
+        }
     }
 
     async fn delete(&self, id: &str) -> Result<(), StorageError> {

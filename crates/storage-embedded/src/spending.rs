@@ -27,7 +27,9 @@ impl SqliteSpendStore {
     /// What the file is called in a data directory.
     pub const FILE_NAME: &str = "spending.db";
 
-    /// Keeps budgets in the file `path`, which is made if it is not there.
+    /// Keeps budgets in the file `path`, which is made if it is not there. A loss of power takes back no reservation that
+    /// was marked as sent; it may take back how the last of them were settled at once, which is as if that had not been
+    /// tried.
     ///
     /// # Errors
     /// As [`Database::open`].
@@ -51,7 +53,8 @@ impl SpendStore for SqliteSpendStore {
     async fn budget(&self, scope: &BudgetScope) -> Result<Option<Budget>, StorageError> {
         let owned = scope.clone();
         let work = move |transaction: &Transaction<'_>| books::budget(transaction, &owned);
-        self.database.read("read", scope.as_str(), work).await
+        let subject = scope.as_str();
+        self.database.look_up("read", subject, work).await
     }
 
     async fn budgets_of(
@@ -63,7 +66,7 @@ impl SpendStore for SqliteSpendStore {
             let found = owned.iter().map(|scope| books::budget(transaction, scope));
             found.collect()
         };
-        self.database.read("read", "budgets", work).await
+        self.database.look_up("read", "budgets", work).await
     }
 
     async fn budgets(&self) -> Result<Vec<Budget>, StorageError> {
@@ -81,7 +84,8 @@ impl SpendStore for SqliteSpendStore {
     async fn row(&self, key: &RowKey) -> Result<Option<BudgetRow>, StorageError> {
         let owned = key.clone();
         let work = move |transaction: &Transaction<'_>| Ok(rows::row(transaction, &owned)?);
-        self.database.read("read", &key.to_string(), work).await
+        let subject = key.to_string();
+        self.database.look_up("read", &subject, work).await
     }
 
     async fn open_row(&self, key: &RowKey, limit: &Limit) -> Result<(), StorageError> {
@@ -166,7 +170,8 @@ impl SpendStore for SqliteSpendStore {
     async fn reservation(&self, request: &RequestId) -> Result<Option<Reservation>, StorageError> {
         let owned = request.clone();
         let work = move |transaction: &Transaction<'_>| books::reservation(transaction, &owned);
-        self.database.read("read", request.as_str(), work).await
+        let subject = request.as_str();
+        self.database.look_up("read", subject, work).await
     }
 
     async fn change(
@@ -206,8 +211,10 @@ impl SpendStore for SqliteSpendStore {
         let work = move |transaction: &Transaction<'_>| {
             together::settle_closed(transaction, entry, forget_ms)
         };
+        // Whom a loss of power takes it from has the reservation still, which is swept at its bound: no less than this.
+        let synchronous = Synchronous::Normal;
         let what = ("settle", known.request.as_str());
-        self.database.write_or_undo(self.lasting, what, work).await
+        self.database.write_or_undo(synchronous, what, work).await
     }
 
     async fn unfinished(
@@ -250,6 +257,11 @@ mod tests {
 
     use super::*;
 
+    const RESERVATION: &str = r#"{"format":1,"request":"r1","version":1,"created_ms":1,"expires_ms":9,"day":"1970-01-01",
+        "bound":10,"rows":[],"asked":{"key":"k","model":"gpt","provider":"openai","price_version":"7"},"state":"pending","forget_ms":null}"#;
+    const ENTRY: &str = r#"{"format":1,"request":"r1","day":"1970-01-01","reserved_ms":1,"settled_ms":2,"asked":{"key":"k",
+        "model":"gpt","provider":"openai","price_version":"7"},"bound":10,"cost":3,"usage":{},"basis":"measured","attempts":[],"rows":[]}"#;
+
     fn open(root: &Path) -> Arc<dyn SpendStore> {
         let path = root.join(SqliteSpendStore::FILE_NAME);
         Arc::new(SqliteSpendStore::open(&path).unwrap())
@@ -261,18 +273,74 @@ mod tests {
     async fn several_steps_are_done_at_once() {
         let folder = tempfile::tempdir().unwrap();
         let store = open(folder.path());
-        let reservation: Reservation = serde_json::from_str(
-            r#"{"format":1,"request":"r1","version":1,"created_ms":1,"expires_ms":9,"day":"1970-01-01","bound":10,
-            "rows":[],"asked":{"key":"k","model":"gpt","provider":"openai","price_version":"7"},"state":"pending","forget_ms":null}"#,
-        )
-        .unwrap();
+        let reservation = reservation("r1");
         let sent = store.begin_sent(&reservation, &[]).await.unwrap().unwrap();
-        let entry: LedgerEntry = serde_json::from_str(
-            r#"{"format":1,"request":"r1","day":"1970-01-01","reserved_ms":1,"settled_ms":2,"asked":{"key":"k",
-            "model":"gpt","provider":"openai","price_version":"7"},"bound":10,"cost":3,"usage":{},"basis":"measured","attempts":[],"rows":[]}"#,
-        )
-        .unwrap();
+        let entry = entry("r1");
         let closed = store.settle_closed(&sent, &entry, 99).await.unwrap();
         assert_eq!(closed.unwrap().reservation.forget_ms, Some(99));
+    }
+
+    /// What SQLite has `synchronous` at since the last write: 1 is `NORMAL`, 2 is `FULL`.
+    async fn mode(store: &SqliteSpendStore) -> u8 {
+        let work = |transaction: &Transaction<'_>| {
+            Ok(transaction.pragma_query_value(None, "synchronous", |row| row.get(0))?)
+        };
+        store.database.read("read", "the mode", work).await.unwrap()
+    }
+
+    fn reservation(request: &str) -> Reservation {
+        let json = RESERVATION.replace("r1", request);
+        serde_json::from_str(&json).unwrap()
+    }
+
+    fn entry(request: &str) -> LedgerEntry {
+        serde_json::from_str(&ENTRY.replace("r1", request)).unwrap()
+    }
+
+    /// Writes in each way; returns how each reached the disk.
+    async fn modes(lasting: Synchronous) -> Vec<(&'static str, u8)> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(SqliteSpendStore::FILE_NAME);
+        let store = SqliteSpendStore::open_as(&path, lasting).unwrap();
+        let mut modes = Vec::new();
+        let sent = store.begin_sent(&reservation("r1"), &[]).await.unwrap();
+        modes.push(("reserve at once", mode(&store).await));
+        let closed = store.settle_closed(&sent.unwrap(), &entry("r1"), 99).await;
+        assert!(closed.unwrap().is_some());
+        modes.push(("settle at once", mode(&store).await));
+        let pending = reservation("r2");
+        assert_eq!(store.begin(&pending).await.unwrap(), None);
+        modes.push(("begin", mode(&store).await));
+        let entry = Box::new(entry("r2"));
+        for (name, step) in [
+            ("open", Step::Open { holds: Vec::new() }),
+            ("send", Step::Send),
+            ("settle", Step::Settle { entry }),
+            ("close", Step::Close { forget_ms: 99 }),
+        ] {
+            store.change(&pending, &step).await.unwrap().unwrap();
+            modes.push((name, mode(&store).await));
+        }
+        modes
+    }
+
+    #[tokio::test]
+    async fn what_is_about_to_be_sent_is_on_the_disk_and_its_settlement_follows() {
+        let expected = [
+            ("reserve at once", 2),
+            ("settle at once", 1),
+            ("begin", 1),
+            ("open", 1),
+            ("send", 2),
+            // What is above its bound is settled so, which no sweep would find again.
+            ("settle", 2),
+            ("close", 1),
+        ];
+        assert_eq!(modes(Synchronous::Full).await, expected);
+        let all_normal = modes(Synchronous::Normal).await;
+        assert!(
+            all_normal.iter().all(|(_, mode)| *mode == 1),
+            "{all_normal:?}"
+        );
     }
 }

@@ -6,7 +6,11 @@ use std::{
 };
 
 use axum::Router;
-use axum_server::{Handle, tls_rustls::RustlsConfig};
+use axum_server::{
+    Handle,
+    accept::NoDelayAcceptor,
+    tls_rustls::{RustlsAcceptor, RustlsConfig},
+};
 use hyper_util::{rt::TokioExecutor, server::conn::auto::Builder};
 use thiserror::Error;
 
@@ -82,18 +86,16 @@ pub(crate) async fn serve(
         ending.graceful_shutdown(Some(grace));
     });
     let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    // A part of a stream does not wait until its reader has confirmed the one before it.
+    let at_once = NoDelayAcceptor::new();
+    let server = axum_server::from_tcp(listener).map_err(failed)?;
+    let mut server = server.first_request_timeout(HEADERS_TIME).handle(handle);
+    bound(server.http_builder());
     let served = match options.tls {
-        None => {
-            let server = axum_server::from_tcp(listener).map_err(failed)?;
-            let mut server = server.first_request_timeout(HEADERS_TIME);
-            bound(server.http_builder());
-            server.handle(handle).serve(service).await
-        }
+        None => server.acceptor(at_once).serve(service).await,
         Some(config) => {
-            let server = axum_server::from_tcp_rustls(listener, config).map_err(failed)?;
-            let mut server = server.first_request_timeout(HEADERS_TIME);
-            bound(server.http_builder());
-            server.handle(handle).serve(service).await
+            let acceptor = RustlsAcceptor::new(config).acceptor(at_once);
+            server.acceptor(acceptor).serve(service).await
         }
     };
     served.map_err(failed)

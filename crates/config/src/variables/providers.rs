@@ -190,15 +190,16 @@ pub const TURN_WAIT_SECONDS: Variable = Variable {
     secret: false,
 };
 
-/// Says whether what was spent is on the disk before an answer is passed on.
+/// Says whether what a question may cost is on the disk before a provider is asked.
 pub const SPENDING_SYNC: Variable = Variable {
     name: "LLMOPT_SPENDING_SYNC",
     kind: "`full` or `normal`",
     default: Default::Everywhere("full"),
     read_by: "`llmopt serve`",
-    description: "SQLite's `synchronous` for budgets and costs. With `full`, a request to a provider waits for the disk twice, \
-                  and a loss of power takes back nothing; with `normal` it does not wait, and a loss of power may take back what \
-                  was spent in the moments before. The death of the process takes back nothing either way.",
+    description: "SQLite's `synchronous` for budgets and costs. With `full`, a provider is called when the disk has \
+                  what the call may cost: a loss of power may take back what calls of the last moments did cost, which then \
+                  count at the most that was reserved for them. With `normal` nothing waits for the disk, and a loss of power may \
+                  take back all that was spent in the moments before. The death of the process takes back nothing either way.",
     example: "",
     secret: false,
 };
