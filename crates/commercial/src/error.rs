@@ -162,6 +162,11 @@ impl CommercialError {
         }
     }
 
+    /// Returns whether the question has taken its tokens from the limit of its key, if that has one.
+    pub fn counts_for_key(&self) -> bool {
+        matches!(self, Self::Limited { .. } | Self::Repeated)
+    }
+
     /// Returns after how long the same question may work, where that is known.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {

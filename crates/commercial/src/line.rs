@@ -199,13 +199,19 @@ impl Line {
         quote: &Quote,
     ) -> Result<bool, CommercialError> {
         let inner = Arc::clone(&self.inner);
-        tokio::select! {
-            waited = inner.wait_for_turn(candidate, quote, &self.question) => {
-                self.waited += waited?;
-                Ok(true)
-            }
-            () = self.caller.closed() => Ok(false),
+        let waited = tokio::select! {
+            waited = inner.wait_for_turn(candidate, quote, &self.question) => waited,
+            () = self.caller.closed() => return Ok(false),
+        };
+        if waited
+            .as_ref()
+            .map_or_else(CommercialError::counts_for_key, |_| true)
+        {
+            // Whatever comes next, they are counted.
+            self.question.asker.tokens_per_minute = None;
         }
+        self.waited += waited?;
+        Ok(true)
     }
 
     async fn open_tab(

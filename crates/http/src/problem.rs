@@ -165,6 +165,11 @@ impl Problem {
         self.code
     }
 
+    /// Returns after how long the same request may work, where that is known.
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.retry_after
+    }
+
     /// Returns after how long the same request may work, where that is known and waiting is of use.
     pub fn worth_waiting(&self) -> Option<Duration> {
         self.retry_after.filter(|_| !self.is_final)

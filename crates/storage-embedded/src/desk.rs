@@ -2,11 +2,11 @@
 //! the disk is waited for once.
 
 use std::{
-    iter, mem,
+    iter,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc,
-        atomic::{AtomicU32, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -81,7 +81,7 @@ struct Seat {
     /// Whether nothing is written ahead: whoever writes next begins the log anew, and waits for the disk to do that.
     is_tidy: bool,
     /// Whether something was written since the thread looked last.
-    is_busy: bool,
+    is_busy: Arc<AtomicBool>,
 }
 
 impl Desk {
@@ -90,11 +90,15 @@ impl Desk {
     /// # Errors
     /// If it cannot tell what it writes.
     pub(crate) fn new(mut connection: Connection, patience: Duration) -> rusqlite::Result<Self> {
-        let ahead = Arc::new(AtomicU32::new(0));
-        let noted = Arc::clone(&ahead);
+        let (ahead, is_busy) = (
+            Arc::new(AtomicU32::new(0)),
+            Arc::new(AtomicBool::new(false)),
+        );
+        let (noted, written) = (Arc::clone(&ahead), Arc::clone(&is_busy));
         // In the place of SQLite's own, which has whoever writes put everything in its place at some time.
         connection.wal_hook(Some(move |_: &mut Wal, pages| {
             noted.store(u32::try_from(pages).unwrap_or_default(), Ordering::Relaxed);
+            written.store(true, Ordering::Relaxed);
             Ok(())
         }))?;
         Ok(Self {
@@ -103,7 +107,7 @@ impl Desk {
                 synchronous: None,
                 ahead,
                 is_tidy: true,
-                is_busy: false,
+                is_busy,
             }),
             waiting: AtomicUsize::new(0),
             patience,
@@ -125,11 +129,8 @@ impl Desk {
         let Some(mut seat) = self.seat.try_lock() else {
             return Some(job);
         };
-        if job.kind != Kind::Read {
-            if seat.is_tidy || seat.is_too_far_ahead() {
-                return Some(job);
-            }
-            seat.is_busy = true;
+        if job.kind != Kind::Read && (seat.is_tidy || seat.is_too_far_ahead()) {
+            return Some(job);
         }
         let ended = match seat.begin_now(job.kind) {
             Ok(transaction) => Ended::of_one(transaction, job),
@@ -161,7 +162,6 @@ impl Desk {
         let kind = jobs.iter().map(|job| job.kind).max().unwrap_or(Kind::Read);
         if kind != Kind::Read {
             seat.is_tidy = false;
-            seat.is_busy = true;
         }
         match seat.begin(kind, self.patience) {
             Ok(transaction) => Ended::of_all(transaction, jobs),
@@ -173,7 +173,7 @@ impl Desk {
     /// is in its place.
     pub(crate) fn tidy_if_idle(&self) -> bool {
         let mut seat = self.seat.lock();
-        if !mem::take(&mut seat.is_busy) {
+        if !seat.is_busy.swap(false, Ordering::Relaxed) {
             seat.tidy();
         }
         seat.is_tidy

@@ -26,6 +26,18 @@ impl SqliteMessageQueue {
             max_receives,
         }
     }
+
+    /// Returns whether there is anything to take or to bury: most looks at a queue find nothing, and are to write nothing.
+    async fn has_visible(&self) -> Result<bool, StorageError> {
+        let queue = self.name.clone();
+        let work = move |transaction: &Transaction<'_>| {
+            let mut select = transaction.prepare_cached(
+                "SELECT EXISTS (SELECT 1 FROM messages WHERE queue = ?1 AND dead = 0 AND visible_ms <= ?2)",
+            )?;
+            Ok(select.query_row(params![queue, now_ms()], |row| row.get(0))?)
+        };
+        self.database.look_up("look at", &self.name, work).await
+    }
 }
 
 #[async_trait]
@@ -44,6 +56,9 @@ impl MessageQueue for SqliteMessageQueue {
     }
 
     async fn receive(&self, hidden: Duration) -> Result<Option<Delivery>, StorageError> {
+        if !self.has_visible().await? {
+            return Ok(None);
+        }
         let (queue, max_receives) = (self.name.clone(), self.max_receives);
         let work = move |transaction: &Transaction<'_>| {
             let now = now_ms();

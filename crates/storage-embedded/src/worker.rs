@@ -6,7 +6,7 @@ use std::{
         mpsc::{Receiver, RecvTimeoutError, Sender, channel},
     },
     thread::JoinHandle,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use rusqlite::Transaction;
@@ -98,16 +98,26 @@ impl Drop for Worker {
 }
 
 fn serve(desk: &Desk, asked: &Receiver<Job>) {
-    let mut is_tidy = true;
+    let (mut is_tidy, mut look) = (true, Instant::now());
     loop {
         let next = match is_tidy {
             true => asked.recv().map_err(RecvTimeoutError::from),
-            false => asked.recv_timeout(IDLE),
+            false => asked.recv_timeout(look.saturating_duration_since(Instant::now())),
         };
         is_tidy = match next {
-            Ok(first) => desk.do_together(first, asked.try_iter().take(MOST - 1)),
-            Err(RecvTimeoutError::Timeout) => desk.tidy_if_idle(),
+            Ok(first) => {
+                if is_tidy {
+                    look = Instant::now() + IDLE;
+                }
+                desk.do_together(first, asked.try_iter().take(MOST - 1))
+            }
+            Err(RecvTimeoutError::Timeout) => is_tidy,
             Err(RecvTimeoutError::Disconnected) => return,
         };
+        // Whatever is asked meanwhile: reads do not put it off.
+        if !is_tidy && look <= Instant::now() {
+            look = Instant::now() + IDLE;
+            is_tidy = desk.tidy_if_idle();
+        }
     }
 }

@@ -231,6 +231,12 @@ async fn ask_in_turn(state: &CommercialState, mut question: Question) -> Result<
             .as_ref()
             .err()
             .and_then(CommercialError::until_turn);
+        if answered
+            .as_ref()
+            .is_err_and(CommercialError::counts_for_key)
+        {
+            question.asker.tokens_per_minute = None;
+        }
         match wait.filter(|wait| Instant::now() + *wait < deadline) {
             Some(wait) => sleep(wait).await,
             None => return Ok(answered?),

@@ -50,6 +50,7 @@ pub async fn open(settings: &Settings) -> Result<Opened, Failure> {
         queued: Some(QueuedAnswers {
             answers: llmopt_lambda::answers(&aws, settings)?,
             queue: Arc::new(queue),
+            keys: Some(llmopt_lambda::access(&aws, settings)?.0),
         }),
         timeout: settings.model_timeout,
     };

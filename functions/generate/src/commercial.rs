@@ -169,6 +169,9 @@ async fn ask_in_turn(asked: CommercialQuestion, turns: &Turns) -> Result<Answer,
             Ok(answer) => return Ok(answer),
             Err(error) => error,
         };
+        if error.counts_for_key() {
+            question.asker.tokens_per_minute = None;
+        }
         let is_counted = matches!(naming, Naming::Counted { .. });
         match error.until_turn() {
             Some(wait) if Instant::now() + wait < turns.until => turns.wait(wait).await,

@@ -10,7 +10,7 @@ use axum::{
 };
 use llmopt_commercial::Asker;
 use llmopt_http::{API, Caller, Code, Problem, ProblemView, asker, billed_request, now_ms};
-use llmopt_service::{Answers, Known, Recalled, RequestName, ServiceError};
+use llmopt_service::{Answers, Begun, Keys, Known, Recalled, RequestName, ServiceError};
 use llmopt_storage::{MessageQueue, StorageError, spend::RequestId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -42,6 +42,8 @@ pub struct QueuedAnswers {
     pub answers: Answers,
     /// Has the questions.
     pub queue: Arc<dyn MessageQueue>,
+    /// The keys, which may end before a question has its turn; absent where none is looked at.
+    pub keys: Option<Keys>,
 }
 
 /// A question that waits.
@@ -128,7 +130,8 @@ impl QueuedAnswers {
     /// Queues a question of `asker`.
     ///
     /// # Errors
-    /// If it is too large, or the queue cannot be reached: nothing will be answered then.
+    /// If it is too large, or the queue cannot be reached: nothing will be asked then, unless the store of answers cannot
+    /// be reached either.
     pub(crate) async fn put(
         &self,
         request: GenerateRequest,
@@ -155,7 +158,24 @@ impl QueuedAnswers {
     async fn announce(&self, question: &QueuedQuestion, message: &str) -> Result<(), StorageError> {
         let name = name_of(&question.asker.key, question.id.as_str());
         self.answers.announce(&name, FINGERPRINT).await?;
-        self.queue.send(message).await
+        let sent = self.queue.send(message).await;
+        if sent.is_err() {
+            self.withdraw(&name).await;
+        }
+        sent
+    }
+
+    /// Sees to it that nobody asks a question that may be in the queue, and whose caller is told that it is not.
+    async fn withdraw(&self, name: &RequestName) {
+        let withdrawn = async {
+            if let Begun::Granted(lease) = self.answers.begin(name, Some(FINGERPRINT)).await? {
+                lease.keep(FINGERPRINT, b"{}".to_vec()).await?;
+            }
+            Ok::<_, StorageError>(())
+        };
+        if let Err(error) = withdrawn.await {
+            tracing::error!(%error, "a question that was refused may be asked");
+        }
     }
 }
 

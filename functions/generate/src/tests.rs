@@ -15,9 +15,11 @@ use axum::{
 use futures::StreamExt;
 use llmopt_service::{
     Answers, CacheStatus, GenerationError, GenerationEvent, GenerationRequest, GenerationStream,
-    Models, TextGenerator,
+    Keys, Models, TextGenerator,
 };
-use llmopt_storage_embedded::{Database, FileFolderStore, SqliteAnswerStore, SqliteMessageQueue};
+use llmopt_storage_embedded::{
+    Database, FileFolderStore, SqliteAnswerStore, SqliteMessageQueue, SqliteRecordStore,
+};
 use serde_json::{Value, json};
 use tokio::sync::mpsc::{self, Sender};
 use tower::ServiceExt;
@@ -78,7 +80,11 @@ fn queued(folder: &Path, late_ms: &Arc<AtomicU64>) -> QueuedAnswers {
     let most = NonZeroU32::new(1_000).unwrap();
     QueuedAnswers {
         answers: Answers::with_clock(Arc::new(answers), clock),
-        queue: Arc::new(SqliteMessageQueue::new(database, "questions", most)),
+        queue: Arc::new(SqliteMessageQueue::new(database.clone(), "questions", most)),
+        keys: Some(Keys::new(
+            Arc::new(SqliteRecordStore::new(database.clone())),
+            Arc::new(SqliteRecordStore::new(database)),
+        )),
     }
 }
 

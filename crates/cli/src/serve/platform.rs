@@ -116,6 +116,7 @@ impl Platform {
                 queued: Some(QueuedAnswers {
                     answers: answers.clone(),
                     queue: questions,
+                    keys: Some(keys.clone()),
                 }),
                 timeout: context.settings.model_timeout,
             },

@@ -4,6 +4,7 @@ use std::{
     time::Duration,
 };
 
+use llmopt_commercial::Asker;
 use llmopt_http::{Code, Metered, Problem, now_ms, timestamp};
 use llmopt_providers::Delivery as AnswerDelivery;
 use llmopt_service::{AnswerLease, Begun};
@@ -38,10 +39,12 @@ const POLL: Duration = Duration::from_millis(500);
 const PAUSE: Duration = Duration::from_secs(1);
 /// How long a question may wait for its turn.
 const LONGEST: Duration = Duration::from_secs(12 * 60 * 60);
-/// How often a question is taken up before it is given up: something about it ends who does.
-const MOST_TRIES: u32 = 100;
-/// How often keeping an answer is tried.
-const KEEPING: u32 = 3;
+/// How many may die with a question before it is given up: something about it ends who takes it up.
+const MOST_DEATHS: u32 = 3;
+/// How long a question waits for its turn in its place; beyond, another is taken up meanwhile.
+const IN_PLACE: Duration = Duration::from_secs(5);
+/// How long a question that is put back is hidden at least: SQS hands a message out a thousand times, which is to last.
+const PUT_BACK: Duration = Duration::from_secs(45);
 
 /// What became of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +71,16 @@ pub struct AnswerWorker {
     /// Whether whatever is worked on is to be left.
     leave: watch::Receiver<bool>,
     leaving: Arc<watch::Sender<bool>>,
+}
+
+/// How the work on a question ended.
+enum Ended {
+    /// What came of it is kept.
+    Kept,
+    /// It is to be asked after so long.
+    Later(Duration),
+    /// It is left to whoever comes next.
+    Left,
 }
 
 /// A question that is worked on.
@@ -142,6 +155,8 @@ impl AnswerWorker {
             self.queued.queue.bury(delivery).await?;
             return Ok(Worked::Done);
         };
+        // Whatever the queue hides it for otherwise.
+        self.hide(delivery, HIDDEN).await?;
         let name = name_of(&question.asker.key, question.id.as_str());
         match self.queued.answers.begin(&name, Some(FINGERPRINT)).await? {
             Begun::Granted(lease) => {
@@ -166,36 +181,73 @@ impl AnswerWorker {
     }
 
     async fn answer(&self, work: Work<'_>) -> Result<Worked, StorageError> {
+        let life = self.begin_life(&work.question).await?;
         let mut leave = self.leave.clone();
-        let answered = tokio::select! {
-            answered = work.lease.hold(self.hiding(work.delivery, self.ask(&work))) => Some(answered),
-            _ = leave.wait_for(|leave| *leave) => None,
+        let ended = tokio::select! {
+            ended = work.lease.hold(self.hiding(work.delivery, self.ask_and_keep(&work, life.is_some()))) => ended,
+            _ = leave.wait_for(|leave| *leave) => Ok(Ended::Left),
         };
-        let later = match &answered {
-            None => Some(Duration::ZERO),
-            Some(answered) => worth_waiting(answered).filter(|_| work.age() < LONGEST),
+        if let Some(life) = life
+            && let Err(error) = life.release().await
+        {
+            tracing::warn!(%error, "whoever works on a question is taken for dead, and is not");
+        }
+        let hidden = match ended? {
+            Ended::Kept => {
+                let queue = &self.queued.queue;
+                queue.acknowledge(&work.delivery.receipt).await?;
+                return Ok(Worked::Done);
+            }
+            Ended::Later(wait) => wait.max(PUT_BACK).mul_f64(1.0 + fastrand::f64()),
+            Ended::Left => Duration::ZERO,
         };
-        if let Some(wait) = later {
-            work.lease.postpone().await?;
-            self.hide(work.delivery, wait).await?;
-            return Ok(Worked::Later);
+        work.lease.postpone().await?;
+        self.hide(work.delivery, hidden).await?;
+        Ok(Worked::Later)
+    }
+
+    /// Notes that somebody lives who works on a question, until that is released. `None` where so many have died with it
+    /// that nobody is to try again.
+    async fn begin_life(
+        &self,
+        question: &QueuedQuestion,
+    ) -> Result<Option<AnswerLease>, StorageError> {
+        // As no other life is called: none is taken over from who died.
+        let fingerprint = fastrand::u128(..).to_string();
+        for death in 0..MOST_DEATHS {
+            let name = name_of(&question.asker.key, &format!("{}#{death}", question.id));
+            let begun = self.queued.answers.begin(&name, Some(&fingerprint)).await?;
+            if let Begun::Granted(life) = begun {
+                return Ok(Some(life));
+            }
         }
-        if let Some(answered) = answered {
-            work.keep(answered).await?;
+        Ok(None)
+    }
+
+    /// Asks, and keeps what comes of it, unless it is worth while to ask later.
+    async fn ask_and_keep(&self, work: &Work<'_>, is_tried: bool) -> Result<Ended, StorageError> {
+        let answered = match is_tried {
+            true => self.ask(work).await,
+            false => Err(given_up()),
+        };
+        let left = LONGEST.saturating_sub(work.age());
+        if let Some(wait) = worth_waiting(&answered)
+            && wait < left
+        {
+            return Ok(Ended::Later(wait));
         }
-        let queue = &self.queued.queue;
-        queue.acknowledge(&work.delivery.receipt).await?;
-        Ok(Worked::Done)
+        work.keep(answered).await?;
+        Ok(Ended::Kept)
     }
 
     async fn ask(&self, work: &Work<'_>) -> Result<GenerateResponse, Problem> {
-        if work.delivery.receives > MOST_TRIES {
-            return Err(given_up());
+        if work.age() >= LONGEST {
+            return Err(too_old());
         }
         let question = &work.question;
+        let asker = self.asker_now(&question.asker).await?;
         let asked = question.request.clone().validate("")?;
-        let delivery = AnswerDelivery::Whole;
-        let mut routed = Routed::of(&self.state, asked, &question.asker, delivery)?;
+        let mut routed = Routed::of(&self.state, asked, &asker, AnswerDelivery::Whole)?;
         if let Routed::Commercial(asked) = &mut routed {
             asked.question.request = question.id.clone();
             asked.naming = Naming::counted(question.id.clone());
@@ -204,17 +256,35 @@ impl AnswerWorker {
             Routed::Ours(_) => self.ours.acquire().await.ok(),
             Routed::Commercial(_) => None,
         };
-        let (now, longest) = (Instant::now(), self.state.timeout);
+        let until = Instant::now() + IN_PLACE.min(self.state.timeout);
         let inquiry = Inquiry {
             question: routed,
             patience: Patience::UntilTurn(Turns {
                 waiting: Arc::clone(&self.waiting),
-                until: now + longest / 2,
+                until,
             }),
             // Whatever was waited for a turn, the answer has its time.
-            deadline: now + longest / 2 + longest,
+            deadline: until + self.state.timeout,
         };
         whole_answer(&self.state, self.meter.clone(), inquiry).await
+    }
+
+    /// Says who asks, as the key is now.
+    async fn asker_now(&self, asker: &Asker) -> Result<Asker, Problem> {
+        let Some(keys) = self.queued.keys.as_ref().filter(|_| !asker.key.is_empty()) else {
+            return Ok(asker.clone());
+        };
+        let key = keys.get(&asker.key).await?;
+        if !key.is_live(now_ms()) {
+            return Err(Problem::new(
+                Code::Unauthorized,
+                "the key that asked has ended, and its question was not asked",
+            ));
+        }
+        Ok(Asker {
+            tokens_per_minute: key.limits.tokens_per_minute,
+            ..asker.clone()
+        })
     }
 
     /// Waits for `work`, and hides the message meanwhile.
@@ -267,15 +337,16 @@ impl Work<'_> {
             subject: self.question.id.to_string(),
             source: error.into(),
         })?;
-        let mut kept = Ok(());
-        for _ in 0..KEEPING {
-            kept = self.lease.keep(FINGERPRINT, bytes.clone()).await;
-            match &kept {
-                Err(StorageError::Conflict { .. }) | Ok(()) => return kept,
-                Err(_) => sleep(PAUSE).await,
+        loop {
+            match self.lease.keep(FINGERPRINT, bytes.clone()).await {
+                // Another has taken it over.
+                Err(error @ StorageError::Conflict { .. }) => return Err(error),
+                Ok(()) => return Ok(()),
+                // It is paid for: the store comes back, or whoever holds this is ended.
+                Err(error) => tracing::error!(%error, "an answer is held until it can be kept"),
             }
+            sleep(PAUSE).await;
         }
-        kept
     }
 }
 
@@ -283,16 +354,27 @@ impl Work<'_> {
 fn worth_waiting(answered: &Result<GenerateResponse, Problem>) -> Option<Duration> {
     let problem = answered.as_ref().err()?;
     match problem.code() {
-        Code::StoreUnavailable => Some(PAUSE),
+        // Nothing was answered, and what a provider was asked in vain costs nothing.
+        Code::StoreUnavailable | Code::ProviderRateLimited | Code::ProviderUnavailable => {
+            Some(problem.retry_after().unwrap_or(PAUSE))
+        }
         _ => problem.worth_waiting(),
     }
+}
+
+fn too_old() -> Problem {
+    let hours = LONGEST.as_secs() / 3_600;
+    Problem::new(
+        Code::AnswerLost,
+        format!("the question waited {hours} hours for its turn and was not asked"),
+    )
 }
 
 fn given_up() -> Problem {
     Problem::new(
         Code::AnswerLost,
         format!(
-            "the question was taken up {MOST_TRIES} times, and whatever worked on it ended each time: the server's log says why"
+            "the question was taken up {MOST_DEATHS} times, and whatever worked on it died each time: the server's log says why"
         ),
     )
 }

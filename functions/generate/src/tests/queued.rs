@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use axum::response::Response;
-use llmopt_domain::Picodollars;
+use llmopt_domain::{KeyLimits, Picodollars, Scope};
 use llmopt_http::{Metered, now_ms};
 use llmopt_provider_mock::{Behaviour, Fault};
-use llmopt_service::Begun;
+use llmopt_service::{Begun, NewKey};
 use llmopt_spending::{Ask, Outcome};
 use llmopt_storage::{
     Delivery, QueueDepth,
@@ -111,12 +111,19 @@ async fn a_queued_question_is_answered_once_somebody_takes_it_up_and_billed_unde
 #[tokio::test]
 async fn an_answer_is_for_the_key_that_asked_alone() {
     let shop = Shop::new(None).await;
+    let unkeyed = GenerateState {
+        queued: shop.state.queued.clone().map(|queued| QueuedAnswers {
+            keys: None,
+            ..queued
+        }),
+        ..shop.state.clone()
+    };
     let of = |key: &str| shop.router.clone().layer(Extension(caller(key)));
     let id = put(&of("mine"), &question(OPENAI)).await;
     for done in [false, true] {
         if done {
             let delivery = receive(&shop.state).await;
-            worker(&shop.state).work_on(&delivery).await.unwrap();
+            worker(&unkeyed).work_on(&delivery).await.unwrap();
         }
         assert_eq!(look(&of("mine"), &id).await.0, StatusCode::OK);
         for router in [of("yours"), shop.router.clone()] {
@@ -198,9 +205,8 @@ async fn a_question_whose_turn_is_too_far_away_waits_in_the_queue() {
     assert_eq!(status(&shop.router, &id).await, "queued");
     assert_eq!(depth(&shop.state).await.taken, 1);
     assert!(shop.mock.exchanges().is_empty());
-    // Its turn comes within a second, and the message with it.
+    // Its turn comes within a second.
     sleep(Duration::from_millis(1_100)).await;
-    let delivery = receive(&shop.state).await;
     worker(&shop.state).work_on(&delivery).await.unwrap();
     assert_eq!(status(&shop.router, &id).await, "succeeded");
     assert_eq!(shop.ledger().await[0].request.as_str(), id);
@@ -291,16 +297,90 @@ async fn what_may_have_been_sent_is_not_sent_again() {
 
 #[tokio::test]
 async fn a_question_that_ends_whoever_takes_it_up_is_given_up() {
+    let place = place(LONG).await;
+    let id = put(
+        &place.router,
+        &json!({"model_id": "base:tiny", "prompt": "Hi"}),
+    )
+    .await;
+    let delivery = receive(&place.state).await;
+    for death in 1..=3 {
+        *place.generator.line.lock().unwrap() = None;
+        let (dying, taken) = (worker(&place.state), delivery.clone());
+        let work = tokio::spawn(async move { dying.work_on(&taken).await });
+        while place.generator.line.lock().unwrap().is_none() {
+            sleep(Duration::from_millis(1)).await;
+        }
+        work.abort();
+        let _ = work.await;
+        place.late_ms.store(AFTER_A_LEASE * death, Ordering::SeqCst);
+        assert_eq!(status(&place.router, &id).await, "queued");
+    }
+    worker(&place.state).work_on(&delivery).await.unwrap();
+    let (_, answer) = look(&place.router, &id).await;
+    assert_eq!(answer["error"]["code"], "answer_lost");
+}
+
+#[tokio::test]
+async fn however_often_a_question_is_put_back_it_is_not_given_up_for_that() {
+    let shop = Shop::new(Some(60)).await;
+    shop.take_all_turns(60).await;
+    let impatient = GenerateState {
+        timeout: SHORT,
+        ..shop.state.clone()
+    };
+    let id = put(&shop.router, &question(OPENAI)).await;
+    let delivery = receive(&shop.state).await;
+    for _ in 0..5 {
+        let worked = worker(&impatient).work_on(&delivery).await;
+        assert_eq!(worked.unwrap(), Worked::Later);
+    }
+    assert_eq!(status(&shop.router, &id).await, "queued");
+}
+
+#[tokio::test]
+async fn what_a_provider_has_no_room_for_waits_and_is_asked_again_under_another_name() {
     let shop = Shop::new(None).await;
     let id = put(&shop.router, &question(OPENAI)).await;
-    let delivery = Delivery {
-        receives: 101,
-        ..receive(&shop.state).await
-    };
+    let busy = Behaviour::failing(Fault::RateLimited {
+        retry_after: Some("0".to_owned()),
+    });
+    shop.mock.for_model(OPENAI, busy);
+    let delivery = receive(&shop.state).await;
+    let worked = worker(&shop.state).work_on(&delivery).await;
+    assert_eq!(worked.unwrap(), Worked::Later);
+    assert_eq!(status(&shop.router, &id).await, "queued");
+    shop.mock.for_model(OPENAI, Behaviour::default());
     worker(&shop.state).work_on(&delivery).await.unwrap();
-    let (_, answer) = look(&shop.router, &id).await;
-    assert_eq!(answer["error"]["code"], "answer_lost");
-    assert!(shop.mock.exchanges().is_empty());
+    assert_eq!(status(&shop.router, &id).await, "succeeded");
+    let ledger = shop.ledger().await;
+    let answered = ledger.iter().filter(|it| it.cost > Picodollars::ZERO);
+    let names: Vec<&str> = answered.map(|it| it.request.as_str()).collect();
+    assert_eq!(names, [format!("{id}:1")]);
+}
+
+#[tokio::test]
+async fn the_questions_of_a_key_end_with_it() {
+    let shop = Shop::new(None).await;
+    let keys = shop.state.queued.as_ref().unwrap().keys.clone().unwrap();
+    let made = keys.create(NewKey {
+        name: "the till".to_owned(),
+        scopes: [Scope::Generate].into(),
+        limits: KeyLimits::default(),
+        expires_ms: None,
+    });
+    let key = made.await.unwrap().key.id;
+    let router = shop.router.clone().layer(Extension(caller(&key)));
+    for (is_live, expected) in [(true, "succeeded"), (false, "failed")] {
+        if !is_live {
+            keys.revoke(&key).await.unwrap();
+        }
+        let id = put(&router, &question(OPENAI)).await;
+        let delivery = receive(&shop.state).await;
+        worker(&shop.state).work_on(&delivery).await.unwrap();
+        assert_eq!(status(&router, &id).await, expected);
+    }
+    assert_eq!(shop.mock.exchanges().len(), 1);
 }
 
 #[tokio::test]
