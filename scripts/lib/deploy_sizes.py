@@ -10,14 +10,15 @@ from elftools.elf.elffile import ELFFile
 
 from aws_template import functions, load
 
-# Megabytes of a packed function: what is fetched before its first answer.
-LIMIT_MB = {"datasets": 15, "inference": 30}
+# Megabytes of a packed function: what is fetched before its first answer. Beside what it asks providers with,
+# `commercial` has what counts the tokens that a text is for our own models.
+LIMIT_MB = {"commercial": 8, "datasets": 15, "inference": 30}
 OTHERS_MB = 6
 # Of Amazon Linux 2023, which `provided.al2023` is.
 GLIBC = (2, 34)
 # What only some need, by what their panics name: every function links the use cases, and the linker is to leave
 # out of a program what it does not use.
-ALONE = {b"/tokenizers-": {"datasets", "inference", "training"}, b"ggml": {"inference"}}
+ALONE = {b"/tokenizers-": {"commercial", "datasets", "inference", "training"}, b"ggml": {"inference"}}
 # What it has beside a program.
 LIBRARIES = {
     "ld-linux-aarch64.so.1",
