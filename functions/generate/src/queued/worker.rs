@@ -155,7 +155,7 @@ impl AnswerWorker {
             self.queued.queue.bury(delivery).await?;
             return Ok(Worked::Done);
         };
-        // Whatever the queue hides it for otherwise.
+        // Whatever the queue has hidden it for: SQS hides what it invokes with for a quarter of an hour.
         self.hide(delivery, HIDDEN).await?;
         let name = name_of(&question.asker.key, question.id.as_str());
         match self.queued.answers.begin(&name, Some(FINGERPRINT)).await? {
@@ -169,10 +169,7 @@ impl AnswerWorker {
                 self.answer(work).instrument(span).await
             }
             // Another has it, or has died with it just now.
-            Begun::InFlight => {
-                self.hide(delivery, HIDDEN).await?;
-                Ok(Worked::Later)
-            }
+            Begun::InFlight => Ok(Worked::Later),
             Begun::Finished(_) | Begun::Reused => {
                 self.queued.queue.acknowledge(&delivery.receipt).await?;
                 Ok(Worked::Done)
@@ -184,7 +181,7 @@ impl AnswerWorker {
         let life = self.begin_life(&work.question).await?;
         let mut leave = self.leave.clone();
         let ended = tokio::select! {
-            ended = work.lease.hold(self.hiding(work.delivery, self.ask_and_keep(&work, life.is_some()))) => ended,
+            ended = work.lease.hold(self.hiding(work.delivery, self.ask_and_keep(&work, life.as_ref()))) => ended,
             _ = leave.wait_for(|leave| *leave) => Ok(Ended::Left),
         };
         if let Some(life) = life
@@ -224,11 +221,15 @@ impl AnswerWorker {
         Ok(None)
     }
 
-    /// Asks, and keeps what comes of it, unless it is worth while to ask later.
-    async fn ask_and_keep(&self, work: &Work<'_>, is_tried: bool) -> Result<Ended, StorageError> {
-        let answered = match is_tried {
-            true => self.ask(work).await,
-            false => Err(given_up()),
+    /// Asks, if there is a `life` for it, and keeps what comes of it, unless it is worth while to ask later.
+    async fn ask_and_keep(
+        &self,
+        work: &Work<'_>,
+        life: Option<&AnswerLease>,
+    ) -> Result<Ended, StorageError> {
+        let answered = match life {
+            Some(_) => self.ask(work).await,
+            None => Err(given_up()),
         };
         let left = LONGEST.saturating_sub(work.age());
         if let Some(wait) = worth_waiting(&answered)

@@ -190,14 +190,20 @@ async fn a_stream_and_a_place_without_a_queue_are_answered_at_once() {
     assert_eq!(look(&without, "req_1").await.0, StatusCode::NOT_FOUND);
 }
 
-#[tokio::test]
-async fn a_question_whose_turn_is_too_far_away_waits_in_the_queue() {
+/// A shop whose provider has no turn for a second, and the state of one who does not wait for it.
+async fn without_turns() -> (Shop, GenerateState) {
     let shop = Shop::new(Some(60)).await;
     shop.take_all_turns(60).await;
     let impatient = GenerateState {
         timeout: SHORT,
         ..shop.state.clone()
     };
+    (shop, impatient)
+}
+
+#[tokio::test]
+async fn a_question_whose_turn_is_too_far_away_waits_in_the_queue() {
+    let (shop, impatient) = without_turns().await;
     let id = put(&shop.router, &question(OPENAI)).await;
     let delivery = receive(&shop.state).await;
     let worked = worker(&impatient).work_on(&delivery).await;
@@ -323,12 +329,7 @@ async fn a_question_that_ends_whoever_takes_it_up_is_given_up() {
 
 #[tokio::test]
 async fn however_often_a_question_is_put_back_it_is_not_given_up_for_that() {
-    let shop = Shop::new(Some(60)).await;
-    shop.take_all_turns(60).await;
-    let impatient = GenerateState {
-        timeout: SHORT,
-        ..shop.state.clone()
-    };
+    let (shop, impatient) = without_turns().await;
     let id = put(&shop.router, &question(OPENAI)).await;
     let delivery = receive(&shop.state).await;
     for _ in 0..5 {
