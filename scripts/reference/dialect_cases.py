@@ -2,6 +2,7 @@
 
 import json
 import re
+import warnings
 from datetime import datetime
 from pathlib import Path
 
@@ -84,6 +85,8 @@ class Day(datetime):
 def render(template, messages, tools, add_generation_prompt):
     """Returns the text of a template and what it marks as the assistant's, or the message of what it raises."""
     chat_template_utils.datetime = Day
+    # What Python warns of in the code that Jinja2 makes.
+    warnings.simplefilter("ignore", SyntaxWarning)
     try:
         texts, marks = chat_template_utils.render_jinja_template(
             conversations=[messages],

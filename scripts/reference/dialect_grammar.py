@@ -11,7 +11,7 @@ SPACES = ["", "", "", " ", "  ", "\n", "\n\n", "\n  ", " \n", "\t"]
 class Grammar:
     """Makes expressions of a wanted type, up to a depth, and statements around them.
 
-    Leaves out what is known to differ: see `snippets/otherwise.json` and `snippets/refused.json`.
+    Leaves out what is known to be refused: see `snippets/refused.json`.
     """
 
     PRELUDE = (
@@ -62,7 +62,35 @@ class Grammar:
             lambda: f"({s()} {r('or', 'and')} {s()})",
             lambda: f'''({s()} | {r('first', 'last', 'center(9)', "trim('x ')")})''',
             lambda: f'("%s|%{r("s", "s!")}" | format({s()}, {self.plain(depth - 1)}))',
-            lambda: f'"{r("{}-{}", "{1}{0}", "{0}{0}", "{}|{}")}".format({s()}, {s()})',
+            lambda: f'"{r("{}-{}", "{1}{0}", "{0}{0}", "{}|{}", "{:>8}|{:^5}", "{!r}{}", "{:*<6}{:.2}", "{0[0]}", "{0:{1}}")}".format({s()}, {s()})',
+            lambda: f'"{r("{:,}|{:05}", "{:x}{:+}", "{:b}|{:d}", "{:.2f}{:e}", "{:%}|{:n}", "{:c}{}")}".format({i()}, {r(i, lambda: self.real(0))})',
+            lambda: f'("{r("%s|%s", "%r%a", "%-6s|%6s", "%.2s%%%s")}" % ({self.value(depth - 1)}, {s()}))',
+            lambda: f'("{r("%s", "%5s|", "%r", "%%", "%d", "%(a)s")}" % {r(lambda: self.value(depth - 1), s, lambda: self.mapping(depth - 1))})',
+            lambda: f'("{r("%d|%5.2f", "%x%e", "%05d|%g", "%+i%.3g", "%o%G")}" % ({i()}, {r(i, lambda: self.real(0))}))',
+            lambda: f"{s()}.{r('swapcase()', 'casefold()', 'expandtabs()', 'expandtabs(3)', 'zfill(4)')}",
+            lambda: s() + r(".translate({97: none})", ".translate({101: 'E', 32: 95})", ".translate({})"),
+            lambda: f'''({s()} | {r('wordwrap(4)', 'wordwrap(6, false)', 'truncate(5)', "truncate(6, true, '..', 0)", 'urlencode', 'striptags', 'wordcount', 'pprint')})''',
+            lambda: f"({self.safe(depth - 1)} {r('+', '~')} {r(s, lambda: self.safe(depth - 1))})",
+            lambda: f"({s()} {r('+', '~')} {self.safe(depth - 1)})",
+            lambda: self.safe(depth - 1),
+            lambda: f"({self.mapping(depth - 1)} | {r('xmlattr', 'urlencode')})",
+            lambda: f"({i()} | {r('filesizeformat', 'filesizeformat(true)')})",
+        )
+
+    def safe(self, depth):
+        """Returns an expression that is a text that needs no escaping, or made of one."""
+        r, s = self.one, lambda: self.text(depth)
+        marked = f"({s()} | {r('safe', 'e', 'escape', 'forceescape')})"
+        return r(
+            marked,
+            f"{marked}.{r('upper', 'lower', 'title', 'strip', 'striptags')}()",
+            lambda: f"{marked}.replace({s()}, {s()})",
+            lambda: f"{marked}.join({self.texts(depth)})",
+            lambda: f"{marked}[{self.number()}:]",
+            lambda: f"{marked}.format({s()})",
+            lambda: f"({marked} % ())",
+            lambda: f'''({marked} | {r('upper', 'trim', 'indent', 'center(9)', 'reverse', 'title', "replace('a', '<')", 'string', 'e')})''',
+            lambda: f"({marked} * 2)",
         )
 
     def json_options(self):
@@ -131,6 +159,10 @@ class Grammar:
             lambda: f'''{self.text(depth - 1)}.{r('startswith', 'endswith')}({r(lambda: self.text(0), "('a', 'H', 'e')")})''',
             lambda: f"{self.text(depth - 1)}.{r('isdigit', 'isalpha', 'isalnum', 'isspace', 'islower', 'isupper', 'isnumeric', 'isascii', 'isdecimal')}()",
             lambda: f"({self.integer(0)} < {self.integer(0)} <= {self.integer(0)})",
+            lambda: f"({self.value(depth - 1)} {r('<', '<=', '>', '>=', 'in', 'not in')} {self.value(depth - 1)})",
+            lambda: f"{self.text(depth - 1)}.{r('istitle', 'isidentifier', 'isprintable')}()",
+            lambda: f"({self.value(depth - 1)} is sameas {r('none', 'true', 'false', '1')})",
+            lambda: f"({self.mapping(depth - 1)}.{r('keys', 'items', 'values')}() == {self.mapping(depth - 1)}.{r('keys', 'items')}())",
         )
 
     def listed(self, items):
@@ -212,6 +244,18 @@ class Grammar:
             lambda: f'''{self.mapping(depth - 1)}{r('.a', "['a']", ".get('b')", ".get('z', 0)", '.function', '.nope')}''',
             lambda: f"{self.any_list(depth - 1)}[{self.number()}]",
             lambda: f"({self.any_list(depth - 1)} | {r('first', 'last', 'length')})",
+            lambda: f"{self.value(depth - 1)}[{self.value(0)}]",
+            lambda: f"{r(lambda: self.text(depth - 1), lambda: self.any_list(depth - 1))}[{r(self.number, '')}:{r(self.number, '')}]",
+            lambda: f"{self.value(depth - 1)}.{r('real', 'items', 'a', 'upper', 'start', '0', 'nope', '_x', '__class__')}",
+            lambda: f"range({self.number()}, {self.number()})[{r(self.number, '')}:{r(self.number, '')}{r('', ':2', ':-1')}]",
+            lambda: f"({self.value(depth - 1)} {r('+', '-', '*', '/', '//', '%', '~')} {self.value(depth - 1)})",
+            lambda: f"({r('-', '+')}{self.value(depth - 1)})",
+            lambda: f"{self.number()} ** {r('20', '70', '-2', '64')}",
+            lambda: f"{self.number(0)} ** 0.5",
+            lambda: f"{self.number()} ** (messages | length)",
+            lambda: f"({self.integer(0)} * 10 ** 20 {r('+', '-', '*', '//', '%', '/', '<', '==')} {self.integer(0)})",
+            lambda: f"({self.any_list(depth - 1)} | {r('sum', 'min', 'max', 'sort', 'unique | list', 'batch(2) | list', 'select | list')})",
+            lambda: f"({self.value(depth - 1)} | {r('list', 'length', 'reverse | list', 'string', 'int', 'float', 'round', 'abs', 'items | list', 'default(1, true)')})",
         )
 
     def expression(self):
@@ -253,6 +297,19 @@ class Grammar:
             lambda: t(f"with v = {self.value(1)}, w = v") + b() + t("endwith"),
             lambda: t("filter " + r("upper", "trim", "indent(2)", "replace(' ', '_')")) + b() + t("endfilter"),
             lambda: t("generation") + b() + t("endgeneration"),
+            lambda: t("autoescape " + r("true", "false", "v")) + b() + self.print("v ~ '<'") + t("endautoescape"),
+            lambda: t(f"for a, b in {self.mapping(1)} | dictsort") + self.print("a ~ loop.revindex") + b() + t("endfor"),
+            lambda: t(f"for v in {self.any_list(1)}")
+            + self.print(r("loop.cycle(1, 2)", "loop.changed(v)", "loop.previtem", "loop.nextitem is defined", "loop.length", "loop.last", "loop", "loop.depth"))
+            + b()
+            + t("endfor"),
+            lambda: t("for v in [1, [2, [3]]] recursive") + self.print(r("loop(v) if v is iterable else v", "loop.depth0 ~ (loop(v) if v is not number)")) + t("endfor"),
+            lambda: t("macro k(a, b=v, c=b)") + b() + self.print(r("a ~ b ~ c", "varargs", "kwargs", "caller is defined", "a")) + t("endmacro")
+            + self.print(r("k(1)", "k(1, 2, 3, 4)", "k(a=1, z=2)", "k(*[1, 2])", "k(**{'a': 1})", "k.name ~ k.arguments", "k()")),
+            lambda: t(f"set v, w = {self.value(1)}, 2") + b() + self.print("w"),
+            lambda: t("block " + r("one", "two")) + b() + t("endblock"),
+            lambda: t(f"print {self.value(1)}, v"),
+            lambda: t("set ns.n") + b() + t("endset"),
             lambda: t(f"call(w) n({self.value(1)})") + b() + t("endcall"),
         )
 

@@ -97,10 +97,10 @@ pub enum TokenizationError {
     },
     /// The chat template is no valid Jinja.
     #[error("failed to compile the chat template")]
-    TemplateSyntax(#[source] minijinja::Error),
+    TemplateSyntax(#[source] llmopt_jinja::TemplateError),
     /// The chat template failed on, or refused, a conversation.
     #[error("failed to render the chat template")]
-    TemplateRender(#[source] minijinja::Error),
+    TemplateRender(#[source] llmopt_jinja::TemplateError),
     /// The chat template renders earlier turns differently once a later one is there.
     #[error(
         "the chat template is not prefix-preserving at turn {turn}: expected the rendering to go on after `{expected}`, found `{found}`; training would see another prompt than serving, so use a template that renders earlier turns the same whatever follows"

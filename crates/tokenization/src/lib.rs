@@ -7,7 +7,6 @@
 mod bpe;
 mod byte_level;
 mod corpus;
-mod dialect;
 mod encoder;
 mod error;
 mod fast;
@@ -15,6 +14,8 @@ mod files;
 mod guard;
 mod lock;
 mod pieces;
+#[cfg(test)]
+mod reference;
 mod save;
 mod stream;
 mod template;

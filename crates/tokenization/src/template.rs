@@ -1,10 +1,8 @@
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
-use llmopt_domain::{Conversation, Message};
-use minijinja::{Environment, ErrorKind, Value, context, value::Serde};
+use llmopt_domain::{Conversation, Message, ToolCall};
+use llmopt_jinja::{Data, Template};
 use serde_json::Map;
 
-use crate::{TokenizationError, dialect};
+use crate::TokenizationError;
 
 /// The chat template of bases that have none, such as GPT-2.
 pub const DEFAULT_CHAT_TEMPLATE: &str = "\
@@ -24,8 +22,6 @@ pub const DEFAULT_CHAT_TEMPLATE: &str = "\
 {{ '### Assistant:\\n' }}
 {%- endif -%}
 ";
-
-const NAME: &str = "chat_template";
 
 /// What one rendering may cost: far more than any real template takes, little enough that a
 /// template with loops within loops fails in a second, and one that doubles a text before it has
@@ -68,7 +64,7 @@ impl<'a> From<&'a [Message]> for Turns<'a> {
 
 /// A compiled chat template with the tokens it may name.
 pub(crate) struct ChatTemplate {
-    environment: Environment<'static>,
+    template: Template,
     source: String,
     bos_token: Option<String>,
     eos_token: String,
@@ -81,9 +77,9 @@ impl ChatTemplate {
         bos_token: Option<String>,
         eos_token: String,
     ) -> Result<Self, TokenizationError> {
-        let environment = environment(&source).map_err(TokenizationError::TemplateSyntax)?;
+        let template = Template::compile(&source).map_err(TokenizationError::TemplateSyntax)?;
         Ok(Self {
-            environment,
+            template,
             source,
             bos_token,
             eos_token,
@@ -110,64 +106,58 @@ impl ChatTemplate {
         turns: Turns<'_>,
         add_generation_prompt: bool,
     ) -> Result<String, TokenizationError> {
-        let messages: Value = turns.messages.iter().map(message_value).collect();
-        let messages = dialect::data(&messages);
+        let messages = Data::list(turns.messages.iter().map(message_data));
         // As `transformers` has it where there are none.
-        let has_tools = !turns.tools.is_empty();
-        let tools = has_tools.then(|| dialect::data(&Value::from(Serde(turns.tools))));
-        // `bos_token` stays undefined where there is none, as in `transformers`.
-        let bos_token = self
-            .bos_token
-            .as_deref()
-            .map_or(Value::UNDEFINED, Value::from);
-        let variables = context! {
-            messages,
-            add_generation_prompt,
-            bos_token,
-            eos_token => self.eos_token.as_str(),
-            tools,
-            documents => (),
+        let tools = match turns.tools {
+            [] => Data::none(),
+            tools => Data::list(tools.iter().map(Data::from)),
         };
-        let render = || self.environment.get_template(NAME)?.render(variables);
-        guarded(render).map_err(TokenizationError::TemplateRender)
+        let mut variables = vec![
+            ("messages", messages),
+            ("add_generation_prompt", Data::bool(add_generation_prompt)),
+            ("eos_token", Data::text(&self.eos_token)),
+            ("tools", tools),
+            ("documents", Data::none()),
+        ];
+        // `bos_token` stays undefined where there is none, as in `transformers`.
+        let bos_token = self.bos_token.as_deref();
+        variables.extend(bos_token.map(|it| ("bos_token", Data::text(it))));
+        let text = self.template.render(variables, FUEL);
+        text.map_err(TokenizationError::TemplateRender)
     }
 }
 
-/// Does work of minijinja, which panics on some templates: to us these cannot be rendered.
-fn guarded<T>(work: impl FnOnce() -> Result<T, minijinja::Error>) -> Result<T, minijinja::Error> {
-    // The environment does not change, and all else is gone with the work.
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
-        let message = "the template engine broke on the template";
-        Err(minijinja::Error::new(ErrorKind::InvalidOperation, message))
-    })
-}
-
 /// Returns a message as templates know it, which has only the keys that say something.
-fn message_value(message: &Message) -> Value {
+fn message_data(message: &Message) -> Data {
     let mut keys = vec![
-        ("role", Value::from(message.role.as_str())),
-        ("content", Value::from(message.content.as_str())),
+        ("role", Data::text(message.role.as_str())),
+        ("content", Data::text(&message.content)),
     ];
     if !message.tool_calls.is_empty() {
-        let calls = Value::from(Serde(&message.tool_calls));
-        keys.push(("tool_calls", calls));
+        let calls = message.tool_calls.iter().map(call_data);
+        keys.push(("tool_calls", Data::list(calls)));
     }
     let names = [
         ("tool_call_id", &message.tool_call_id),
         ("name", &message.name),
     ];
     let names = names.into_iter();
-    keys.extend(names.filter_map(|(key, name)| Some((key, Value::from(name.as_deref()?)))));
-    Value::from_pairs(keys)
+    keys.extend(names.filter_map(|(key, name)| Some((key, Data::text(name.as_deref()?)))));
+    Data::dict(keys)
 }
 
-/// Makes an environment with the template in it.
-fn environment(source: &str) -> Result<Environment<'static>, minijinja::Error> {
-    let mut environment = dialect::environment()?;
-    environment.set_fuel(Some(FUEL));
-    let source = dialect::rewrite(source)?;
-    guarded(|| environment.add_template_owned(NAME, source))?;
-    Ok(environment)
+/// Returns a call as OpenAI spells it.
+fn call_data(call: &ToolCall) -> Data {
+    let function = [
+        ("name", Data::text(&call.name)),
+        ("arguments", Data::from(&call.arguments)),
+    ];
+    let id = call.id.as_deref().map(|it| ("id", Data::text(it)));
+    let rest = [
+        ("type", Data::text("function")),
+        ("function", Data::dict(function)),
+    ];
+    Data::dict(id.into_iter().chain(rest))
 }
 
 #[cfg(test)]
@@ -345,7 +335,7 @@ mod tests {
             match (case.render(&case.template), &case.text, &case.error) {
                 (Ok(found), Some(text), None) => assert_eq!(&found, text, "{}", case.name),
                 (Err(TokenizationError::TemplateRender(found)), None, Some(error)) => {
-                    assert_eq!(found.detail(), Some(error.as_str()), "{}", case.name);
+                    assert_eq!(found.message(), error.as_str(), "{}", case.name);
                 }
                 (found, ..) => panic!("{}: {found:?}", case.name),
             }

@@ -1,0 +1,224 @@
+//! How Python prints values.
+
+mod numbers;
+mod printable;
+mod quoting;
+
+use std::rc::Rc;
+
+pub(crate) use self::{
+    numbers::{float, whole},
+    printable::is_printable,
+    quoting::quoted,
+};
+use crate::{
+    calls::Function,
+    dict::Dict,
+    error::{Result, refused},
+    objects::Object,
+    value::{Items, Namespace, Range, Table, Value, View},
+};
+
+/// More than this is no prompt, but a list that has itself many times over.
+pub(crate) const MOST_BYTES: usize = 8 << 20;
+
+/// Deeper is nothing that anybody wrote.
+pub(crate) const DEEPEST: usize = 200;
+
+/// Returns `str(value)`.
+pub(crate) fn text(value: &Value) -> Result<String> {
+    match value.as_str() {
+        Some(text) => Ok(text.to_owned()),
+        None if value.is_undefined() => Ok(String::new()),
+        None => repr(value),
+    }
+}
+
+/// Returns `repr(value)`.
+pub(crate) fn repr(value: &Value) -> Result<String> {
+    let mut printer = Printer::default();
+    printer.value(value)?;
+    Ok(printer.out)
+}
+
+/// Escapes what means something in HTML, as Python's `markupsafe` does.
+pub(crate) fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&#34;"),
+            '\'' => out.push_str("&#39;"),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// What is printed, and the values around what is printed next.
+#[derive(Default)]
+struct Printer {
+    out: String,
+    around: Vec<Around>,
+}
+
+/// A value that others are printed in, by where it lies.
+#[derive(Clone, Copy, PartialEq)]
+enum Around {
+    Namespace(*const Namespace),
+    Items(*const Items),
+    Table(*const Table),
+}
+
+impl Printer {
+    fn value(&mut self, value: &Value) -> Result<()> {
+        if self.out.len() > MOST_BYTES || self.around.len() > DEEPEST {
+            return refused("a value is too large to print");
+        }
+        match value {
+            Value::Undefined => self.out.push_str("Undefined"),
+            Value::None => self.out.push_str("None"),
+            Value::Bool(true) => self.out.push_str("True"),
+            Value::Bool(false) => self.out.push_str("False"),
+            Value::Int(number) => self.out.push_str(&number.to_string()),
+            Value::Big(number) => self.out.push_str(&whole(number)?),
+            Value::Float(number) => self.out.push_str(&float(*number)),
+            Value::Text(text) => self.out.push_str(&quoted(text)),
+            Value::Safe(text) => self.out.extend(["Markup(", &quoted(text), ")"]),
+            Value::List(items) => self.items(items, ["[", "]"])?,
+            Value::Tuple(items) if items.len() == 1 => self.items(items, ["(", ",)"])?,
+            Value::Tuple(items) => self.items(items, ["(", ")"])?,
+            Value::Dict(table) => {
+                self.within(Around::Table(Rc::as_ptr(table)), |it| it.dict(table))?
+            }
+            Value::View(view) => self.view(view)?,
+            Value::Range(it) => self.out.push_str(&range(it)),
+            Value::Namespace(it) => self.namespace(it)?,
+            _ => self.out.push_str(&named(value)?),
+        }
+        Ok(())
+    }
+
+    /// Prints what stands within a value.
+    fn within(
+        &mut self,
+        around: Around,
+        print: impl FnOnce(&mut Self) -> Result<()>,
+    ) -> Result<()> {
+        let in_namespace = self
+            .around
+            .iter()
+            .any(|it| matches!(it, Around::Namespace(_)));
+        // Python prints dots there; but what is the same value there need not be the same here.
+        if in_namespace && self.around.contains(&around) {
+            return refused("a value that has itself in it cannot be printed");
+        }
+        self.around.push(around);
+        print(self)?;
+        self.around.pop();
+        Ok(())
+    }
+
+    fn items(&mut self, items: &Rc<Items>, [begin, end]: [&str; 2]) -> Result<()> {
+        self.out.push_str(begin);
+        let around = Around::Items(Rc::as_ptr(items));
+        self.within(around, |it| it.separated(items.iter().cloned()))?;
+        self.out.push_str(end);
+        Ok(())
+    }
+
+    fn separated(&mut self, values: impl Iterator<Item = Value>) -> Result<()> {
+        for (index, value) in values.enumerate() {
+            self.separate(index);
+            self.value(&value)?;
+        }
+        Ok(())
+    }
+
+    fn separate(&mut self, index: usize) {
+        self.out.push_str(if index > 0 { ", " } else { "" });
+    }
+
+    fn dict(&mut self, dict: &Dict) -> Result<()> {
+        self.out.push('{');
+        for (index, (key, value)) in dict.iter().enumerate() {
+            self.separate(index);
+            self.value(key)?;
+            self.out.push_str(": ");
+            self.value(value)?;
+        }
+        self.out.push('}');
+        Ok(())
+    }
+
+    fn view(&mut self, view: &View) -> Result<()> {
+        self.out.extend([view.part.name(), "(["]);
+        let values = (0..view.table.len()).filter_map(|place| view.at(place));
+        let around = Around::Table(Rc::as_ptr(&view.table));
+        self.within(around, |it| it.separated(values))?;
+        self.out.push_str("])");
+        Ok(())
+    }
+
+    fn namespace(&mut self, namespace: &Rc<Namespace>) -> Result<()> {
+        let around = Around::Namespace(Rc::as_ptr(namespace));
+        self.out.push_str("<Namespace ");
+        if self.around.contains(&around) {
+            self.out.push_str("{...}");
+        } else {
+            let values = namespace.values.borrow();
+            self.within(around, |it| it.dict(&values))?;
+        }
+        self.out.push('>');
+        Ok(())
+    }
+}
+
+fn range(range: &Range) -> String {
+    let Range { start, stop, step } = range;
+    match step {
+        1 => format!("range({start}, {stop})"),
+        _ => format!("range({start}, {stop}, {step})"),
+    }
+}
+
+/// Prints what has a name and no address.
+fn named(value: &Value) -> Result<String> {
+    let shown = match value {
+        Value::Loop(it) => it.shown(),
+        // The body of a call is a macro without a name.
+        Value::Macro(it) if it.name() != "caller" => Some(format!("<Macro {}>", quoted(it.name()))),
+        Value::Function(it) => class(it).map(|class| format!("<class '{class}'>")),
+        Value::Object(it) if matches!(**it, Object::Blocks) => {
+            Some("<TemplateReference None>".to_owned())
+        }
+        _ => None,
+    };
+    let missing = match value {
+        Value::Generator(_) | Value::Loop(_) => "| list",
+        _ => "()",
+    };
+    shown.map_or_else(
+        || {
+            refused(format!(
+                "a value of type {} has no text: expected one that has; is `{missing}` missing",
+                value.kind()
+            ))
+        },
+        Ok,
+    )
+}
+
+/// Returns which of Python's classes a function is.
+fn class(function: &Function) -> Option<&'static str> {
+    Some(match function.name {
+        "namespace" => {
+            "transformers.utils.chat_template_utils._cached_compile_jinja_template.<locals>.TemplateNamespace"
+        }
+        "cycler" => "jinja2.utils.Cycler",
+        "joiner" => "jinja2.utils.Joiner",
+        _ => return None,
+    })
+}

@@ -1,0 +1,37 @@
+//! How Python writes texts within lists.
+
+use std::fmt::Write;
+
+use super::is_printable;
+
+/// Returns `repr(text)`.
+pub(crate) fn quoted(text: &str) -> String {
+    let quote = match text.contains('\'') && !text.contains('"') {
+        true => '"',
+        false => '\'',
+    };
+    let mut out = String::with_capacity(text.len() + 2);
+    out.push(quote);
+    for c in text.chars() {
+        match c {
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            c if c == quote => out.extend(['\\', c]),
+            c if is_printable(c) => out.push(c),
+            c => push_code(&mut out, u32::from(c)),
+        }
+    }
+    out.push(quote);
+    out
+}
+
+fn push_code(out: &mut String, code: u32) {
+    let written = match code {
+        0..0x100 => write!(out, "\\x{code:02x}"),
+        0x100..0x1_0000 => write!(out, "\\u{code:04x}"),
+        _ => write!(out, "\\U{code:08x}"),
+    };
+    debug_assert!(written.is_ok(), "a text takes everything");
+}
