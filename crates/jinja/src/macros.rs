@@ -38,6 +38,7 @@ impl Macro {
     pub(crate) fn attribute(&self, run: &Run<'_>, name: &str) -> Option<Value> {
         let definition = &self.definition;
         Some(match name {
+            "name" if definition.name.is_empty() => Value::None,
             "name" => Value::from(definition.name.clone()),
             "arguments" => {
                 let names = definition.parameters.iter().map(|(it, _)| *it);

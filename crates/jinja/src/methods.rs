@@ -6,7 +6,7 @@ mod sequences;
 
 use num_bigint::BigInt;
 
-pub(crate) use self::dicts::from_keys;
+use self::dicts::from_keys;
 use crate::{
     calls::Given,
     error::{Result, refused},

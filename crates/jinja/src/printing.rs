@@ -188,8 +188,8 @@ fn range(range: &Range) -> String {
 fn named(value: &Value) -> Result<String> {
     let shown = match value {
         Value::Loop(it) => it.shown(),
-        // The body of a call is a macro without a name.
-        Value::Macro(it) if it.name() != "caller" => Some(format!("<Macro {}>", quoted(it.name()))),
+        Value::Macro(it) if it.name().is_empty() => Some("<Macro anonymous>".to_owned()),
+        Value::Macro(it) => Some(format!("<Macro {}>", quoted(it.name()))),
         Value::Function(it) => class(it).map(|class| format!("<class '{class}'>")),
         Value::Object(it) if matches!(**it, Object::Blocks) => {
             Some("<TemplateReference None>".to_owned())

@@ -116,6 +116,7 @@ impl Target {
 /// A macro as it is written.
 #[derive(Debug)]
 pub(crate) struct Definition {
+    /// Empty for the body of a call.
     pub(crate) name: Arc<str>,
     pub(crate) parameters: Vec<(Symbol, Option<Expression>)>,
     pub(crate) body: Body,

@@ -38,7 +38,7 @@ fn view(table: &Rc<Table>, part: Part, given: &Given) -> Result<Value> {
 }
 
 /// Makes a dict of keys that have one value.
-pub(crate) fn from_keys(run: &Run<'_>, given: &Given) -> Result<Value> {
+pub(super) fn from_keys(run: &Run<'_>, given: &Given) -> Result<Value> {
     let given = given.read(["", ""])?;
     let value = given.get(1).cloned().unwrap_or(Value::None);
     let mut dict = Dict::default();

@@ -361,7 +361,7 @@ impl Parser {
         let ExpressionKind::Call(call) = self.expression()?.kind else {
             return refused("`call` expects a call");
         };
-        let body = self.body_of("caller".into(), parameters, "endcall")?;
+        let body = self.body_of("".into(), parameters, "endcall")?;
         Ok(StatementKind::Call(call, Arc::new(body)))
     }
 

@@ -68,7 +68,7 @@ fn positional(mantissa: &str, exponent: i32) -> String {
 
 /// Writes a whole number, which Python refuses if it has very many digits.
 pub(crate) fn whole(number: &BigInt) -> Result<String> {
-    // Each digit has more than three bits.
+    // A digit has fewer than four bits.
     let digits = match number.bits() {
         bits if bits > 4 * MOST_DIGITS as u64 => None,
         _ => Some(number.to_string()),
