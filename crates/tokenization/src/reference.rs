@@ -39,16 +39,6 @@ struct Case {
     marks: Vec<(usize, usize)>,
 }
 
-/// Snippets by what they are of, each with its text, or nothing where it raises an error.
-#[derive(Deserialize)]
-struct Snippets {
-    #[serde(flatten)]
-    given: Given,
-    #[serde(default)]
-    prelude: String,
-    families: BTreeMap<String, Vec<(String, Option<String>)>>,
-}
-
 impl Given {
     fn turns(&self) -> Turns<'_> {
         Turns {
@@ -68,34 +58,8 @@ impl Own {
     }
 }
 
-impl Snippets {
-    /// Returns how many snippets of the families there are, and those that are not rendered alike.
-    fn differing(&self, is_compared: impl Fn(&str) -> bool) -> (usize, Vec<String>) {
-        let families = self.families.iter().filter(|(name, _)| is_compared(name));
-        let snippets = families.flat_map(|(_, snippets)| snippets);
-        let mut count = 0;
-        let mut differing = Vec::new();
-        for (source, text) in snippets {
-            count += 1;
-            let found = self.render(source);
-            if found.as_ref().ok() != text.as_ref() {
-                differing.push(format!("{source:?}: expected {text:?}, found {found:?}"));
-            }
-        }
-        (count, differing)
-    }
-
-    fn render(&self, source: &str) -> Result<String, TokenizationError> {
-        compile(&format!("{}{source}", self.prelude))?.render_prompt(self.given.turns())
-    }
-}
-
 fn compile(source: &str) -> Result<ChatTemplate, TokenizationError> {
     ChatTemplate::compile(source.to_owned(), Some("<s>".into()), "</s>".into())
-}
-
-fn assert_none(differing: &[String]) {
-    assert!(differing.is_empty(), "{}", differing.join("\n"));
 }
 
 #[test]
@@ -110,32 +74,6 @@ fn our_own_templates_render_what_transformers_renders() {
         };
         let name = format!("{}, {}", case.template, case.conversation);
         assert_eq!(found.as_ref().ok(), case.text.as_ref(), "{name}: {found:?}");
-    }
-}
-
-#[test]
-fn snippets_render_what_transformers_renders() {
-    let snippets: Snippets = read_fixture("chat_template_snippets.json");
-    let (count, differing) = snippets.differing(|it| it != "refused");
-    assert!(count > 1500);
-    assert_none(&differing);
-}
-
-#[test]
-fn random_snippets_render_what_transformers_renders() {
-    let snippets: Snippets = read_fixture("chat_template_random.json");
-    let (count, differing) = snippets.differing(|_| true);
-    assert!(count > 3000);
-    assert_none(&differing);
-}
-
-/// Nothing renders otherwise without a word: what is not known is an error. What is mended has to leave the list.
-#[test]
-fn what_is_not_known_here_is_refused() {
-    let snippets: Snippets = read_fixture("chat_template_snippets.json");
-    for (source, text) in &snippets.families["refused"] {
-        let found = snippets.render(source);
-        assert!(text.is_some() && found.is_err(), "{source:?}: {found:?}");
     }
 }
 
