@@ -251,7 +251,7 @@ class Grammar:
             lambda: f"({self.value(depth - 1)} {r('+', '-', '*', '/', '//', '%', '~')} {self.value(depth - 1)})",
             lambda: f"({r('-', '+')}{self.value(depth - 1)})",
             lambda: f"{self.number()} ** {r('20', '70', '-2', '64')}",
-            lambda: f"{self.number(0)} ** 0.5",
+            lambda: f"{self.number(0, 6)} ** 0.5",
             lambda: f"{self.number()} ** (messages | length)",
             lambda: f"({self.integer(0)} * 10 ** 20 {r('+', '-', '*', '//', '%', '/', '<', '==')} {self.integer(0)})",
             lambda: f"({self.any_list(depth - 1)} | {r('sum', 'min', 'max', 'sort', 'unique | list', 'batch(2) | list', 'select | list')})",

@@ -68,6 +68,18 @@ struct Place {
     is_in_loop: bool,
     /// Within a condition, an unknown filter or test is no error until it is applied.
     is_conditional: bool,
+    /// Within `autoescape` of what is not constant, Jinja2 works nothing out when it reads the template.
+    is_volatile: bool,
+}
+
+impl Place {
+    /// Returns the place within a function, which no loop around it can be left from.
+    fn in_function(self) -> Self {
+        Self {
+            is_volatile: self.is_volatile,
+            ..Self::default()
+        }
+    }
 }
 
 /// Whether a body uses names that mean something special there.

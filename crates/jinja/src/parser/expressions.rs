@@ -196,7 +196,8 @@ impl Parser {
         let mut base = self.unary()?;
         while self.takes("**") {
             let exponent = self.unary()?;
-            let operator = match base.is_constant() && !exponent.is_constant() {
+            let is_worked_out = base.is_constant() && !self.place.is_volatile;
+            let operator = match is_worked_out && !exponent.is_constant() {
                 true => Operator::PowerOfConstant,
                 false => Operator::Power,
             };

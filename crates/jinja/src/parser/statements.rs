@@ -79,7 +79,9 @@ impl Parser {
             "block" => self.block(),
             "autoescape" => {
                 let value = self.expression()?;
-                let body = self.inner_body("endautoescape")?;
+                let mut place = self.place;
+                place.is_volatile |= !value.is_constant();
+                let body = self.at(place, |it| it.inner_body("endautoescape"))?;
                 Ok(StatementKind::Autoescape(value, body))
             }
             "print" => self.print(),
@@ -114,7 +116,7 @@ impl Parser {
 
     /// Reads a body that no loop around it can be left from.
     fn function_body(&mut self, end: &str) -> Result<Body> {
-        let statements = self.at(Place::default(), |it| it.body_until(end))?;
+        let statements = self.at(self.place.in_function(), |it| it.body_until(end))?;
         Ok(self.made(statements))
     }
 
@@ -213,6 +215,7 @@ impl Parser {
         let inner = Place {
             is_in_loop: true,
             is_conditional: false,
+            ..self.place
         };
         let condition = match self.takes_name("if") {
             true => Some(self.at(inner, Self::expression)?),
@@ -341,7 +344,7 @@ impl Parser {
                 return refused(format!("the parameter `{name}` is there twice"));
             }
             let default = match self.takes("=") {
-                true => Some(self.at(Place::default(), Self::expression)?),
+                true => Some(self.at(self.place.in_function(), Self::expression)?),
                 false if parameters.last().is_some_and(|(_, it)| it.is_some()) => {
                     return refused(format!("the parameter `{name}` needs a default value too"));
                 }
