@@ -84,18 +84,7 @@ fn step(at: &mut usize, get: impl FnOnce(usize) -> Option<Value>) -> Option<Valu
 
 /// Returns whether Python can go through a value.
 pub(crate) fn is_iterable(value: &Value) -> bool {
-    matches!(
-        value,
-        Value::Undefined
-            | Value::Text(_)
-            | Value::Safe(_)
-            | Value::List(_)
-            | Value::Tuple(_)
-            | Value::Dict(_)
-            | Value::Range(_)
-            | Value::View(_)
-            | Value::Generator(_)
-    )
+    iter(value).is_ok()
 }
 
 /// Begins to go through a value.
