@@ -9,12 +9,11 @@ use llmopt_commercial::Commercial;
 use llmopt_commercial_setup::{SecretKeys, SetupError, Sources, commercial};
 use llmopt_config::{ConfigError, Settings, variables};
 use llmopt_providers::KeySource;
-use llmopt_spending::AlertSink;
 use llmopt_storage::StorageError;
 use llmopt_storage_aws::{Aws, DynamoRateStore, DynamoSpendStore};
 use thiserror::Error;
 
-use crate::{SecretKey, SnsAlerts, prices::BucketPrices};
+use crate::{SecretKey, alerts::topics, prices::BucketPrices};
 
 /// Why commercial models cannot be asked.
 #[derive(Debug, Error)]
@@ -54,14 +53,12 @@ impl Account {
         let records = settings.need(&variables::RECORDS_TABLE)?;
         let rates = settings.need(&variables::RATES_TABLE)?;
         let bucket = settings.need(&variables::BUCKET)?;
-        let topic = settings.alert_topic.iter();
-        let alerts = topic.map(|topic| Arc::new(SnsAlerts::new(aws, topic)) as Arc<dyn AlertSink>);
         let spend = Arc::new(DynamoSpendStore::new(aws, records));
         let sources = Sources {
             spend: Arc::<DynamoSpendStore>::clone(&spend),
             rates: Arc::new(DynamoRateStore::new(aws, rates)),
             secrets: Some(Arc::new(Secrets(aws.clone()))),
-            alerts: alerts.collect(),
+            alerts: topics(aws, settings.alert_topic.as_deref()),
         };
         let commercial = commercial(settings, sources)?;
         let prices = BucketPrices::new(aws, bucket, commercial.prices().clone());

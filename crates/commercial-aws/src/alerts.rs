@@ -5,6 +5,7 @@ use aws_sdk_sns::{
     Client,
     config::{Builder, timeout::TimeoutConfig},
 };
+use llmopt_commercial_setup::AllAlerts;
 use llmopt_spending::{AlertError, AlertSink, BudgetAlert, LogAlerts};
 use llmopt_storage_aws::Aws;
 use serde_json::json;
@@ -33,12 +34,18 @@ impl SnsAlerts {
     }
 }
 
-/// Returns what tells people: the topic with this ARN, or where there is none the log.
+/// Returns what tells people besides the log: the topic with this ARN, if there is one.
+pub(crate) fn topics(aws: &Aws, topic: Option<&str>) -> Vec<Arc<dyn AlertSink>> {
+    let topic = topic.map(|topic| Arc::new(SnsAlerts::new(aws, topic)) as Arc<dyn AlertSink>);
+    topic.into_iter().collect()
+}
+
+/// Returns who is told of alerts by a process that asks no provider: the log, and the topic with this ARN.
 pub fn alerts(aws: &Aws, topic: Option<&str>) -> Arc<dyn AlertSink> {
-    match topic {
-        Some(topic) => Arc::new(SnsAlerts::new(aws, topic)),
-        None => Arc::new(LogAlerts),
-    }
+    let log: Arc<dyn AlertSink> = Arc::new(LogAlerts);
+    Arc::new(AllAlerts::new(
+        [log].into_iter().chain(topics(aws, topic)).collect(),
+    ))
 }
 
 #[async_trait]

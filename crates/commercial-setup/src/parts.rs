@@ -4,11 +4,11 @@ use llmopt_commercial::{
     Commercial, CommercialParts, ModelLimits, Policy, PriceBook, ProviderSetup,
 };
 use llmopt_config::{
-    CeilingSettings, KeySettings, LimitSettings, MaxTokensField, ProviderApi, ProviderSettings,
-    Settings,
+    CeilingSettings, KeySettings, LimitSettings, MaxTokensField, ProviderApi, ProviderRegion,
+    ProviderSettings, Secret, Settings,
 };
 use llmopt_domain::{Picodollars, error_chain};
-use llmopt_prices::{Ceiling, PriceTable, Provider as Seller};
+use llmopt_prices::{Ceiling, PriceTable, Provider as Seller, Region};
 use llmopt_providers::{
     AnthropicProvider, Dialect, EndpointSettings, FixedKey, KeySource, MaxTokensField as Field,
     OpenAiProvider, Provider, ProviderKey, Transport,
@@ -47,12 +47,19 @@ pub struct Sources {
 pub fn commercial(settings: &Settings, sources: Sources) -> Result<Commercial, SetupError> {
     let mut sinks: Vec<Arc<dyn AlertSink>> = vec![Arc::new(LogAlerts)];
     let mut providers = Vec::new();
+    let prices = PriceTable::embedded()?;
+    tell_unknown_limits(settings, &prices);
     // Whoever asks nobody outside needs no certificates of authorities.
     if !settings.providers.is_empty() || settings.alert_webhook.is_some() {
         let transport = Transport::new(CONNECT)?;
         let secrets = sources.secrets.as_deref();
         for provider in &settings.providers {
-            providers.push(set_up(provider, &transport, secrets)?);
+            let mut setup = set_up(provider, &transport, secrets)?;
+            if provider.is_owner {
+                // Those of the other's are asked for by nobody here.
+                setup.models = model_limits(&settings.model_limits);
+            }
+            providers.push(setup);
         }
         let webhook = settings.alert_webhook.clone();
         let webhook = webhook.map(|url| WebhookAlerts::new(&transport, url));
@@ -63,7 +70,7 @@ pub fn commercial(settings: &Settings, sources: Sources) -> Result<Commercial, S
     let commercial = Commercial::new(CommercialParts {
         providers,
         aliases: settings.model_aliases.clone(),
-        prices: PriceBook::new(PriceTable::embedded()?),
+        prices: PriceBook::new(prices),
         spending: Spending::new(sources.spend, Arc::clone(&alerts)),
         rates: sources.rates,
         alerts,
@@ -80,23 +87,36 @@ fn set_up(
     transport: &Transport,
     secrets: Option<&dyn SecretKeys>,
 ) -> Result<ProviderSetup, SetupError> {
-    let models = settings.models.iter();
     Ok(ProviderSetup {
         name: settings.name.clone(),
         seller: settings.is_owner.then_some(match settings.api {
             ProviderApi::Openai => Seller::Openai,
             ProviderApi::Anthropic => Seller::Anthropic,
         }),
+        region: match settings.region {
+            ProviderRegion::Global => Region::Global,
+            ProviderRegion::Regional => Region::Regional,
+        },
         client: client(settings, transport.clone(), key_source(settings, secrets)?)?,
         ceiling: settings
             .ceiling
             .map(|it| ceiling(it, &settings.name))
             .transpose()?,
         limits: limits(settings.limits),
-        models: models
-            .map(|(id, it)| (id.clone(), limits(*it)))
-            .collect::<BTreeMap<_, _>>(),
+        models: model_limits(&settings.models),
     })
+}
+
+/// Tells of limits of models that nobody sells: they hold for nothing, unless newer prices have them.
+fn tell_unknown_limits(settings: &Settings, prices: &PriceTable) {
+    for id in settings.model_limits.keys() {
+        if prices.model(id).is_none() {
+            tracing::warn!(
+                model = id,
+                "`LLMOPT_MODEL_LIMITS` has limits for a model that is not in the table of prices"
+            );
+        }
+    }
 }
 
 fn client(
@@ -108,12 +128,10 @@ fn client(
         ProviderApi::Openai => OpenAiProvider::BASE_URL,
         ProviderApi::Anthropic => AnthropicProvider::BASE_URL,
     };
-    let headers = settings.headers.iter();
     let endpoint = EndpointSettings {
         base_url: settings.base_url.as_deref().unwrap_or(owners).to_owned(),
-        headers: headers
-            .map(|(name, value)| (name.clone(), value.expose().to_owned()))
-            .collect(),
+        headers: exposed(&settings.headers),
+        query: exposed(&settings.query),
         keys,
     };
     let wrong = |source| SetupError::Endpoint {
@@ -131,10 +149,18 @@ fn client(
     })
 }
 
+fn exposed(secrets: &BTreeMap<String, Secret>) -> Vec<(String, String)> {
+    let secrets = secrets.iter();
+    secrets
+        .map(|(name, value)| (name.clone(), value.expose().to_owned()))
+        .collect()
+}
+
 fn dialect(settings: &ProviderSettings) -> Dialect {
     let others = match settings.is_owner {
         true => Dialect::OPENAI,
-        false => Dialect::VLLM,
+        false if settings.counts_streams => Dialect::VLLM,
+        false => Dialect::COMPATIBLE,
     };
     Dialect {
         max_tokens: match settings.max_tokens_field {
@@ -188,6 +214,11 @@ fn ceiling(settings: CeilingSettings, provider: &str) -> Result<Ceiling, SetupEr
         input: amount(settings.input_picodollars)?,
         output: amount(settings.output_picodollars)?,
     })
+}
+
+fn model_limits(settings: &BTreeMap<String, LimitSettings>) -> BTreeMap<String, ModelLimits> {
+    let models = settings.iter();
+    models.map(|(id, it)| (id.clone(), limits(*it))).collect()
 }
 
 fn limits(settings: LimitSettings) -> ModelLimits {

@@ -14,7 +14,7 @@ use crate::{
 /// Parts of an answer that wait for whoever reads it.
 const WAITING_PARTS: usize = 32;
 /// Questions that may be asked again before any other was asked.
-const FIRST_RETRIES: u32 = 10;
+pub(crate) const FIRST_RETRIES: u32 = 10;
 
 impl Commercial {
     /// Puts the parts together.
@@ -70,7 +70,11 @@ impl Commercial {
         let mut refused = None;
         for candidate in self.inner.candidates(&question.model, today()) {
             let default_max_tokens = self.inner.policy.default_max_tokens;
-            match candidate.and_then(|it| it.quote(question, default_max_tokens)) {
+            let quoted = candidate.and_then(|it| {
+                it.check(question)?;
+                it.quote(question, default_max_tokens)
+            });
+            match quoted {
                 Ok(quote) => return Ok(quote),
                 Err(error) => refused = refused.or(Some(error)),
             }

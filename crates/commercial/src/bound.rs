@@ -1,5 +1,5 @@
 use llmopt_domain::Picodollars;
-use llmopt_prices::{AskedTerms, AskedTier, CostError, Region, Terms, TokenLimits};
+use llmopt_prices::{AskedTerms, AskedTier, CostError, TokenLimits};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -28,12 +28,6 @@ const AROUND_ALL: u64 = 64;
 const ABOUT_TOOLS: u64 = 1_024;
 /// Bytes of a token on average.
 const BYTES_PER_TOKEN: u64 = 4;
-
-/// What is asked for: this tier and no other, wherever it is answered.
-const ASKED: AskedTerms = AskedTerms {
-    tier: AskedTier::Standard,
-    region: Region::Global,
-};
 
 /// All the texts that a model is given.
 #[derive(Serialize)]
@@ -67,13 +61,17 @@ impl Candidate {
             prompt_tokens,
             output_tokens: most_output_tokens,
         };
-        let bound = self.price.bound(limits(most_prompt_tokens), ASKED);
+        let asked = AskedTerms {
+            tier: AskedTier::Standard,
+            region: self.provider.setup.region,
+        };
+        let bound = self.price.bound(limits(most_prompt_tokens), asked);
         let usage = llmopt_domain::TokenUsage {
             input_tokens: estimated_prompt_tokens,
             output_tokens: most_output_tokens,
             ..Default::default()
         };
-        let estimate = self.price.cost(&usage, Terms::default());
+        let estimate = self.price.cost(&usage, self.terms());
         Ok(Quote {
             estimated_prompt_tokens,
             most_prompt_tokens,

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use llmopt_prices::{Api, Day, Lookup, Model, Price, PriceTable};
+use llmopt_prices::{Api, Day, Lookup, Model, Price, PriceTable, Refusal};
 use llmopt_providers::OpenAiRoute;
 
 use crate::{Commercial, CommercialError, Inner, provider::Configured};
@@ -36,6 +36,8 @@ pub(crate) struct Candidate {
     pub(crate) route: OpenAiRoute,
     /// The longest answer, where that is known.
     pub(crate) max_output_tokens: Option<u64>,
+    /// What the model is known to refuse.
+    pub(crate) rejects: Vec<Refusal>,
     /// Whether tokens may be generated, and cost, that are not in the answer.
     pub(crate) may_think: bool,
 }
@@ -167,9 +169,7 @@ fn candidate(
                 replacement: replacement.map(str::to_owned),
             });
         }
-        Some(Lookup::Ceiling(_) | Lookup::Unknown) | None => {
-            provider.setup.ceiling.map(Price::from)
-        }
+        Some(Lookup::Unknown) | None => provider.setup.ceiling.map(Price::from),
     };
     let price = price.ok_or_else(|| CommercialError::NoPrice {
         model: model.to_owned(),
@@ -181,6 +181,7 @@ fn candidate(
         price_version: table.version().to_string(),
         route,
         max_output_tokens: sold.and_then(|it| it.max_output_tokens),
+        rejects: sold.map(|it| it.rejects.clone()).unwrap_or_default(),
         // Of what the table does not know nobody knows it.
         may_think: sold.is_none_or(|it| it.thinks),
     })

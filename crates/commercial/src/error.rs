@@ -50,6 +50,14 @@ pub enum CommercialError {
         /// The model to ask instead.
         replacement: Option<String>,
     },
+    /// The model is known to refuse what is asked for: it was not asked.
+    #[error("model `{model}` cannot answer this: {problem}")]
+    Unfit {
+        /// The model.
+        model: String,
+        /// What it does not take, and what it does.
+        problem: String,
+    },
     /// The price says nothing of what is asked for.
     #[error("the cost of model `{model}` cannot be bounded")]
     Cost {
@@ -188,6 +196,7 @@ impl CommercialError {
             | Self::NoPrice { .. }
             | Self::NoAnswers { .. }
             | Self::Retired { .. }
+            | Self::Unfit { .. }
             | Self::Limited { .. }
             | Self::OverTokenLimit { .. }
             | Self::CircuitOpen { .. } => true,

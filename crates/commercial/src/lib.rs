@@ -9,6 +9,7 @@ mod ask;
 mod bound;
 mod catalog;
 mod error;
+mod fit;
 mod line;
 mod past;
 mod prices;
@@ -33,7 +34,7 @@ pub use past::Past;
 pub use prices::PriceBook;
 pub use probe::{CircuitStatus, Probe};
 pub use provider::{ModelLimits, ProviderSetup};
-pub use question::{Asker, Question};
+pub use question::{Asker, Question, WhenLimited};
 
 use provider::Configured;
 use tab::Short;
@@ -82,7 +83,8 @@ pub struct Policy {
     pub longest_wait: Duration,
     /// When a question is asked again.
     pub retry: RetryPolicy,
-    /// Questions that are asked again, in per cent of all, besides a few.
+    /// Questions that are asked again, in per cent of all that this process asks and of the provider's limit, besides a
+    /// few.
     pub retry_percent: u32,
     /// How long answers are waited for.
     pub timeouts: Timeouts,

@@ -1,9 +1,9 @@
 use std::{sync::Arc, time::Duration};
 
 use futures::StreamExt as _;
-use llmopt_domain::{TokenUsage, error_chain};
+use llmopt_domain::error_chain;
 use llmopt_providers::{
-    Attempt as Failed, Completion, CompletionRequest, Finished, Outcome, ProviderError,
+    Attempt as Failed, Completion, CompletionRequest, Finished, NoRetry, Outcome, ProviderError,
     ProviderEvent, Retry, Timeouts,
 };
 use llmopt_storage::spend::Attempt;
@@ -34,6 +34,8 @@ pub(crate) struct Line {
     calls: u32,
     /// How often something was reserved.
     tabs: u32,
+    /// Models that are left to be asked after the present one.
+    others: usize,
     waited: Duration,
     /// The calls of tabs that are settled.
     past: Vec<Attempt>,
@@ -73,14 +75,16 @@ enum Again {
 impl Line {
     pub(crate) fn new(inner: Arc<Inner>, question: Question, caller: mpsc::Sender<Part>) -> Self {
         let began = Instant::now();
+        let longest = began + inner.policy.timeouts.total;
         Self {
-            deadline: began + inner.policy.timeouts.total,
+            deadline: question.answer_by.unwrap_or(longest).min(longest),
             inner,
             question,
             caller,
             began,
             calls: 0,
             tabs: 0,
+            others: 0,
             waited: Duration::ZERO,
             past: Vec::new(),
         }
@@ -105,15 +109,16 @@ impl Line {
     async fn find_answer(&mut self) -> Result<Option<Open>, CommercialError> {
         self.inner.retries.deposit();
         let candidates = self.inner.candidates(&self.question.model, today());
-        let mut candidates = candidates.into_iter().peekable();
+        let mut candidates = candidates.into_iter();
         let mut result = Err(CommercialError::Lost);
         while let Some(candidate) = candidates.next() {
+            self.others = candidates.len();
             result = match candidate {
                 Ok(candidate) => self.ask_one(candidate).await,
                 Err(error) => Err(error),
             };
             match &result {
-                Err(error) if error.lets_others_try() && candidates.peek().is_some() => {
+                Err(error) if error.lets_others_try() && self.others > 0 => {
                     tracing::warn!(
                         error = error_chain(error),
                         "the next model is asked instead"
@@ -128,6 +133,7 @@ impl Line {
     /// Asks one model, again where that may help.
     async fn ask_one(&mut self, candidate: Candidate) -> Result<Option<Open>, CommercialError> {
         let default_max_tokens = self.inner.policy.default_max_tokens;
+        candidate.check(&self.question)?;
         let quote = candidate.quote(&self.question, default_max_tokens)?;
         self.inner
             .look_at_budgets(&candidate, &quote, &self.question)
@@ -144,7 +150,7 @@ impl Line {
                 Some(tab) => tab,
                 None => self.open_tab(&candidate, &quote).await?,
             };
-            let error = match self.call(&candidate).await {
+            let error = match self.call(&candidate, &quote).await {
                 Called::Answer(completion) => {
                     return Ok(Some(Open {
                         first_part: self.began.elapsed(),
@@ -167,9 +173,9 @@ impl Line {
                 }
                 Called::Failed(error) => error,
             };
-            let used = candidate.used_by_failure(&quote, &error, self.question.delivery);
+            let used = candidate.used_by_failure(&quote, &error);
             tab.note(&candidate, &used, Some(error_chain(&error)));
-            let retry = self.decide(number, &error);
+            let retry = self.decide(&candidate, (number, &error)).await;
             match retry {
                 Retry::After(_) if !used.is_assumed => kept = Some(tab),
                 // What may be billed has used up what was reserved.
@@ -228,7 +234,7 @@ impl Line {
     }
 
     /// Calls the provider once.
-    async fn call(&mut self, candidate: &Candidate) -> Called {
+    async fn call(&mut self, candidate: &Candidate, quote: &Quote) -> Called {
         if self.caller.is_closed() {
             return Called::NotMade;
         }
@@ -245,7 +251,8 @@ impl Line {
         provider.breaker.record(outcome, std::time::Instant::now());
         match called {
             Ok(completion) => {
-                self.inner.learn(candidate, &completion.rate, None).await;
+                let told = (&completion.rate, None);
+                self.inner.learn(candidate, quote, told).await;
                 Called::Answer(Box::new(completion))
             }
             Err(error) => {
@@ -258,8 +265,8 @@ impl Line {
                     "a call to a provider failed"
                 );
                 if let Some(refusal) = error.refusal() {
-                    let wait = refusal.retry_after;
-                    self.inner.learn(candidate, &refusal.rate, wait).await;
+                    let told = (&refusal.rate, refusal.retry_after);
+                    self.inner.learn(candidate, quote, told).await;
                 }
                 Called::Failed(error)
             }
@@ -270,6 +277,9 @@ impl Line {
         let question = &self.question;
         let default_max_tokens = self.inner.policy.default_max_tokens;
         let tools = question.conversation.tools.iter();
+        let timeouts = self.inner.policy.timeouts;
+        // Whoever says nothing leaves time for another.
+        let half = self.deadline.saturating_duration_since(self.began) / 2;
         CompletionRequest {
             model: candidate.model.clone(),
             system: None,
@@ -284,20 +294,30 @@ impl Line {
             route: candidate.route,
             delivery: question.delivery,
             timeouts: Timeouts {
+                first_byte: timeouts.first_byte.min(half),
                 total: self.time_left(),
-                ..self.inner.policy.timeouts
+                ..timeouts
             },
         }
     }
 
-    fn decide(&self, number: u32, error: &ProviderError) -> Retry {
+    async fn decide(&self, candidate: &Candidate, (number, error): (u32, &ProviderError)) -> Retry {
+        if self.others > 0 && matches!(error, ProviderError::Timeout { .. }) {
+            // To wait for it again would leave the others no time.
+            return Retry::No(NoRetry::Time);
+        }
         let failed = Failed {
             number,
             error,
             time_left: self.time_left(),
             random: fastrand::f64(),
         };
-        self.inner.policy.retry.decide(failed, &self.inner.retries)
+        match self.inner.policy.retry.decide(failed, &self.inner.retries) {
+            Retry::After(_) if !self.inner.may_call_again(candidate).await => {
+                Retry::No(NoRetry::Budget)
+            }
+            decided => decided,
+        }
     }
 
     /// Waits until a call may be made again.
@@ -353,7 +373,9 @@ impl Line {
     }
 
     async fn finish(mut self, mut open: Open, end: Finished, bytes: u64) {
-        let used = open.candidate.used(&open.quote, &end, bytes);
+        let used = open
+            .candidate
+            .used(&open.quote, &end, (open.completion.input, bytes));
         open.tab.note(&open.candidate, &used, None);
         let entry = self.inner.settle(&open.tab, &used).await;
         self.past.append(&mut open.tab.attempts);
@@ -389,10 +411,8 @@ impl Line {
             error = reason,
             "an answer of a provider broke off"
         );
-        let known = told_by(&error).or(open.completion.input);
-        let used = open
-            .candidate
-            .used_of_part(&open.quote, known, Seen::Bytes(bytes));
+        let seen = (open.completion.input, bytes);
+        let used = open.candidate.used_until(&open.quote, &error, seen);
         open.tab.note(&open.candidate, &used, Some(reason));
         self.close(open.tab, &used).await;
         let failed = self.failed(&open.candidate, error);
@@ -460,12 +480,4 @@ fn admit(candidate: &Candidate) -> Result<(), CommercialError> {
         provider: provider.setup.name.clone(),
         retry_after: left_alone.retry_after,
     })
-}
-
-/// Returns the tokens that a provider had told of when its answer broke off.
-fn told_by(error: &ProviderError) -> Option<TokenUsage> {
-    match error {
-        ProviderError::Interrupted { usage, .. } => *usage,
-        _ => None,
-    }
 }

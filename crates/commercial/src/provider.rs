@@ -1,6 +1,6 @@
 use std::{collections::BTreeMap, fmt, num::NonZeroU32, sync::Arc, time::Duration};
 
-use llmopt_prices::{Ceiling, Provider as Seller};
+use llmopt_prices::{Ceiling, Provider as Seller, Region};
 use llmopt_providers::{BreakerSettings, CircuitBreaker, Provider};
 use llmopt_spending::{AlertSink, BudgetAlert};
 use parking_lot::Mutex;
@@ -14,6 +14,8 @@ pub struct ProviderSetup {
     pub name: String,
     /// Whose models' prices hold for it; `None` for a server of one's own.
     pub seller: Option<Seller>,
+    /// Whether it answers anywhere, or only in a region that was chosen, which costs more.
+    pub region: Region,
     /// Asks it.
     pub client: Arc<dyn Provider>,
     /// What models cost that the table has no price for; `None` refuses them.

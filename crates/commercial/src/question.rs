@@ -5,6 +5,7 @@ use llmopt_providers::Delivery;
 use llmopt_storage::spend::RequestId;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use tokio::time::Instant;
 
 /// Whose question it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,4 +52,18 @@ pub struct Question {
     pub response_format: Option<Value>,
     /// Whether the provider is asked for parts.
     pub delivery: Delivery,
+    /// When whoever asks waits no longer; `None` is as long as the policy lets an answer take.
+    pub answer_by: Option<Instant>,
+    /// What whoever asks does where a limit has no turn soon enough.
+    pub when_limited: WhenLimited,
+}
+
+/// What whoever asks does where a limit has no turn soon enough.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WhenLimited {
+    /// The user is sent back, which is counted: where it goes on, somebody is told.
+    #[default]
+    SendBack,
+    /// The same question is asked again when its turn has come.
+    AskAgain,
 }

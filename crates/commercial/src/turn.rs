@@ -6,7 +6,13 @@ use std::{
 use llmopt_domain::Rate;
 use llmopt_providers::{RateHeaders, RateState};
 
-use crate::{CommercialError, Inner, ModelLimits, Question, Quote, catalog::Candidate};
+use crate::{
+    CommercialError, Inner, ModelLimits, Question, Quote, WhenLimited, ask::FIRST_RETRIES,
+    catalog::Candidate,
+};
+
+/// What a provider without a limit is taken to be asked for in a minute, where a part of that is wanted.
+const UNLIMITED: u32 = 600;
 
 /// A limit that a question has to wait for.
 struct TurnLimit {
@@ -41,7 +47,13 @@ impl Inner {
         let now_us = now_us();
         let mut turn_us = now_us;
         for limit in limits(candidate, quote, question)? {
-            turn_us = turn_us.max(self.take(candidate, &limit, now_us).await?);
+            let taken = self.take(candidate, &limit, now_us).await;
+            let is_sent_back = matches!(taken, Err(CommercialError::Limited { .. }))
+                && question.when_limited == WhenLimited::SendBack;
+            if is_sent_back {
+                candidate.provider.note_refusal(&*self.alerts).await;
+            }
+            turn_us = turn_us.max(taken?);
         }
         let wait = Duration::from_micros(turn_us - now_us);
         if !wait.is_zero() {
@@ -79,7 +91,6 @@ impl Inner {
                     }
                     LimitOf::Provider(name) => name,
                 };
-                candidate.provider.note_refusal(&*self.alerts).await;
                 Err(CommercialError::Limited {
                     provider: candidate.provider.setup.name.clone(),
                     limit: name.clone(),
@@ -89,16 +100,51 @@ impl Inner {
         }
     }
 
-    /// Has nobody ask a provider before it wants to be asked again.
+    /// Returns whether a call may be made again, as far as all processes together are concerned: a provider in trouble is
+    /// not to be asked three times as often because many processes ask it.
+    pub(crate) async fn may_call_again(&self, candidate: &Candidate) -> bool {
+        let limit = candidate.provider.setup.limits.requests_per_minute;
+        let asked = u64::from(limit.map_or(UNLIMITED, NonZeroU32::get));
+        let again = (asked * u64::from(self.policy.retry_percent)).div_ceil(100);
+        let again = u32::try_from(again).ok().and_then(NonZeroU32::new);
+        let again = again.unwrap_or(NonZeroU32::MIN);
+        let rate = Rate {
+            burst: again.saturating_add(FIRST_RETRIES),
+            ..Rate::per_minute(again)
+        };
+        let id = format!("{}/retries", candidate.line());
+        match self.rates.take(&id, rate, now_us(), NonZeroU32::MIN).await {
+            Ok(taken) => taken.is_ok(),
+            Err(error) => {
+                let error: &dyn std::error::Error = &error;
+                tracing::warn!(
+                    error,
+                    "how many calls are made again is counted by this process alone"
+                );
+                true
+            }
+        }
+    }
+
+    /// Has nobody ask a provider before it wants to be asked again, or before it has as many tokens as such a question
+    /// takes.
     pub(crate) async fn learn(
         &self,
         candidate: &Candidate,
-        rate: &RateHeaders,
-        retry_after: Option<Duration>,
+        quote: &Quote,
+        (rate, retry_after): (&RateHeaders, Option<Duration>),
     ) {
-        let of_requests = until_next(&rate.requests);
-        let tokens = [rate.tokens, rate.input_tokens, rate.output_tokens];
-        let of_tokens = tokens.iter().filter_map(until_next).max();
+        let of_requests = until_enough(&rate.requests, 1);
+        let (input, output) = (quote.estimated_prompt_tokens, quote.most_output_tokens);
+        let tokens = [
+            (&rate.tokens, input.saturating_add(output)),
+            (&rate.input_tokens, input),
+            (&rate.output_tokens, output),
+        ];
+        let of_tokens = tokens
+            .into_iter()
+            .filter_map(|(state, wanted)| until_enough(state, wanted))
+            .max();
         let wait = retry_after.max(of_requests).max(of_tokens);
         let Some(wait) = wait.filter(|wait| !wait.is_zero()) else {
             return;
@@ -212,11 +258,14 @@ fn tokens_per_minute(limit: NonZeroU32) -> Rate {
     }
 }
 
-/// Returns how long it takes until a limit has something again, where it has nothing: it fills up evenly.
-fn until_next(state: &RateState) -> Option<Duration> {
+/// Returns how long it takes until a limit has so much again, where it has nothing: it fills up evenly.
+fn until_enough(state: &RateState, wanted: u64) -> Option<Duration> {
     let full = state.reset_after.filter(|_| state.is_exhausted())?;
-    let limit = state.limit.and_then(|limit| u32::try_from(limit).ok());
-    Some(full / limit.filter(|limit| *limit > 0).unwrap_or(1))
+    let Some(limit) = state.limit.filter(|limit| *limit > wanted) else {
+        return Some(full);
+    };
+    let part = full.as_micros().saturating_mul(wanted.into()) / u128::from(limit);
+    Some(Duration::from_micros(u64::try_from(part).unwrap_or(u64::MAX)).min(full))
 }
 
 /// Returns the time now, in microseconds since 1970.

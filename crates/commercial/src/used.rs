@@ -1,5 +1,5 @@
 use llmopt_domain::{Picodollars, TokenUsage};
-use llmopt_prices::{ServiceTier, Terms, TokenLimits};
+use llmopt_prices::{Region, ServiceTier, Terms, TokenLimits};
 use llmopt_providers::{ConnectionError, Delivery, Finished, Phase, ProviderError};
 use llmopt_storage::spend::Basis;
 use serde::{
@@ -26,18 +26,29 @@ pub(crate) struct Used {
 /// What was seen of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Seen {
-    /// This many bytes of it; it comes in parts.
+    /// This many bytes of it, and no more than a little was on its way.
     Bytes(u64),
-    /// Nothing; it was to come whole.
+    /// Not how far it was.
     Nothing,
 }
 
 impl Seen {
-    /// What is seen of an answer that has not begun.
+    /// What is seen of an answer that had not begun when nobody waited for it any more.
     pub(crate) fn before(delivery: Delivery) -> Self {
         match delivery {
             Delivery::Stream => Self::Bytes(0),
             Delivery::Whole => Self::Nothing,
+        }
+    }
+
+    /// What is seen of an answer that broke off by `error` after so many bytes. Silence, and what is no answer, may hide
+    /// any length: of a proxy's in between, or of a line that was too long.
+    fn at(error: &ProviderError, bytes: u64) -> Self {
+        match error {
+            ProviderError::Interrupted { cause, .. } => Self::at(cause, bytes),
+            _ if bytes == 0 => Self::Nothing,
+            ProviderError::Timeout { .. } | ProviderError::Protocol(_) => Self::Nothing,
+            _ => Self::Bytes(bytes),
         }
     }
 }
@@ -66,14 +77,24 @@ impl Used {
 }
 
 impl Candidate {
-    /// Returns what a whole answer used, of whose text there are `bytes`.
-    pub(crate) fn used(&self, quote: &Quote, finished: &Finished, bytes: u64) -> Used {
-        let Some(reported) = finished.usage else {
+    /// Returns what a whole answer used, of whose text there are `bytes`; of its tokens some were `known` before it ended.
+    pub(crate) fn used(
+        &self,
+        quote: &Quote,
+        finished: &Finished,
+        (known, bytes): (Option<TokenUsage>, u64),
+    ) -> Used {
+        // Some servers tell nothing but noughts.
+        let is_told = |tokens: &TokenUsage| {
+            tokens.prompt_tokens() > 0 && (tokens.output_tokens > 0 || bytes == 0)
+        };
+        let Some(reported) = finished.usage.filter(|it| is_told(&it.tokens)) else {
             tracing::warn!(
                 model = self.model,
                 "a provider did not tell what an answer used"
             );
-            return self.used_of_part(quote, None, Seen::Bytes(bytes));
+            let known = known.filter(|tokens| tokens.prompt_tokens() > 0);
+            return self.used_of_part(quote, known, Seen::Bytes(bytes));
         };
         if let Some(problem) = reported.problem {
             tracing::warn!(
@@ -83,13 +104,14 @@ impl Candidate {
             );
         }
         let usage = reported.tokens;
-        match self.cost_at(&usage, finished.service_tier.as_deref()) {
+        match self.cost_of(&usage, finished) {
             Some(cost) => self.charged(quote, usage, cost),
             None => {
                 tracing::warn!(
                     model = self.model,
                     tier = finished.service_tier,
-                    "an answer has no price at its tier, and is billed at its bound"
+                    place = finished.place,
+                    "an answer has no price at its tier and place, and is billed at its bound"
                 );
                 Used {
                     usage,
@@ -119,7 +141,7 @@ impl Candidate {
                 prompt_tokens: quote.most_prompt_tokens,
                 output_tokens: output,
             };
-            let cost = self.price.cost_unknown(limits, Terms::default());
+            let cost = self.price.cost_unknown(limits, self.terms());
             return Used {
                 cost: cost.unwrap_or(quote.bound).min(quote.bound),
                 is_assumed: true,
@@ -130,7 +152,7 @@ impl Candidate {
             output_tokens: known.output_tokens.max(output),
             ..known
         };
-        let cost = self.price.cost(&usage, Terms::default());
+        let cost = self.price.cost(&usage, self.terms());
         Used {
             is_assumed: true,
             ..self.charged(quote, usage, cost.unwrap_or(quote.bound))
@@ -139,16 +161,26 @@ impl Candidate {
 
     /// Returns what a call used at most that gave no answer. Whoever refuses bills nothing, and neither does who
     /// was not reached; of what else becomes of a request nobody knows what it cost.
-    pub(crate) fn used_by_failure(
+    pub(crate) fn used_by_failure(&self, quote: &Quote, error: &ProviderError) -> Used {
+        match may_be_billed(error) {
+            true => self.used_of_part(quote, None, Seen::at(error, 0)),
+            false => Used::nothing(),
+        }
+    }
+
+    /// Returns what an answer used at most that broke off after so many bytes, of whose tokens some were `known` when it
+    /// began.
+    pub(crate) fn used_until(
         &self,
         quote: &Quote,
         error: &ProviderError,
-        delivery: Delivery,
+        (known, bytes): (Option<TokenUsage>, u64),
     ) -> Used {
-        match may_be_billed(error) {
-            true => self.used_of_part(quote, None, Seen::before(delivery)),
-            false => Used::nothing(),
-        }
+        let told = match error {
+            ProviderError::Interrupted { usage, .. } => *usage,
+            _ => None,
+        };
+        self.used_of_part(quote, told.or(known), Seen::at(error, bytes))
     }
 
     fn charged(&self, quote: &Quote, usage: TokenUsage, cost: Picodollars) -> Used {
@@ -170,16 +202,16 @@ impl Candidate {
         }
     }
 
-    /// Computes the cost at the tier that the provider says it served; at the dearest there is where that is
-    /// not known. `None` where the price has nothing on it.
-    fn cost_at(&self, usage: &TokenUsage, tier: Option<&str>) -> Option<Picodollars> {
-        let cost = |tier| {
-            let terms = Terms {
-                tier,
-                ..Terms::default()
-            };
-            self.price.cost(usage, terms).ok()
+    /// Computes the cost at the tier and the place that the provider says it served; at the dearest there is where
+    /// that is not known. `None` where the price has nothing on it.
+    fn cost_of(&self, usage: &TokenUsage, finished: &Finished) -> Option<Picodollars> {
+        let region = match finished.place.as_deref() {
+            // What is from before there were places has none to tell.
+            None | Some("global" | "not_available") => self.provider.setup.region,
+            Some(_) => Region::Regional,
         };
+        let cost = |tier| self.price.cost(usage, Terms { tier, region }).ok();
+        let tier = finished.service_tier.as_deref();
         match tier.map(known_tier) {
             None => cost(ServiceTier::Standard),
             Some(Some(tier)) => cost(tier),
@@ -191,6 +223,14 @@ impl Candidate {
                 );
                 ServiceTier::ALL.into_iter().filter_map(cost).max()
             }
+        }
+    }
+
+    /// Returns what is paid for where the provider says nothing else.
+    pub(crate) fn terms(&self) -> Terms {
+        Terms {
+            tier: ServiceTier::Standard,
+            region: self.provider.setup.region,
         }
     }
 }

@@ -21,7 +21,8 @@ pub mod variables;
 pub use environment::Environment;
 pub use error::{ConfigError, Origin};
 pub use providers::{
-    CeilingSettings, KeySettings, LimitSettings, MaxTokensField, ProviderApi, ProviderSettings,
+    CeilingSettings, KeySettings, LimitSettings, MaxTokensField, ProviderApi, ProviderRegion,
+    ProviderSettings,
 };
 pub use routes::ROUTES;
 pub use secret::Secret;

@@ -36,6 +36,15 @@ pub enum MaxTokensField {
     MaxCompletionTokens,
 }
 
+/// Where a provider answers, which its prices depend on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProviderRegion {
+    /// Anywhere.
+    Global,
+    /// Only in a region that was chosen.
+    Regional,
+}
+
 /// Where a provider's key is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KeySettings {
@@ -79,12 +88,18 @@ pub struct ProviderSettings {
     pub is_owner: bool,
     /// Its address, if it is not the owner's own.
     pub base_url: Option<String>,
+    /// What is added to every address, by name.
+    pub query: BTreeMap<String, Secret>,
+    /// Where it answers.
+    pub region: ProviderRegion,
     /// Its key.
     pub key: KeySettings,
     /// Headers for every request.
     pub headers: BTreeMap<String, Secret>,
     /// How it calls the most tokens of an answer, where it speaks OpenAI's API.
     pub max_tokens_field: MaxTokensField,
+    /// Whether it may be asked to count the tokens of a stream, where it speaks OpenAI's API.
+    pub counts_streams: bool,
     /// How often it may be asked, all models together.
     pub limits: LimitSettings,
     /// How often single models may be asked, by their ids.
@@ -101,6 +116,7 @@ struct Owner {
     key_file: &'static Variable,
     key_secret: &'static Variable,
     base_url: &'static Variable,
+    region: &'static Variable,
     requests: &'static Variable,
     tokens: &'static Variable,
 }
@@ -113,6 +129,7 @@ const OWNERS: [Owner; 2] = [
         key_file: &variables::OPENAI_API_KEY_FILE,
         key_secret: &variables::OPENAI_KEY_SECRET,
         base_url: &variables::OPENAI_BASE_URL,
+        region: &variables::OPENAI_REGION,
         requests: &variables::OPENAI_REQUESTS_PER_MINUTE,
         tokens: &variables::OPENAI_TOKENS_PER_MINUTE,
     },
@@ -123,6 +140,7 @@ const OWNERS: [Owner; 2] = [
         key_file: &variables::ANTHROPIC_API_KEY_FILE,
         key_secret: &variables::ANTHROPIC_KEY_SECRET,
         base_url: &variables::ANTHROPIC_BASE_URL,
+        region: &variables::ANTHROPIC_REGION,
         requests: &variables::ANTHROPIC_REQUESTS_PER_MINUTE,
         tokens: &variables::ANTHROPIC_TOKENS_PER_MINUTE,
     },
@@ -145,6 +163,7 @@ impl Reader<'_> {
     fn owner(&self, owner: &Owner) -> Result<Option<ProviderSettings>, ConfigError> {
         let key = self.owners_key(owner)?;
         let base_url = self.optional(owner.base_url, parse_base_url)?;
+        let region = self.optional(owner.region, parse_region)?;
         let limits = LimitSettings {
             requests_per_minute: self
                 .required(owner.requests, |value| value.parse().ok())
@@ -158,10 +177,13 @@ impl Reader<'_> {
             name: owner.name.to_owned(),
             api: owner.api,
             is_owner: true,
+            query: BTreeMap::new(),
+            region: region.unwrap_or_else(|| region_of(base_url.as_deref())),
             base_url,
             key,
             headers: BTreeMap::new(),
             max_tokens_field: MaxTokensField::MaxCompletionTokens,
+            counts_streams: true,
             limits,
             models: BTreeMap::new(),
             ceiling: None,
@@ -197,10 +219,47 @@ impl Reader<'_> {
     }
 }
 
+fn parse_region(value: &str) -> Option<ProviderRegion> {
+    match value {
+        "global" => Some(ProviderRegion::Global),
+        "regional" => Some(ProviderRegion::Regional),
+        _ => None,
+    }
+}
+
+/// Says where an address answers: OpenAI has one for each region, `https://eu.api.openai.com/v1`.
+fn region_of(base_url: Option<&str>) -> ProviderRegion {
+    let host = base_url.and_then(|url| url.split_once("://")?.1.split(['/', ':']).next());
+    match host.is_some_and(|host| host.to_ascii_lowercase().ends_with(".api.openai.com")) {
+        true => ProviderRegion::Regional,
+        false => ProviderRegion::Global,
+    }
+}
+
 fn parse_base_url(value: &str) -> Option<String> {
     // Whoever logs an address must not log a password with it.
     let is_plain = !value.contains(['@', '?', '#']);
     parse_endpoint(value).filter(|_| is_plain)
+}
+
+/// Reads the limits of single models.
+pub(crate) fn parse_model_limits(value: &str) -> Result<BTreeMap<String, LimitSettings>, Problem> {
+    let wrong = |found: String| {
+        Problem {
+        expected: "a JSON object of ids of models, each with limits, such as `{\"gpt-6-luna\":{\"requests_per_minute\":500}}`"
+            .to_owned(),
+        found,
+        fix: "correct it",
+    }
+    };
+    let limits: Unique<LimitSettings> = read_json(value).map_err(wrong)?;
+    match limits.0.keys().find(|model| !is_model(model)) {
+        Some(model) => Err(wrong(format!(
+            "`{}`, which is no id of a model",
+            model.escape_debug()
+        ))),
+        None => Ok(limits.0),
+    }
 }
 
 /// The most models that one name may stand for.

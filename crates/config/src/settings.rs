@@ -9,7 +9,7 @@ use crate::providers;
 use crate::source::{self, Problem, Source};
 use crate::telemetry;
 use crate::variables::{self, Variable};
-use crate::{ConfigError, Environment, Origin, ProviderSettings, Secret};
+use crate::{ConfigError, Environment, LimitSettings, Origin, ProviderSettings, Secret};
 
 /// How logs are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -138,6 +138,8 @@ pub struct Settings {
     /// The providers of commercial models that are configured; their names differ (`OPENAI_*`, `ANTHROPIC_*`,
     /// `LLMOPT_OPENAI_*`, `LLMOPT_ANTHROPIC_*`, `LLMOPT_PROVIDERS`).
     pub providers: Vec<ProviderSettings>,
+    /// How often single models of OpenAI's and Anthropic's may be asked, by their ids (`LLMOPT_MODEL_LIMITS`).
+    pub model_limits: BTreeMap<String, LimitSettings>,
     /// Names for commercial models, each with the ids to ask in turn (`LLMOPT_MODEL_ALIASES`).
     pub model_aliases: BTreeMap<String, Vec<String>>,
     /// How long a request waits for its turn with a provider (`LLMOPT_TURN_WAIT_SECONDS`).
@@ -274,6 +276,9 @@ impl Settings {
             job_lease: read.required(&variables::JOB_LEASE_SECONDS, parse_seconds)?,
             model_timeout: read.required(&variables::MODEL_TIMEOUT_SECONDS, parse_seconds)?,
             providers: read.providers()?,
+            model_limits: read
+                .checked(&variables::MODEL_LIMITS, providers::parse_model_limits)?
+                .unwrap_or_default(),
             model_aliases: read
                 .checked(&variables::MODEL_ALIASES, providers::parse_aliases)?
                 .unwrap_or_default(),

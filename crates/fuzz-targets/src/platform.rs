@@ -157,6 +157,7 @@ impl Platform {
                 commercial: None,
                 queued: None,
                 timeout: Duration::from_secs(5),
+                longest: None,
             }))
             .merge(llmopt_keys_function::router(keys.clone()));
         Self {

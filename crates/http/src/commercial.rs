@@ -84,7 +84,9 @@ fn code(error: &CommercialError) -> Code {
         CommercialError::Budget { .. } => Code::BudgetExceeded,
         CommercialError::Limited { .. } => Code::ProviderLimitReached,
         CommercialError::KeyLimited { .. } => Code::TooManyRequests,
-        CommercialError::OverTokenLimit { .. } => Code::ValidationFailed,
+        CommercialError::OverTokenLimit { .. } | CommercialError::Unfit { .. } => {
+            Code::ValidationFailed
+        }
         CommercialError::CircuitOpen { .. } => Code::ProviderUnavailable,
         CommercialError::Provider { source, .. } => provider(source),
         // Requests get names of their own, each drawn at random.
@@ -200,6 +202,7 @@ fn is_final(error: &CommercialError) -> bool {
         | CommercialError::NoPrice { .. }
         | CommercialError::NoAnswers { .. }
         | CommercialError::Retired { .. }
+        | CommercialError::Unfit { .. }
         | CommercialError::Cost { .. }
         | CommercialError::Budget { .. }
         | CommercialError::OverTokenLimit { .. }

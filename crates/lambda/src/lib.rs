@@ -3,7 +3,7 @@
 //! Knows how routes meet Lambda's events, and how a function that cannot start says why. Does not know
 //! any route, store or engine.
 
-use std::{error::Error, future::Future, process::ExitCode};
+use std::{error::Error, future::Future, process::ExitCode, time::Duration};
 
 use axum::{
     Router,
@@ -30,6 +30,10 @@ pub type Failure = Box<dyn Error + Send + Sync>;
 
 /// The version of the code.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// How long a function may take until its answer begins: API Gateway gives up a connection that says nothing for five
+/// minutes.
+pub const LONGEST_ANSWER: Duration = Duration::from_secs(285);
 
 /// Reads the settings, sets up the logs and does `work`; what fails is logged with its causes.
 ///

@@ -3,7 +3,7 @@ use std::{collections::BTreeMap, fmt};
 use llmopt_domain::{Digest, Format};
 use serde::{Deserialize, Serialize};
 
-use crate::{Ceiling, Day, Model, Price, Shutdown, TableError, rules};
+use crate::{Day, Model, Price, Shutdown, TableError, rules};
 
 /// The table that this version was built with.
 const EMBEDDED: &[u8] = include_bytes!("../prices.json");
@@ -15,7 +15,6 @@ pub struct PriceTable {
     models: Vec<Model>,
     /// The place in `models` of every id and alias.
     places: BTreeMap<String, usize>,
-    ceiling: Option<Price>,
 }
 
 /// Which table a cost was computed with; displayed as its date and the beginning of its digest.
@@ -37,8 +36,6 @@ pub enum Lookup<'t> {
         /// Its price.
         price: &'t Price,
     },
-    /// The table has no price, and this is what all such models are to be charged at.
-    Ceiling(&'t Price),
     /// The provider does not answer any more.
     Retired {
         /// The first day without answers.
@@ -87,21 +84,13 @@ impl PriceTable {
             },
             places: places.collect(),
             models: document.models,
-            ceiling: None,
         })
-    }
-
-    /// Charges models that have no price at a ceiling, where otherwise they are [`Lookup::Unknown`].
-    #[must_use]
-    pub fn with_ceiling(mut self, ceiling: Ceiling) -> Self {
-        self.ceiling = Some(ceiling.into());
-        self
     }
 
     /// Finds what a model costs on a day: that of a request's start.
     pub fn find(&self, model: &str, at: Day) -> Lookup<'_> {
         let Some(model) = self.model(model) else {
-            return self.without_price();
+            return Lookup::Unknown;
         };
         if let Some(shutdown) = model.shutdown_by(at) {
             return Lookup::Retired {
@@ -111,7 +100,7 @@ impl PriceTable {
         }
         match model.price(at) {
             Some(price) => Lookup::Price { model, price },
-            None => self.without_price(),
+            None => Lookup::Unknown,
         }
     }
 
@@ -140,12 +129,6 @@ impl PriceTable {
             next = shutdown.replacement.as_deref();
         }
         next
-    }
-
-    fn without_price(&self) -> Lookup<'_> {
-        self.ceiling
-            .as_ref()
-            .map_or(Lookup::Unknown, Lookup::Ceiling)
     }
 }
 

@@ -20,6 +20,8 @@ pub struct EndpointSettings {
     pub base_url: String,
     /// Headers for every request, which take the place of those that are sent anyway.
     pub headers: Vec<(String, String)>,
+    /// Parameters for every address.
+    pub query: Vec<(String, String)>,
     /// Where the key comes from.
     pub keys: Arc<dyn KeySource>,
 }
@@ -112,7 +114,7 @@ impl Endpoint {
         }
         Ok(Self {
             transport,
-            base: base_url(&settings.base_url)?,
+            base: with_query(base_url(&settings.base_url)?, &settings.query),
             headers,
             keys: settings.keys,
             convention,
@@ -154,11 +156,7 @@ impl Endpoint {
     }
 
     fn request(&self, path: &str, body: Option<Vec<u8>>) -> RequestBuilder {
-        let mut url = self.base.clone();
-        let (path, query) = path.split_once('?').unwrap_or((path, ""));
-        let path = format!("{}{path}", url.path().trim_end_matches('/'));
-        url.set_path(&path);
-        url.set_query((!query.is_empty()).then_some(query));
+        let url = address(&self.base, path);
         let client = &self.transport.client;
         match body {
             Some(body) => client
@@ -168,6 +166,19 @@ impl Endpoint {
             None => client.get(url),
         }
     }
+}
+
+/// Returns where a path is, with its own parameters behind those of all addresses.
+fn address(base: &Url, path: &str) -> Url {
+    let mut url = base.clone();
+    let (path, query) = path.split_once('?').unwrap_or((path, ""));
+    let path = format!("{}{path}", url.path().trim_end_matches('/'));
+    url.set_path(&path);
+    if !query.is_empty() {
+        let all = url.query().map(|own| format!("{own}&{query}"));
+        url.set_query(Some(all.as_deref().unwrap_or(query)));
+    }
+    url
 }
 
 impl Head {
@@ -277,6 +288,13 @@ fn base_url(text: &str) -> Result<Url, SettingsError> {
     is_plain.then_some(url).ok_or(SettingsError::BaseUrl)
 }
 
+fn with_query(mut base: Url, query: &[(String, String)]) -> Url {
+    if !query.is_empty() {
+        base.query_pairs_mut().extend_pairs(query);
+    }
+    base
+}
+
 /// Makes the words of a provider from its JSON, if there are any.
 pub(crate) fn words(value: &serde_json::Value) -> ProviderText {
     ProviderText::new(value.as_str().unwrap_or_default().to_owned())
@@ -305,6 +323,32 @@ mod tests {
             "file:///etc",
         ] {
             assert_eq!(base_url(wrong), Err(SettingsError::BaseUrl), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn parameters_of_all_addresses_come_before_those_of_a_path() {
+        let plain = base_url("https://a/v1/").unwrap();
+        let with = base_url("https://a/openai/deployments/d").unwrap();
+        let with = with_query(
+            with,
+            &[("api-version".to_owned(), "2024-10-21&x".to_owned())],
+        );
+        for (base, path, expected) in [
+            (&plain, "/models", "https://a/v1/models"),
+            (&plain, "/models?limit=9", "https://a/v1/models?limit=9"),
+            (
+                &with,
+                "/chat/completions",
+                "https://a/openai/deployments/d/chat/completions?api-version=2024-10-21%26x",
+            ),
+            (
+                &with,
+                "/models?limit=9",
+                "https://a/openai/deployments/d/models?api-version=2024-10-21%26x&limit=9",
+            ),
+        ] {
+            assert_eq!(address(base, path).as_str(), expected);
         }
     }
 

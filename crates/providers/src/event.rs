@@ -67,6 +67,8 @@ pub struct Finished {
     pub model: Option<String>,
     /// The tier that it was served in, which its price may depend on; not always the one asked for.
     pub service_tier: Option<String>,
+    /// Where it was made, as Anthropic says (`inference_geo`), which its price may depend on too.
+    pub place: Option<String>,
     /// What the provider calls the request.
     pub request_id: Option<String>,
 }

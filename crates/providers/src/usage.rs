@@ -3,7 +3,7 @@ use llmopt_domain::TokenUsage;
 /// Tokens as a provider reported them, each counted once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ReportedUsage {
-    /// The tokens. Where the report contradicts itself, the larger of its sums.
+    /// The tokens. Where the report contradicts itself, the most that it can mean.
     pub tokens: TokenUsage,
     /// How the report contradicts itself, if it does.
     pub problem: Option<UsageProblem>,
@@ -42,47 +42,58 @@ pub enum UsageProblem {
     },
 }
 
-/// Counts as OpenAI's API has them: those of the cache are part of the input.
+/// Counts as OpenAI's API has them: those of the cache are part of the input, and what was thought of the output.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct InclusiveCounts {
-    pub(crate) input: u64,
+    pub(crate) input: Option<u64>,
     pub(crate) cache_read: u64,
     pub(crate) cache_write: u64,
-    pub(crate) output: u64,
+    pub(crate) output: Option<u64>,
     pub(crate) reasoning: u64,
     pub(crate) total: Option<u64>,
 }
 
 impl InclusiveCounts {
-    /// Counts each token once. Parts that are more than the whole are cut to it, so that the sums stay the
-    /// provider's: those are what it bills.
-    pub(crate) fn normalize(self) -> ReportedUsage {
-        let cached = self.cache_read.saturating_add(self.cache_write);
-        let cache_read_tokens = self.cache_read.min(self.input);
-        let rest = self.input - cache_read_tokens;
-        let cache_write_tokens = self.cache_write.min(rest);
+    /// Counts each token once; `None` where the input or the output was not told, which is not to be taken for nothing.
+    ///
+    /// Parts that are more than the whole come on top of it: so other servers than OpenAI's count (xAI has what was
+    /// thought beside the output), and none is billed too low. A total that is more than the sum has what is missing there
+    /// in the output, which is dearer.
+    pub(crate) fn normalize(self) -> Option<ReportedUsage> {
+        let (input, output) = (self.input?, self.output?);
+        let (cached, cache_problem) = self.cached(input);
+        let (uncached, cache_read_tokens, cache_write_tokens) = cached;
+        let reasoning_problem = reasoning_problem(self.reasoning, output);
+        let thought_beside = match reasoning_problem {
+            Some(_) => self.reasoning,
+            None => 0,
+        };
+        let sum = input.saturating_add(output);
+        let missing = self.total.unwrap_or_default().saturating_sub(sum);
         let tokens = TokenUsage {
-            input_tokens: rest - cache_write_tokens,
+            input_tokens: uncached,
             cache_read_tokens,
             cache_write_tokens,
             cache_write_long_tokens: 0,
-            output_tokens: self.output,
-            reasoning_tokens: self.reasoning.min(self.output),
+            output_tokens: output.saturating_add(thought_beside.max(missing)),
+            reasoning_tokens: self.reasoning,
         };
-        let cache_problem = (cached > self.input).then_some(UsageProblem::CacheOverInput {
-            cached,
-            input: self.input,
-        });
-        let problem = cache_problem
-            .or_else(|| reasoning_problem(self.reasoning, self.output))
-            .or_else(|| self.total_problem());
-        ReportedUsage { tokens, problem }
+        let total_problem = self
+            .total
+            .filter(|total| *total != sum)
+            .map(|total| UsageProblem::TotalDiffers { total, sum });
+        let problem = cache_problem.or(reasoning_problem).or(total_problem);
+        Some(ReportedUsage { tokens, problem })
     }
 
-    fn total_problem(&self) -> Option<UsageProblem> {
-        let sum = self.input.saturating_add(self.output);
-        let total = self.total.filter(|total| *total != sum)?;
-        Some(UsageProblem::TotalDiffers { total, sum })
+    /// Returns what of the input no cache had, what was read from one, and what was written to one.
+    fn cached(&self, input: u64) -> ((u64, u64, u64), Option<UsageProblem>) {
+        let cached = self.cache_read.saturating_add(self.cache_write);
+        let (uncached, problem) = match input.checked_sub(cached) {
+            Some(uncached) => (uncached, None),
+            None => (input, Some(UsageProblem::CacheOverInput { cached, input })),
+        };
+        ((uncached, self.cache_read, self.cache_write), problem)
     }
 }
 
@@ -118,15 +129,19 @@ impl ExclusiveCounts {
         let (short, long, writes_problem) = self.cache_writes();
         let output = self.output.unwrap_or_default();
         let reasoning = self.reasoning.unwrap_or_default();
+        let problem = writes_problem.or_else(|| reasoning_problem(reasoning, output));
+        let thought_beside = match reasoning > output {
+            true => reasoning,
+            false => 0,
+        };
         let tokens = TokenUsage {
             input_tokens: self.input.unwrap_or_default(),
             cache_read_tokens: self.cache_read.unwrap_or_default(),
             cache_write_tokens: short,
             cache_write_long_tokens: long,
-            output_tokens: output,
-            reasoning_tokens: reasoning.min(output),
+            output_tokens: output.saturating_add(thought_beside),
+            reasoning_tokens: reasoning,
         };
-        let problem = writes_problem.or_else(|| reasoning_problem(reasoning, output));
         Some(ReportedUsage { tokens, problem })
     }
 
@@ -157,10 +172,10 @@ mod tests {
     #[test]
     fn openai_counts_cached_tokens_inside_the_input() {
         let counts = InclusiveCounts {
-            input: 1000,
+            input: Some(1000),
             cache_read: 600,
             cache_write: 300,
-            output: 50,
+            output: Some(50),
             reasoning: 20,
             total: Some(1050),
         };
@@ -172,7 +187,7 @@ mod tests {
             output_tokens: 50,
             reasoning_tokens: 20,
         };
-        let usage = counts.normalize();
+        let usage = counts.normalize().unwrap();
         assert_eq!(usage.tokens, expected);
         assert_eq!(usage.problem, None);
     }
@@ -204,12 +219,13 @@ mod tests {
     #[test]
     fn a_report_that_contradicts_itself_is_said_to() {
         let cached = InclusiveCounts {
-            input: 10,
+            input: Some(10),
             cache_read: 25,
+            output: Some(0),
             ..InclusiveCounts::default()
         };
-        let usage = cached.normalize();
-        assert_eq!(usage.tokens.prompt_tokens(), 10);
+        let usage = cached.normalize().unwrap();
+        assert_eq!(usage.tokens.prompt_tokens(), 35);
         let expected = UsageProblem::CacheOverInput {
             cached: 25,
             input: 10,
@@ -217,13 +233,15 @@ mod tests {
         assert_eq!(usage.problem, Some(expected));
 
         let total = InclusiveCounts {
-            input: 10,
-            output: 5,
+            input: Some(10),
+            output: Some(5),
             total: Some(16),
             ..InclusiveCounts::default()
         };
+        let usage = total.normalize().unwrap();
+        assert_eq!(usage.tokens.output_tokens, 6);
         let expected = UsageProblem::TotalDiffers { total: 16, sum: 15 };
-        assert_eq!(total.normalize().problem, Some(expected));
+        assert_eq!(usage.problem, Some(expected));
 
         let writes = ExclusiveCounts {
             input: Some(1),
@@ -236,6 +254,52 @@ mod tests {
         assert_eq!(usage.tokens.cache_write_long_tokens, 5);
         let expected = UsageProblem::CacheWritesDiffer { writes: 9, sum: 5 };
         assert_eq!(usage.problem, Some(expected));
+    }
+
+    #[test]
+    fn what_is_thought_beside_the_output_is_billed() {
+        // As xAI counts: its total is the sum of all three.
+        let beside = InclusiveCounts {
+            input: Some(32),
+            output: Some(9),
+            reasoning: 94,
+            total: Some(135),
+            ..InclusiveCounts::default()
+        };
+        let usage = beside.normalize().unwrap();
+        assert_eq!(usage.tokens.output_tokens, 103);
+        assert_eq!(usage.tokens.reasoning_tokens, 94);
+        let less = InclusiveCounts {
+            output: Some(100),
+            total: Some(226),
+            ..beside
+        };
+        assert_eq!(less.normalize().unwrap().tokens.output_tokens, 194);
+        let without_total = InclusiveCounts {
+            total: None,
+            ..beside
+        };
+        assert_eq!(without_total.normalize().unwrap().tokens.output_tokens, 103);
+    }
+
+    #[test]
+    fn what_is_not_told_is_not_nothing() {
+        let whole = InclusiveCounts {
+            input: Some(1),
+            output: Some(1),
+            ..InclusiveCounts::default()
+        };
+        assert!(whole.normalize().is_some());
+        let no_input = InclusiveCounts {
+            input: None,
+            ..whole
+        };
+        assert_eq!(no_input.normalize(), None);
+        let no_output = InclusiveCounts {
+            output: None,
+            ..whole
+        };
+        assert_eq!(no_output.normalize(), None);
     }
 
     #[test]
@@ -259,15 +323,19 @@ mod tests {
     proptest! {
         #[test]
         fn no_token_is_lost_or_counted_twice(
-            input in 0..1000_u64, cache_read: u64, cache_write in 0..1000_u64, output: u64, reasoning: u64,
+            input in 0..1000_u64, cache_read in 0..2000_u64, cache_write in 0..1000_u64, output: u64, reasoning: u64,
         ) {
-            let counts = InclusiveCounts { input, cache_read, cache_write, output, reasoning, total: None };
-            let usage = counts.normalize();
-            prop_assert_eq!(usage.tokens.prompt_tokens(), input);
-            prop_assert_eq!(usage.tokens.output_tokens, output);
-            prop_assert!(usage.tokens.reasoning_tokens <= output);
-            let lies = cache_read.saturating_add(cache_write) > input || reasoning > output;
-            prop_assert_eq!(usage.problem.is_some(), lies);
+            let counts = InclusiveCounts {
+                input: Some(input), cache_read, cache_write, output: Some(output), reasoning, total: None,
+            };
+            let usage = counts.normalize().unwrap();
+            let (is_beside, cached) = (reasoning > output, cache_read + cache_write);
+            let outside = if cached > input { cached } else { 0 };
+            prop_assert_eq!(usage.tokens.prompt_tokens(), input + outside);
+            let thought = if is_beside { reasoning } else { 0 };
+            prop_assert_eq!(usage.tokens.output_tokens, output.saturating_add(thought));
+            prop_assert!(usage.tokens.reasoning_tokens <= usage.tokens.output_tokens);
+            prop_assert_eq!(usage.problem.is_some(), cached > input || is_beside);
         }
     }
 }

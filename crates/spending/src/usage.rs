@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use llmopt_domain::{Picodollars, TokenUsage};
 use llmopt_storage::spend::{Basis, LedgerEntry};
 
@@ -7,6 +8,8 @@ use crate::{Spending, SpendingError};
 
 /// How many entries are read at once.
 const PAGE: u32 = 500;
+/// How many days are read at once: a store far away takes a while for each page.
+const DAYS_AT_ONCE: usize = 16;
 
 /// What entries of the ledger are added up by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,21 +65,33 @@ impl Spending {
     /// # Errors
     /// Those of the store.
     pub async fn usage_report(&self, query: &UsageQuery) -> Result<UsageReport, SpendingError> {
+        let days = query.days.iter();
+        let days = days.map(|day| self.report_of_day(query, day));
+        let days = stream::iter(days).buffer_unordered(DAYS_AT_ONCE);
+        days.try_fold(UsageReport::default(), |mut report, day| async {
+            report.merge(day);
+            Ok(report)
+        })
+        .await
+    }
+
+    async fn report_of_day(
+        &self,
+        query: &UsageQuery,
+        day: &str,
+    ) -> Result<UsageReport, SpendingError> {
         let mut report = UsageReport::default();
-        for day in &query.days {
-            let mut after = None;
-            loop {
-                let page = self.store.ledger(day, after.as_ref(), PAGE).await?;
-                for entry in page.iter().filter(|entry| query.wants(entry)) {
-                    report.add(entry, query.by);
-                }
-                after = page.last().map(LedgerEntry::place);
-                if page.len() < PAGE as usize {
-                    break;
-                }
+        let mut after = None;
+        loop {
+            let page = self.store.ledger(day, after.as_ref(), PAGE).await?;
+            for entry in page.iter().filter(|entry| query.wants(entry)) {
+                report.add(entry, query.by);
+            }
+            after = page.last().map(LedgerEntry::place);
+            if page.len() < PAGE as usize {
+                return Ok(report);
             }
         }
-        Ok(report)
     }
 }
 
@@ -88,9 +103,20 @@ impl UsageQuery {
 
 impl UsageReport {
     fn add(&mut self, entry: &LedgerEntry, by: GroupBy) {
-        self.total.add(entry);
-        self.groups.entry(by.group(entry)).or_default().add(entry);
-        self.days.entry(entry.day.clone()).or_default().add(entry);
+        let cost = UsageTotal::of(entry);
+        self.total.add(&cost);
+        self.groups.entry(by.group(entry)).or_default().add(&cost);
+        self.days.entry(entry.day.clone()).or_default().add(&cost);
+    }
+
+    fn merge(&mut self, other: Self) {
+        self.total.add(&other.total);
+        for (group, total) in other.groups {
+            self.groups.entry(group).or_default().add(&total);
+        }
+        for (day, total) in other.days {
+            self.days.entry(day).or_default().add(&total);
+        }
     }
 }
 
@@ -106,12 +132,22 @@ impl GroupBy {
 }
 
 impl UsageTotal {
-    fn add(&mut self, entry: &LedgerEntry) {
-        self.requests += 1;
-        self.cost = [self.cost, entry.cost].into_iter().sum();
-        if entry.basis == Basis::Assumed {
-            self.assumed = [self.assumed, entry.cost].into_iter().sum();
+    fn of(entry: &LedgerEntry) -> Self {
+        Self {
+            requests: 1,
+            usage: entry.usage,
+            cost: entry.cost,
+            assumed: match entry.basis {
+                Basis::Assumed => entry.cost,
+                Basis::Measured | Basis::Overrun { .. } => Picodollars::ZERO,
+            },
         }
+    }
+
+    fn add(&mut self, entry: &Self) {
+        self.requests += entry.requests;
+        self.cost = [self.cost, entry.cost].into_iter().sum();
+        self.assumed = [self.assumed, entry.assumed].into_iter().sum();
         let (total, more) = (&mut self.usage, &entry.usage);
         for (total, more) in [
             (&mut total.input_tokens, more.input_tokens),

@@ -1,13 +1,13 @@
-use std::time::Instant;
-
 use futures::{StreamExt, stream};
-use llmopt_commercial::{Answer, AnswerEvent, Asker, Commercial, CommercialError, Question};
+use llmopt_commercial::{
+    Answer, AnswerEvent, Asker, Commercial, CommercialError, Question, WhenLimited,
+};
 use llmopt_domain::{Conversation, Message, Picodollars, Role};
 use llmopt_http::{Code, Problem, billed_request, now_ms};
 use llmopt_prices::Day;
 use llmopt_providers::Delivery;
 use llmopt_service::{Generation, GenerationEvent, Sampling, ServiceError};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::{
     CommercialState,
@@ -43,6 +43,7 @@ impl Comparison {
     /// Asks each model each text, some at once, and says what each answer cost beside what it would have. One
     /// that fails does not touch the others.
     pub async fn run(&self, state: &CommercialState) -> ComparisonView {
+        let end = state.longest.map(|longest| Instant::now() + longest);
         let mut columns = Vec::new();
         for model in &self.models {
             columns.push(self.column(state, model).await);
@@ -54,7 +55,16 @@ impl Comparison {
             .filter(|(text, model)| columns[*model][*text].error.is_none())
             .map(|(text, model)| {
                 let kind = columns[model][text].model_type;
-                async move { (text, model, self.ask(state, kind, (text, model)).await) }
+                async move {
+                    let now = Instant::now();
+                    let answer_by = now + state.timeout;
+                    let answer_by = end.map_or(answer_by, |end| end.min(answer_by));
+                    let answered = match answer_by > now {
+                        true => self.ask(state, (kind, answer_by), (text, model)).await,
+                        false => Err(too_late(state)),
+                    };
+                    (text, model, answered)
+                }
             })
             .collect();
         let mut answers = stream::iter(asked).buffer_unordered(AT_ONCE);
@@ -120,19 +130,22 @@ impl Comparison {
     async fn ask(
         &self,
         state: &CommercialState,
-        kind: ModelKind,
+        (kind, answer_by): (ModelKind, Instant),
         (text, model): (usize, usize),
     ) -> Result<Answered, Problem> {
         let (text, model) = (&self.texts[text], &self.models[model]);
         match (&state.generation, kind) {
             (Some(generation), ModelKind::Own) => {
                 let answer = self.ask_own(generation, model, text);
-                match timeout(state.timeout, answer).await {
+                match timeout_at(answer_by, answer).await {
                     Ok(answered) => answered,
                     Err(_) => Err(too_late(state)),
                 }
             }
-            _ => ask_commercial(state, self.question(model, text)?).await,
+            _ => {
+                let question = self.question(model, text)?;
+                ask_commercial(state, question, answer_by).await
+            }
         }
     }
 
@@ -181,6 +194,8 @@ impl Comparison {
             tool_choice: None,
             response_format: None,
             delivery: Delivery::Whole,
+            answer_by: None,
+            when_limited: WhenLimited::AskAgain,
         })
     }
 }
@@ -198,9 +213,13 @@ fn quoted(commercial: &Commercial, question: &Question) -> Result<Quoted, Proble
     })
 }
 
-async fn ask_commercial(state: &CommercialState, question: Question) -> Result<Answered, Problem> {
+async fn ask_commercial(
+    state: &CommercialState,
+    question: Question,
+    answer_by: Instant,
+) -> Result<Answered, Problem> {
     let began = Instant::now();
-    let mut answer = ask_in_turn(state, question).await?;
+    let mut answer = ask_in_turn(state, question, answer_by).await?;
     let mut text = String::new();
     while let Some(event) = answer.events.recv().await {
         match event? {
@@ -223,8 +242,12 @@ async fn ask_commercial(state: &CommercialState, question: Question) -> Result<A
 
 /// Asks, and asks again whenever the provider's limit has a turn, as long as an answer may take: a comparison soon
 /// has more questions than a minute has turns.
-async fn ask_in_turn(state: &CommercialState, mut question: Question) -> Result<Answer, Problem> {
-    let deadline = Instant::now() + state.timeout;
+async fn ask_in_turn(
+    state: &CommercialState,
+    mut question: Question,
+    answer_by: Instant,
+) -> Result<Answer, Problem> {
+    question.answer_by = Some(answer_by);
     loop {
         let answered = state.commercial.ask(question.clone()).await;
         let wait = answered
@@ -237,7 +260,7 @@ async fn ask_in_turn(state: &CommercialState, mut question: Question) -> Result<
         {
             question.asker.tokens_per_minute = None;
         }
-        match wait.filter(|wait| Instant::now() + *wait < deadline) {
+        match wait.filter(|wait| Instant::now() + *wait < answer_by) {
             Some(wait) => sleep(wait).await,
             None => return Ok(answered?),
         }

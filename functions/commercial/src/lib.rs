@@ -39,8 +39,11 @@ pub struct CommercialState {
     pub commercial: Commercial,
     /// Our own models, to compare with; `None` where this process has none.
     pub generation: Option<Generation>,
-    /// How long an answer of a model of our own may take.
+    /// How long an answer may take.
     pub timeout: Duration,
+    /// How long many questions of one request may take together, where whoever is in between waits no longer; `None` is as
+    /// long as it takes.
+    pub longest: Option<Duration>,
 }
 
 /// Returns the routes over `state`.

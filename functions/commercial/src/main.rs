@@ -35,6 +35,7 @@ async fn serve(settings: Settings) -> Result<(), Failure> {
             Arc::new(generator),
         )),
         timeout: settings.model_timeout,
+        longest: Some(llmopt_lambda::LONGEST_ANSWER),
     };
     let (_, access) = llmopt_lambda::access(&aws, &settings)?;
     let access = access.with_answers(llmopt_lambda::answers(&aws, &settings)?);

@@ -53,6 +53,7 @@ pub async fn open(settings: &Settings) -> Result<Opened, Failure> {
             keys: Some(llmopt_lambda::access(&aws, settings)?.0),
         }),
         timeout: settings.model_timeout,
+        longest: Some(llmopt_lambda::LONGEST_ANSWER),
     };
     Ok(Opened {
         aws,

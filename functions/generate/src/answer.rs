@@ -1,4 +1,7 @@
-use std::sync::{Arc, atomic::AtomicU32};
+use std::{
+    sync::{Arc, atomic::AtomicU32},
+    time::Duration,
+};
 
 use llmopt_http::{Code, Metered, Problem};
 use llmopt_providers::ToolCallPart;
@@ -8,6 +11,9 @@ use crate::{
     GenerateState, commercial::CommercialAnswer, measured::Measure, ours::OurAnswer,
     response::GenerateResponse, routed::Routed,
 };
+
+/// How much longer is waited for a commercial model than its provider is: what that took is settled and told then.
+const SETTLING: Duration = Duration::from_secs(5);
 
 /// A part of an answer.
 pub(crate) enum Part {
@@ -87,7 +93,10 @@ impl Answer {
         meter: Metered,
         inquiry: Inquiry,
     ) -> Result<Self, Problem> {
-        let deadline = inquiry.deadline;
+        let deadline = match inquiry.question {
+            Routed::Ours(_) => inquiry.deadline,
+            Routed::Commercial(_) => inquiry.deadline + SETTLING,
+        };
         let provider = inquiry.question.provider();
         let mut measure = Measure::begin(meter, &inquiry.question, provider);
         // Dropping the work when time is up ends it.
@@ -138,7 +147,9 @@ async fn begin(state: &GenerateState, inquiry: Inquiry) -> Result<Source, Proble
     Ok(match inquiry.question {
         Routed::Ours(question) => Source::Ours(OurAnswer::begin(state, question).await?),
         Routed::Commercial(asked) => {
-            Source::Commercial(CommercialAnswer::begin(*asked, inquiry.patience).await?)
+            let mut asked = *asked;
+            asked.question.answer_by = Some(inquiry.deadline);
+            Source::Commercial(CommercialAnswer::begin(asked, inquiry.patience).await?)
         }
     })
 }

@@ -3,7 +3,7 @@ use std::sync::{Arc, atomic::AtomicU32};
 use axum::{Extension, Json, extract::State};
 use futures::future::join_all;
 use llmopt_commercial::Asker;
-use llmopt_http::{Caller, JsonBody, Metered, Problem, ProblemView, Validation, asker};
+use llmopt_http::{Caller, Code, JsonBody, Metered, Problem, ProblemView, Validation, asker};
 use llmopt_providers::Delivery;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -69,13 +69,19 @@ pub(crate) async fn generate_batch(
         Semaphore::new(COMMERCIAL_AT_ONCE),
     );
     let waiting = Arc::new(AtomicU32::new(0));
+    let end = state.longest.map(|longest| Instant::now() + longest);
     let answers = questions.into_iter().map(|question| async {
         let places = match question {
             Routed::Ours(_) => &ours,
             Routed::Commercial(_) => &commercial,
         };
         let _place = places.acquire().await;
-        let deadline = Instant::now() + state.timeout;
+        let now = Instant::now();
+        let deadline = now + state.timeout;
+        let deadline = end.map_or(deadline, |end| end.min(deadline));
+        if deadline <= now {
+            return Err(no_time());
+        }
         let inquiry = Inquiry {
             question,
             patience: Patience::UntilTurn(Turns {
@@ -94,6 +100,14 @@ pub(crate) async fn generate_batch(
     Ok(Json(BatchResponse {
         results: results.collect(),
     }))
+}
+
+/// Says why a question was not asked whose turn came too late.
+fn no_time() -> Problem {
+    Problem::new(
+        Code::ModelTimeout,
+        "the questions before it took all the time that a request has, so that it was not asked: send it again, and fewer at once",
+    )
 }
 
 fn validate(

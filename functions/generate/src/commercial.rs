@@ -1,7 +1,8 @@
 use std::{sync::atomic::Ordering, time::Duration};
 
 use llmopt_commercial::{
-    Answer, AnswerEvent, AnswerStream, Commercial, CommercialError, Past, Question, Receipt, Target,
+    Answer, AnswerEvent, AnswerStream, Commercial, CommercialError, Past, Question, Receipt,
+    Target, WhenLimited,
 };
 use llmopt_http::{Code, Problem, billed_request};
 use llmopt_storage::spend::RequestId;
@@ -46,26 +47,44 @@ impl Naming {
         Self::Counted { first, count: 0 }
     }
 
-    /// Returns the name to ask under after `before`, under which no answer came.
+    /// Returns the name to ask under after `before`, under which no answer came; `None` if an answer is billed under
+    /// that, or may be.
     ///
     /// # Errors
-    /// If an answer is billed under that, or may be.
+    /// If the budgets could not be asked.
     async fn next(
         &mut self,
         commercial: &Commercial,
         before: RequestId,
-    ) -> Result<RequestId, Problem> {
+    ) -> Result<Option<RequestId>, Problem> {
         let Self::Counted { first, count } = self else {
-            return billed_request();
+            return billed_request().map(Some);
         };
         match commercial.past(&before).await? {
-            Past::Unknown => Ok(before),
-            Past::Billed => Err(lost()),
+            Past::Unknown => Ok(Some(before)),
+            Past::Billed => Ok(None),
             Past::Free => {
                 *count += 1;
                 let next = RequestId::try_from(format!("{first}:{count}"));
-                next.map_err(|error| Problem::new(Code::Internal, error.to_string()))
+                next.map(Some)
+                    .map_err(|error| Problem::new(Code::Internal, error.to_string()))
             }
+        }
+    }
+}
+
+/// Returns whether an answer is billed, or may be, under a name that is counted from `first` on.
+///
+/// # Errors
+/// If the budgets could not be asked.
+pub(crate) async fn is_billed(commercial: &Commercial, first: RequestId) -> Result<bool, Problem> {
+    let mut naming = Naming::counted(first.clone());
+    let mut name = first;
+    loop {
+        match naming.next(commercial, name.clone()).await? {
+            None => return Ok(true),
+            Some(next) if next == name => return Ok(false),
+            Some(next) => name = next,
         }
     }
 }
@@ -94,7 +113,11 @@ impl CommercialAnswer {
         let model_id = asked.question.model.clone();
         let Answer { target, events } = match patience {
             Patience::None => asked.commercial.ask(asked.question).await?,
-            Patience::UntilTurn(turns) => ask_in_turn(asked, &turns).await?,
+            Patience::UntilTurn(turns) => {
+                let mut asked = asked;
+                asked.question.when_limited = WhenLimited::AskAgain;
+                ask_in_turn(asked, &turns).await?
+            }
         };
         Ok(Self {
             model_id,
@@ -178,8 +201,12 @@ async fn ask_in_turn(asked: CommercialQuestion, turns: &Turns) -> Result<Answer,
             None if is_counted && matches!(error, CommercialError::Repeated) => {}
             _ => return Err(error.into()),
         }
-        // What was reserved under the present name was given back.
-        question.request = naming.next(&commercial, question.request).await?;
+        // What was reserved under the present name was given back, or is billed: then it is not asked again.
+        question.request = match naming.next(&commercial, question.request).await? {
+            Some(next) => next,
+            None if matches!(error, CommercialError::Repeated) => return Err(lost()),
+            None => return Err(error.into()),
+        };
     }
 }
 

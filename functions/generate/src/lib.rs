@@ -51,6 +51,9 @@ pub struct GenerateState {
     pub queued: Option<QueuedAnswers>,
     /// How long an answer may take.
     pub timeout: Duration,
+    /// How long many questions of one request may take together, where whoever is in between waits no longer; `None` is as
+    /// long as it takes.
+    pub longest: Option<Duration>,
 }
 
 /// Returns the routes over `state`.

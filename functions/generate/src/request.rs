@@ -214,6 +214,8 @@ impl Asked {
             tool_choice: self.tool_choice,
             response_format: self.response_format,
             delivery,
+            answer_by: None,
+            when_limited: llmopt_commercial::WhenLimited::SendBack,
         })
     }
 

@@ -106,6 +106,7 @@ async fn place(timeout: Duration) -> Place {
         commercial: None,
         queued: Some(queued),
         timeout,
+        longest: None,
     };
     Place {
         router: router(state.clone()),

@@ -119,6 +119,7 @@ impl Platform {
                     keys: Some(keys.clone()),
                 }),
                 timeout: context.settings.model_timeout,
+                longest: None,
             },
             scraped: Scraped {
                 meter,
@@ -168,6 +169,7 @@ impl Platform {
             commercial: self.commercial.commercial.clone(),
             generation: Some(self.generate.generation.clone()),
             timeout: self.generate.timeout,
+            longest: None,
         })
     }
 

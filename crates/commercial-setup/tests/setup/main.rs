@@ -4,7 +4,9 @@
 
 use std::sync::Arc;
 
-use llmopt_commercial::{AnswerEvent, Asker, Commercial, CommercialError, Question, Receipt};
+use llmopt_commercial::{
+    AnswerEvent, Asker, Commercial, CommercialError, Question, Receipt, WhenLimited,
+};
 use llmopt_commercial_setup::{SecretKeys, SetupError, Sources, commercial};
 use llmopt_config::Settings;
 use llmopt_domain::{Conversation, Message, Picodollars, Role, error_chain};
@@ -66,8 +68,8 @@ impl Place {
     }
 }
 
-async fn ask(commercial: &Commercial, name: &str, model: &str) -> Result<Receipt, CommercialError> {
-    let question = Question {
+fn question(name: &str, model: &str) -> Question {
+    Question {
         request: name.to_owned().try_into().unwrap(),
         asker: Asker::default(),
         model: model.to_owned(),
@@ -82,8 +84,13 @@ async fn ask(commercial: &Commercial, name: &str, model: &str) -> Result<Receipt
         tool_choice: None,
         response_format: None,
         delivery: Delivery::Stream,
-    };
-    let mut answer = commercial.ask(question).await?;
+        answer_by: None,
+        when_limited: WhenLimited::SendBack,
+    }
+}
+
+async fn ask(commercial: &Commercial, name: &str, model: &str) -> Result<Receipt, CommercialError> {
+    let mut answer = commercial.ask(question(name, model)).await?;
     loop {
         if let AnswerEvent::Finished(receipt) = answer.events.recv().await.unwrap()? {
             return Ok(*receipt);
@@ -136,6 +143,8 @@ async fn a_further_server_is_asked_as_it_is_described() {
             {{"name": "newer", "api": "openai", "base_url": "{0}", "key_env": "OWN_KEY",
              "max_tokens_field": "max_completion_tokens",
              "ceiling": {{"input_usd_per_million": "0", "output_usd_per_million": "0"}}}},
+            {{"name": "silent", "api": "openai", "base_url": "{0}", "key_env": "OWN_KEY", "stream_usage": false,
+             "query": {{"api-version": "1"}}, "ceiling": {{"input_usd_per_million": "1", "output_usd_per_million": "1"}}}},
             {{"name": "dear", "api": "openai", "base_url": "{0}", "key_env": "OWN_KEY"}}]"#,
         place.mock.openai_url()
     );
@@ -156,6 +165,10 @@ async fn a_further_server_is_asked_as_it_is_described() {
     let receipt = ask(&commercial, "r2", "newer/m").await.unwrap();
     assert_eq!(place.last().body["max_completion_tokens"], 10);
     assert_eq!(receipt.cost, Picodollars::ZERO);
+
+    assert!(place.last().body["stream_options"].is_object());
+    ask(&commercial, "r2s", "silent/m").await.unwrap();
+    assert!(place.last().body.get("stream_options").is_none());
 
     let error = ask(&commercial, "r3", "dear/m").await.unwrap_err();
     assert!(
@@ -194,6 +207,39 @@ async fn the_limit_of_the_settings_is_that_of_all_who_share_the_stores() {
         matches!(error, CommercialError::Limited { .. }),
         "{error:?}"
     );
+}
+
+#[tokio::test]
+async fn a_model_has_a_limit_of_its_own() {
+    let place = Place::new().await;
+    let commercial = place.commercial(&[
+        ("OPENAI_API_KEY", "sk-1"),
+        (
+            "LLMOPT_MODEL_LIMITS",
+            r#"{"gpt-4o-mini": {"requests_per_minute": 1}}"#,
+        ),
+        ("LLMOPT_TURN_WAIT_SECONDS", "0"),
+    ]);
+    ask(&commercial, "r1", "gpt-4o-mini").await.unwrap();
+    let error = ask(&commercial, "r2", "gpt-4o-mini").await.unwrap_err();
+    assert!(
+        matches!(error, CommercialError::Limited { .. }),
+        "{error:?}"
+    );
+    ask(&commercial, "r3", "gpt-4o").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_question_to_a_region_is_reserved_at_its_price() {
+    let place = Place::new().await;
+    let key = ("OPENAI_API_KEY", "sk-1");
+    let global = place.commercial(&[key]);
+    let regional = place.commercial(&[key, ("LLMOPT_OPENAI_REGION", "regional")]);
+    let bound = |commercial: &Commercial| {
+        let question = question("r1", "gpt-4o-mini");
+        commercial.quote(&question).unwrap().bound.get()
+    };
+    assert_eq!(bound(&regional) * 10, bound(&global) * 11);
 }
 
 #[tokio::test]

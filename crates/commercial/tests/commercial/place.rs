@@ -7,10 +7,10 @@ use std::{
 
 use llmopt_commercial::{
     Answer, AnswerEvent, Asker, Commercial, CommercialError, CommercialParts, ModelLimits, Policy,
-    PriceBook, ProviderSetup, Question, Receipt,
+    PriceBook, ProviderSetup, Question, Receipt, WhenLimited,
 };
 use llmopt_domain::{Conversation, Message, Picodollars, Role};
-use llmopt_prices::{Ceiling, PriceTable, Provider as Seller};
+use llmopt_prices::{Ceiling, PriceTable, Provider as Seller, Region};
 use llmopt_provider_mock::Mock;
 use llmopt_providers::{
     AnthropicProvider, Delivery, Dialect, EndpointSettings, FixedKey, OpenAiProvider, ProviderKey,
@@ -89,6 +89,7 @@ impl Place {
         let settings = |base_url: String| EndpointSettings {
             base_url,
             headers: Vec::new(),
+            query: Vec::new(),
             keys: Arc::new(FixedKey(Some(ProviderKey::new("sk-canary").unwrap()))),
         };
         let openai = |dialect| {
@@ -98,6 +99,7 @@ impl Place {
         let provider = |name: &str, seller| ProviderSetup {
             name: name.to_owned(),
             seller,
+            region: Region::Global,
             client: match seller {
                 Some(Seller::Anthropic) => Arc::new(anthropic.clone()),
                 Some(Seller::Openai) => Arc::new(openai(Dialect::OPENAI)),
@@ -185,6 +187,8 @@ pub(crate) fn question(name: &str, model: &str) -> Question {
         tool_choice: None,
         response_format: None,
         delivery: Delivery::Stream,
+        answer_by: None,
+        when_limited: WhenLimited::SendBack,
     }
 }
 

@@ -14,9 +14,10 @@ use std::{
 use async_trait::async_trait;
 use llmopt_commercial::{
     Asker, Commercial, CommercialParts, ModelLimits, Policy, PriceBook, ProviderSetup, Question,
+    WhenLimited,
 };
 use llmopt_domain::{Conversation, Message, Picodollars, Role};
-use llmopt_prices::{Ceiling, PriceTable, Provider as Seller};
+use llmopt_prices::{Ceiling, PriceTable, Provider as Seller, Region};
 use llmopt_provider_mock::{Api, Exchange, Mock};
 use llmopt_providers::{
     AnthropicProvider, Delivery, Dialect, EndpointSettings, FixedKey, OpenAiProvider, Provider,
@@ -137,6 +138,8 @@ pub(crate) fn question(model: &str, delivery: Delivery) -> Question {
         tool_choice: None,
         response_format: None,
         delivery,
+        answer_by: None,
+        when_limited: WhenLimited::SendBack,
     }
 }
 
@@ -234,6 +237,7 @@ fn aliases() -> BTreeMap<String, Vec<String>> {
         alias("openai-first", &["gpt-test", "claude-test"]),
         alias("anthropic-first", &["claude-test", "gpt-test"]),
         alias("gone-first", &["gone/any", "spare/any"]),
+        alias("cool-first", &["gpt-cool", "gpt-test"]),
         alias("three", &["gpt-test", "spare/any", "claude-test"]),
     ]
     .into()
@@ -250,13 +254,24 @@ fn providers(mock: &Mock, limits: ModelLimits) -> Vec<ProviderSetup> {
     let setup = |name: &str, seller, client, ceiling| ProviderSetup {
         name: name.to_owned(),
         seller,
+        region: Region::Global,
         client,
         ceiling,
         limits,
         models: BTreeMap::new(),
     };
+    let eu = ProviderSetup {
+        region: Region::Regional,
+        ..setup(
+            "eu",
+            Some(Seller::Openai),
+            speaks_openai(mock.openai_url()),
+            None,
+        )
+    };
     vec![
         setup("openai", Some(Seller::Openai), speaks_openai(openai), None),
+        eu,
         setup(
             "anthropic",
             Some(Seller::Anthropic),
@@ -286,6 +301,7 @@ fn settings(base_url: String) -> (Transport, EndpointSettings) {
     let settings = EndpointSettings {
         base_url,
         headers: Vec::new(),
+        query: Vec::new(),
         keys: Arc::new(FixedKey(Some(key))),
     };
     (Transport::new(PATIENCE).unwrap(), settings)

@@ -8,6 +8,7 @@ use futures::{StreamExt as _, stream};
 use llmopt_commercial::Question;
 use llmopt_provider_mock::{Api, Behaviour, Fault, Tokens};
 use serde_json::json;
+use tokio::time::Instant;
 
 use crate::case::{
     ANSWER, ANTHROPIC, BOTH, Bill,
@@ -118,6 +119,21 @@ fn answers() -> Vec<Case> {
                 ..Tokens::default()
             }))
             .is(ANSWER, 1, &[Measured(3 + 44)]),
+        row("thinking that is counted beside the output", OPENAI, EITHER)
+            .then(counting(Tokens {
+                input: 3,
+                output: 5,
+                reasoning: 20,
+                ..Tokens::default()
+            }))
+            .is(ANSWER, 1, &[Measured(3 + 100)]),
+        row(
+            "an address of a region, which is dearer by a tenth",
+            OPENAI,
+            EITHER,
+        )
+        .ask(|question| question.model = "eu/gpt-test".to_owned())
+        .is(ANSWER, 1, &[Measured(25)]),
         row("a dearer tier than was asked for", OPENAI, EITHER)
             .then(|_| Behaviour {
                 service_tier: Some("priority".to_owned()),
@@ -165,6 +181,15 @@ fn refusals_before_anything() -> Vec<Case> {
         row("a retired model of the other's", ANTHROPIC, EITHER)
             .ask(|question| question.model = "claude-retired".to_owned())
             .is("Retired", 0, &[]),
+        row("a temperature that the model does not take", OPENAI, EITHER)
+            .ask(|question| {
+                question.model = "gpt-cool".to_owned();
+                question.temperature = Some(0.5);
+            })
+            .is("Unfit", 0, &[]),
+        row("more tokens than the model can answer with", BOTH, EITHER)
+            .ask(|question| question.max_tokens = Some(1_001))
+            .is("Unfit", 0, &[]),
         row("a budget that has less", BOTH, EITHER)
             .setup(|setup| setup.budget = 40)
             .is("Budget", 0, &[]),
@@ -318,6 +343,25 @@ fn broken_answers() -> Vec<Case> {
             .then(after_parts(2, broken))
             .is("\"You said: \" then Interrupted(Connection)", 1, &[Bound])
             .anthropic(TOLD),
+        plain(row(
+            "cut off after two words, of a model that does not think",
+            ANTHROPIC,
+            STREAM,
+        ))
+        .then(after_parts(2, broken))
+        .is(
+            "\"You said: \" then Interrupted(Connection)",
+            1,
+            // As many tokens as bytes came, and what may have been on its way.
+            &[Most(3 + (10 + 64) * 4)],
+        ),
+        plain(row(
+            "a line of five megabytes, of a model that does not think",
+            BOTH,
+            STREAM,
+        ))
+        .fault(Fault::HugeLine { bytes: 5 << 20 })
+        .is("Protocol", 1, &[Bound]),
         row("cut off before a word, three times", BOTH, EITHER)
             .fault(cut(0))
             .fault(cut(0))
@@ -373,12 +417,47 @@ fn slow_answers() -> Vec<Case> {
             .then(slow)
             .then(slow)
             .is("Timeout(FirstByte)", 3, &[Bound; 3]),
-        row("no answer in all the time there is", BOTH, EITHER)
+        row("no answer in all the time there is", BOTH, WHOLE)
             .setup(|setup| {
                 setup.policy.timeouts.total = SHORT;
             })
             .then(slow)
             .is("Timeout(Total)", 1, &[Bound]),
+        row(
+            "no head in half the time there is, then an answer",
+            BOTH,
+            STREAM,
+        )
+        .setup(|setup| {
+            setup.policy.timeouts.total = 2 * SHORT;
+        })
+        .then(slow)
+        .is(ANSWER, 2, &[Bound, COST]),
+        row("no answer while its caller waits", BOTH, WHOLE)
+            .ask(|question| question.answer_by = Some(Instant::now() + SHORT))
+            .then(slow)
+            .is("Timeout(Total)", 1, &[Bound]),
+        plain(row(
+            "silence before a word, of a model that does not think",
+            BOTH,
+            STREAM,
+        ))
+        .setup(|setup| setup.policy.timeouts.first_byte = SHORT)
+        .then(slow)
+        .is(ANSWER, 2, &[Bound, COST]),
+        plain(row(
+            "silence after two words, of a model that does not think",
+            BOTH,
+            STREAM,
+        ))
+        .setup(|setup| setup.policy.timeouts.idle = SHORT)
+        .then(after_parts(2, stall))
+        .is(
+            "\"You said: \" then Interrupted(Timeout(Idle))",
+            1,
+            &[Bound],
+        )
+        .anthropic(&[Most(3 + 500 * 4)]),
         row("silence before a word, then an answer", BOTH, STREAM)
             .setup(|setup| setup.policy.timeouts.idle = SHORT)
             .then(after_parts(0, stall))
@@ -395,8 +474,23 @@ fn slow_answers() -> Vec<Case> {
     ]
 }
 
+/// Asks a model that does not think for more than can have been on its way.
+fn plain(row: Case) -> Case {
+    row.ask(|question| {
+        question.max_tokens = Some(500);
+        question.model = match question.model.as_str() {
+            "gpt-test" => "gpt-plain".to_owned(),
+            _ => "claude-plain".to_owned(),
+        };
+    })
+}
+
 fn chains() -> Vec<Case> {
     let error = |events| Fault::ErrorAfter { events };
+    let silence = |_: Api| Behaviour {
+        head_ms: 3_600_000,
+        ..Behaviour::default()
+    };
     fn chain(row: Case) -> Case {
         row.ask(|question| {
             question.model = match question.model.as_str() {
@@ -429,6 +523,18 @@ fn chains() -> Vec<Case> {
         .then(after_parts(0, error))
         .then(after_parts(0, error))
         .is(ANSWER, 4, &[Bound, Bound, Bound, COST]),
+        chain(row("a chain whose first says nothing", BOTH, STREAM))
+            .setup(|setup| setup.policy.timeouts.first_byte = Duration::from_millis(300))
+            .then(silence)
+            .is(ANSWER, 2, &[Bound, COST]),
+        row("a chain whose first takes no temperature", OPENAI, EITHER).ask(|question| {
+            question.model = "cool-first".to_owned();
+            question.temperature = Some(0.5);
+        }),
+        row("a chain whose first cannot say so much", OPENAI, EITHER).ask(|question| {
+            question.model = "cool-first".to_owned();
+            question.max_tokens = Some(60);
+        }),
         chain(row(
             "a chain whose first breaks off after a word",
             OPENAI,

@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::{
     CeilingSettings, KeySettings, LimitSettings, MaxTokensField, OWNERS, ProviderApi,
-    ProviderSettings, Unique, is_model, parse_base_url, read_json,
+    ProviderRegion, ProviderSettings, Unique, is_model, parse_base_url, read_json,
 };
 use crate::Secret;
 use crate::settings::{parse_path, parse_resource, parse_token};
@@ -23,6 +23,9 @@ struct Listed {
     key_secret: Option<String>,
     #[serde(default)]
     headers: Unique<Secret>,
+    #[serde(default)]
+    query: Unique<Secret>,
+    stream_usage: Option<bool>,
     max_tokens_field: Option<MaxTokensField>,
     requests_per_minute: Option<NonZeroU32>,
     tokens_per_minute: Option<NonZeroU32>,
@@ -105,6 +108,13 @@ impl Listed {
             let expected = "no such field for the API `anthropic`, which calls it `max_tokens`";
             return Err(wrong("max_tokens_field", expected));
         }
+        if self.api == ProviderApi::Anthropic && self.stream_usage.is_some() {
+            let expected = "no such field for the API `anthropic`, which always counts";
+            return Err(wrong("stream_usage", expected));
+        }
+        if !self.query.0.keys().all(|name| is_model(name)) {
+            return Err(wrong("query", "names"));
+        }
         if !self.models.0.keys().all(|model| is_model(model)) {
             return Err(wrong("models", "ids of models"));
         }
@@ -114,8 +124,12 @@ impl Listed {
             api: self.api,
             is_owner: false,
             base_url: Some(base_url),
+            query: self.query.0,
+            // A ceiling is what it costs, wherever that is.
+            region: ProviderRegion::Global,
             headers: self.headers.0,
             max_tokens_field: self.max_tokens_field.unwrap_or(MaxTokensField::MaxTokens),
+            counts_streams: self.stream_usage.unwrap_or(true),
             limits: LimitSettings {
                 requests_per_minute: self.requests_per_minute,
                 tokens_per_minute: self.tokens_per_minute,

@@ -3,8 +3,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::{
-    CeilingSettings, KeySettings, LimitSettings, MaxTokensField, ProviderApi, ProviderSettings,
-    Settings, SpendingSync,
+    CeilingSettings, KeySettings, LimitSettings, MaxTokensField, ProviderApi, ProviderRegion,
+    ProviderSettings, Settings, SpendingSync,
 };
 
 fn load(pairs: &[(&str, &str)]) -> Settings {
@@ -72,6 +72,57 @@ fn the_limits_of_the_owners_are_those_of_the_documentation_until_they_are_set() 
 }
 
 #[test]
+fn an_address_of_a_region_is_paid_for_as_one() {
+    let regions = |pairs: &[(&str, &str)]| {
+        let keys = [("OPENAI_API_KEY", "sk-1"), ("ANTHROPIC_API_KEY", "sk-2")];
+        let pairs: Vec<_> = keys.iter().chain(pairs).copied().collect();
+        let providers = load(&pairs).providers;
+        providers.iter().map(|it| it.region).collect::<Vec<_>>()
+    };
+    let (global, regional) = (ProviderRegion::Global, ProviderRegion::Regional);
+    assert_eq!(regions(&[]), [global, global]);
+    for (address, region) in [
+        ("https://api.openai.com/v1", global),
+        ("https://eu.api.openai.com/v1", regional),
+        ("https://EU.API.OPENAI.COM:443/v1", regional),
+        ("https://proxy.example.com/eu.api.openai.com", global),
+        ("https://notapi.openai.com/v1", global),
+    ] {
+        assert_eq!(
+            regions(&[("OPENAI_BASE_URL", address)])[0],
+            region,
+            "{address}"
+        );
+    }
+    let proxy = [
+        ("OPENAI_BASE_URL", "https://proxy.example.com/v1"),
+        ("LLMOPT_OPENAI_REGION", "regional"),
+    ];
+    assert_eq!(regions(&proxy), [regional, global]);
+    let workspace = [("LLMOPT_ANTHROPIC_REGION", "regional")];
+    assert_eq!(regions(&workspace), [global, regional]);
+    assert!(refusal(&[("LLMOPT_OPENAI_REGION", "eu")]).contains("found `eu`"));
+}
+
+#[test]
+fn single_models_have_limits() {
+    let of = |json: &str| load(&[("LLMOPT_MODEL_LIMITS", json)]).model_limits;
+    let limits = of(r#"{"gpt-6-luna": {"requests_per_minute": 5}, "b": {"tokens_per_minute": 7}}"#);
+    let luna = limits["gpt-6-luna"];
+    assert_eq!(luna.requests_per_minute, NonZeroU32::new(5));
+    assert_eq!(limits["b"].tokens_per_minute, NonZeroU32::new(7));
+    for (wrong, expected) in [
+        (r#"{"a": {"rpm": 1}}"#, "at `a.rpm`: unknown field `rpm`"),
+        (r#"{"a b": {}}"#, "found `a b`, which is no id of a model"),
+        (r#"{"a": {}, "a": {}}"#, "a name that stands there twice"),
+        ("[]", "expected a JSON object"),
+    ] {
+        let message = refusal(&[("LLMOPT_MODEL_LIMITS", wrong)]);
+        assert!(message.contains(expected), "{message}");
+    }
+}
+
+#[test]
 fn a_key_has_one_place() {
     let message = refusal(&[("OPENAI_API_KEY", "sk-1"), ("OPENAI_API_KEY_FILE", "/key")]);
     assert_eq!(
@@ -124,7 +175,8 @@ fn a_listed_server_has_what_is_said_of_it() {
              "models": {"big": {"requests_per_minute": 1}},
              "ceiling": {"input_usd_per_million": "1.5", "output_usd_per_million": "6"}},
             {"name": "three", "api": "openai", "base_url": "https://a.example", "key_secret": "llmopt/three",
-             "max_tokens_field": "max_completion_tokens"}
+             "max_tokens_field": "max_completion_tokens", "stream_usage": false,
+             "query": {"api-version": "2024-10-21"}}
         ]"#,
     );
     let [vllm, other, three] = providers.as_slice() else {
@@ -135,7 +187,9 @@ fn a_listed_server_has_what_is_said_of_it() {
     assert_eq!(vllm.max_tokens_field, MaxTokensField::MaxTokens);
     assert_eq!((vllm.limits, vllm.ceiling), Default::default());
     assert_eq!(vllm.models, Default::default());
-    assert!(!vllm.is_owner);
+    assert!(!vllm.is_owner && vllm.counts_streams && vllm.query.is_empty());
+    assert!(!three.counts_streams);
+    assert_eq!(three.query["api-version"].expose(), "2024-10-21");
     assert_eq!(other.api, ProviderApi::Anthropic);
     assert_eq!(other.key, KeySettings::File(PathBuf::from("/run/k")));
     assert_eq!(other.headers["x-team"].expose(), "blue");
@@ -255,6 +309,13 @@ fn what_is_wrong_with_a_listed_server_is_named_with_its_place() {
             ),
             "no such field for the API `anthropic`",
         ),
+        (
+            unlisted(
+                r#"[{"name":"v","api":"anthropic","base_url":"http://a","stream_usage":true}]"#,
+            ),
+            "no such field for the API `anthropic`, which always counts at `[0].stream_usage`",
+        ),
+        (wrong(r#","query":{"a b":"c"}"#), "names at `[0].query`"),
         (
             unlisted("[{"),
             "EOF while parsing an object at line 1 column 2",

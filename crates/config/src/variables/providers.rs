@@ -5,6 +5,7 @@ use super::{Default, Variable};
 const ASKERS: &str = "`llmopt serve` and the functions `generate` and `commercial`";
 const REQUESTS: &str = "a whole number; `0` turns the limit off";
 const TOKENS: &str = "a whole number from 1";
+const REGION: &str = "`global` or `regional`";
 const BASE_URL: &str = "an `http://` or `https://` URL without a user, a query or a fragment";
 
 /// Holds the key of OpenAI's API, as the field's other tools spell it.
@@ -45,6 +46,21 @@ pub const OPENAI_BASE_URL: Variable = Variable {
     secret: true,
 };
 
+/// Says whether OpenAI answers anywhere.
+pub const OPENAI_REGION: Variable = Variable {
+    name: "LLMOPT_OPENAI_REGION",
+    kind: REGION,
+    default: Default::Unset(
+        "`regional` where `OPENAI_BASE_URL` is an address of a region of OpenAI's, such as `https://eu.api.openai.com/v1`, \
+         else `global`",
+    ),
+    read_by: ASKERS,
+    description: "Whether OpenAI answers anywhere, or only in a region that was chosen, which costs more: costs are counted \
+                  by that. To be set where a proxy stands before a region's address.",
+    example: "regional",
+    secret: false,
+};
+
 /// Holds the key of Anthropic's API, as the field's other tools spell it.
 pub const ANTHROPIC_API_KEY: Variable = Variable {
     name: "ANTHROPIC_API_KEY",
@@ -79,6 +95,18 @@ pub const ANTHROPIC_BASE_URL: Variable = Variable {
     description: "Where Anthropic's API is asked: whatever answers there is paid for at Anthropic's prices.",
     example: "https://proxy.example.com",
     secret: true,
+};
+
+/// Says whether Anthropic answers anywhere.
+pub const ANTHROPIC_REGION: Variable = Variable {
+    name: "LLMOPT_ANTHROPIC_REGION",
+    kind: REGION,
+    default: Default::Everywhere("global"),
+    read_by: ASKERS,
+    description: "Whether Anthropic answers anywhere, or only in a region, as a workspace may be set to, which costs more: \
+                  that is what is reserved then. What an answer cost goes by what the answer says.",
+    example: "",
+    secret: false,
 };
 
 /// Names the secret with OpenAI's key.
@@ -149,6 +177,19 @@ pub const ANTHROPIC_TOKENS_PER_MINUTE: Variable = Variable {
     secret: false,
 };
 
+/// Limits single models of OpenAI's and Anthropic's.
+pub const MODEL_LIMITS: Variable = Variable {
+    name: "LLMOPT_MODEL_LIMITS",
+    kind: "a JSON object: ids of models of OpenAI's and Anthropic's, each with limits",
+    default: Default::Unset("models have only the limits of their providers"),
+    read_by: ASKERS,
+    description: "How often single models of OpenAI's and Anthropic's may be asked, besides the limits of their providers: \
+                  `requests_per_minute`, `tokens_per_minute` or both. What a provider says of a limit that is used up is \
+                  then of that model alone. Models of other servers have theirs in `LLMOPT_PROVIDERS`.",
+    example: r#"{"gpt-6-luna":{"requests_per_minute":500,"tokens_per_minute":200000}}"#,
+    secret: false,
+};
+
 /// Names further servers that speak one of the two APIs.
 pub const PROVIDERS: Variable = Variable {
     name: "LLMOPT_PROVIDERS",
@@ -160,9 +201,11 @@ pub const PROVIDERS: Variable = Variable {
                   `anthropic`) and a `base_url`; its key, if it wants one, in a file (`key_file`, read again when it \
                   changes), in another environment variable (`key_env`) or in a secret (`key_secret`). It may have \
                   `headers` to send, `max_tokens_field` (`max_tokens`, or `max_completion_tokens`), \
+                  `query` to add to every address (such as Azure's `api-version`), `stream_usage` (`false` for a server that refuses \
+                  to be asked for the tokens of a stream, which is then billed at its bound), \
                   `requests_per_minute` and `tokens_per_minute`, the same for single `models`, and a `ceiling`: the \
                   `input_usd_per_million` and `output_usd_per_million` tokens, in quotes, that its models are charged at; \
-                  `\"0\"` is free. A model without a price is refused. Never logged, for the headers' sake.",
+                  `\"0\"` is free. A model without a price is refused. Never logged, for the headers' and the query's sake.",
     example: r#"[{"name":"vllm","api":"openai","base_url":"http://10.0.0.5:8000/v1","ceiling":{"input_usd_per_million":"0","output_usd_per_million":"0"}}]"#,
     secret: true,
 };

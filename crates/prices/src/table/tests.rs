@@ -170,18 +170,21 @@ fn a_model_that_ended_is_answered_with_one_that_did_not() {
 }
 
 #[test]
-fn a_model_that_nobody_knows_is_charged_only_where_a_ceiling_is_stated() {
-    let at = day("2026-11-26");
+fn a_model_that_nobody_knows_has_no_price() {
+    let (table, at) = (embedded(), day("2026-11-26"));
     let fine_tuned = "ft:gpt-4o-2024-08-06:acme::1";
-    assert_eq!(embedded().find(fine_tuned, at), Lookup::Unknown);
+    assert_eq!(table.find(fine_tuned, at), Lookup::Unknown);
+    assert!(matches!(table.find("gpt-4", at), Lookup::Retired { .. }));
+    assert!(matches!(table.find("gpt-4o", at), Lookup::Price { .. }));
+}
+
+#[test]
+fn a_ceiling_is_the_price_of_every_token_on_all_terms() {
     let pico = |amount| llmopt_domain::Picodollars::new(amount).unwrap();
-    let table = embedded().with_ceiling(Ceiling {
+    let price = crate::Price::from(crate::Ceiling {
         input: pico(20_000_000),
         output: pico(80_000_000),
     });
-    let Lookup::Ceiling(price) = table.find(fine_tuned, at) else {
-        panic!("no ceiling");
-    };
     let usage = llmopt_domain::TokenUsage {
         input_tokens: 1,
         cache_write_long_tokens: 1,
@@ -193,8 +196,6 @@ fn a_model_that_nobody_knows_is_charged_only_where_a_ceiling_is_stated() {
         region: crate::Region::Regional,
     };
     assert_eq!(price.cost(&usage, terms), Ok(pico(120_000_000)));
-    assert!(matches!(table.find("gpt-4", at), Lookup::Retired { .. }));
-    assert!(matches!(table.find("gpt-4o", at), Lookup::Price { .. }));
 }
 
 #[test]

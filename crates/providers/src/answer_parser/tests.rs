@@ -164,6 +164,34 @@ fn what_a_providers_own_tools_and_thoughts_say_is_no_part_of_the_answer() {
     assert!(!parser.is_over());
 }
 
+fn finished(text: &str) -> Finished {
+    let mut parser = AnswerParser::anthropic("m");
+    parser.push(text.as_bytes());
+    let last = std::iter::from_fn(|| parser.next_event()).last().unwrap();
+    match last.unwrap() {
+        ProviderEvent::Finished(finished) => finished,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn what_is_counted_as_an_answer_begins_is_not_its_count() {
+    let counted = finished(ANTHROPIC).usage.unwrap().tokens;
+    assert_eq!((counted.input_tokens, counted.output_tokens), (3, 2));
+    let last = ", \"usage\": {\"output_tokens\": 2}";
+    assert_eq!(finished(&ANTHROPIC.replace(last, "")).usage, None);
+}
+
+#[test]
+fn where_an_answer_was_made_is_told() {
+    assert_eq!(finished(ANTHROPIC).place, None);
+    let told = ANTHROPIC.replace(
+        "\"input_tokens\": 3",
+        "\"input_tokens\": 3, \"inference_geo\": \"us\"",
+    );
+    assert_eq!(finished(&told).place.as_deref(), Some("us"));
+}
+
 #[test]
 fn an_end_without_a_reason_is_none() {
     for (text, parser) in parsers() {

@@ -115,6 +115,8 @@ struct Usage {
     output_tokens_details: Option<OutputDetails>,
     #[serde(default)]
     service_tier: Option<String>,
+    #[serde(default)]
+    inference_geo: Option<String>,
 }
 
 #[derive(Clone, Copy, Default, Deserialize)]
@@ -154,7 +156,10 @@ pub(crate) struct EventDecoder {
     head: Head,
     model: Option<String>,
     service_tier: Option<String>,
+    place: Option<String>,
     counts: ExclusiveCounts,
+    /// Whether the output was counted when the answer had ended: as it begins, it is counted too.
+    is_counted: bool,
     reason: Option<String>,
     /// Tools' calls that have begun.
     calls: u32,
@@ -168,7 +173,9 @@ impl EventDecoder {
             head,
             model: None,
             service_tier: None,
+            place: None,
             counts: ExclusiveCounts::default(),
+            is_counted: false,
             reason: None,
             calls: 0,
             in_call: false,
@@ -186,6 +193,14 @@ impl EventDecoder {
         };
         self.counts.update(usage.counts());
         self.service_tier = usage.service_tier.or(self.service_tier.take());
+        self.place = usage.inference_geo.or(self.place.take());
+    }
+
+    /// Takes the count of an answer that has ended.
+    fn count_last(&mut self, usage: Option<Usage>) {
+        let output = usage.as_ref().and_then(|usage| usage.output_tokens);
+        self.is_counted |= output.is_some();
+        self.count(usage);
     }
 
     fn block(&mut self, block: Block, said: &mut VecDeque<ProviderEvent>) {
@@ -262,7 +277,7 @@ impl Decoder for EventDecoder {
             "message_delta" => {
                 let last: MessageDelta = json::read(data, "the event `message_delta`")?;
                 self.reason = last.delta.stop_reason.or(self.reason.take());
-                self.count(last.usage);
+                self.count_last(last.usage);
             }
             "message_stop" => return Ok(Progress::IsWhole),
             "error" => return Err(self.head.refusal(data)),
@@ -275,9 +290,10 @@ impl Decoder for EventDecoder {
     fn finished(&mut self) -> Option<Finished> {
         Some(Finished {
             finish_reason: finish_reason(self.reason.take()?),
-            usage: self.counts.normalize(),
+            usage: self.counts.normalize().filter(|_| self.is_counted),
             model: self.model.take(),
             service_tier: self.service_tier.take(),
+            place: self.place.take(),
             request_id: self.head.request_id.clone(),
         })
     }
@@ -292,7 +308,8 @@ pub(crate) fn read(body: &[u8], head: &Head) -> Result<Vec<ProviderEvent>, Provi
     let mut decoder = EventDecoder::new(head.clone());
     let mut said = VecDeque::new();
     let whole: Whole = json::read(body, "the answer")?;
-    decoder.start(whole.start);
+    decoder.model = whole.start.model;
+    decoder.count_last(whole.start.usage);
     decoder.reason = whole.stop_reason;
     for block in whole.content {
         decoder.block(block, &mut said);

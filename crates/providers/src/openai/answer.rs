@@ -71,9 +71,9 @@ struct Function {
 #[derive(Clone, Copy, Deserialize)]
 struct Usage {
     #[serde(default)]
-    prompt_tokens: u64,
+    prompt_tokens: Option<u64>,
     #[serde(default)]
-    completion_tokens: u64,
+    completion_tokens: Option<u64>,
     #[serde(default)]
     total_tokens: Option<u64>,
     #[serde(default)]
@@ -97,7 +97,7 @@ struct CompletionDetails {
 }
 
 impl Usage {
-    fn normalize(self) -> ReportedUsage {
+    fn normalize(self) -> Option<ReportedUsage> {
         let prompt = self.prompt_tokens_details.unwrap_or_default();
         let completion = self.completion_tokens_details.unwrap_or_default();
         let counts = InclusiveCounts {
@@ -148,7 +148,7 @@ impl ChunkDecoder {
         }
         self.model = answer.model.or(self.model.take());
         self.service_tier = answer.service_tier.or(self.service_tier.take());
-        self.usage = answer.usage.map(Usage::normalize).or(self.usage);
+        self.usage = answer.usage.and_then(Usage::normalize).or(self.usage);
         let choices = answer.choices.unwrap_or_default();
         for choice in choices.into_iter().filter(|choice| choice.index == 0) {
             self.reason = choice.finish_reason.or(self.reason.take());
@@ -225,6 +225,7 @@ impl Decoder for ChunkDecoder {
             usage: self.usage,
             model: self.model.take(),
             service_tier: self.service_tier.take(),
+            place: None,
             request_id: self.head.request_id.clone(),
         })
     }

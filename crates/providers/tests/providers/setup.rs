@@ -65,6 +65,7 @@ pub(crate) fn settings(base_url: String, keys: Arc<dyn KeySource>) -> EndpointSe
     EndpointSettings {
         base_url,
         headers: vec![("x-extra".to_owned(), "here".to_owned())],
+        query: Vec::new(),
         keys,
     }
 }

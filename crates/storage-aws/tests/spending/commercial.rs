@@ -11,10 +11,10 @@ use std::{
 
 use llmopt_commercial::{
     AnswerEvent, Asker, Commercial, CommercialError, CommercialParts, ModelLimits, Policy,
-    PriceBook, ProviderSetup, Question, Quote,
+    PriceBook, ProviderSetup, Question, Quote, WhenLimited,
 };
 use llmopt_domain::{Conversation, Message, Role};
-use llmopt_prices::{Ceiling, PriceTable};
+use llmopt_prices::{Ceiling, PriceTable, Region};
 use llmopt_provider_mock::{Behaviour, Mock, Tokens};
 use llmopt_providers::{
     Delivery, Dialect, EndpointSettings, FixedKey, OpenAiProvider, ProviderKey, Transport,
@@ -49,6 +49,7 @@ fn commercial(store: Arc<dyn SpendStore>, provider: &str, folder: &Path) -> Comm
     let settings = EndpointSettings {
         base_url: provider.to_owned(),
         headers: Vec::new(),
+        query: Vec::new(),
         keys: Arc::new(FixedKey(Some(key))),
     };
     let transport = Transport::new(PATIENCE).unwrap();
@@ -56,6 +57,7 @@ fn commercial(store: Arc<dyn SpendStore>, provider: &str, folder: &Path) -> Comm
     let own = ProviderSetup {
         name: "own".to_owned(),
         seller: None,
+        region: Region::Global,
         client: Arc::new(client),
         ceiling: Some(Ceiling {
             input: amount(MICRO),
@@ -91,6 +93,8 @@ fn question(name: &str, number: usize) -> Question {
         tool_choice: None,
         response_format: None,
         delivery: Delivery::Stream,
+        answer_by: None,
+        when_limited: WhenLimited::SendBack,
     }
 }
 

@@ -12,7 +12,7 @@ use llmopt_commercial::{
 };
 use llmopt_domain::{KeyLimits, Scope};
 use llmopt_http::{Access, Guard, platform};
-use llmopt_prices::{PriceTable, Provider as Seller};
+use llmopt_prices::{PriceTable, Provider as Seller, Region};
 use llmopt_provider_mock::Mock;
 use llmopt_providers::{
     AnthropicProvider, Dialect, EndpointSettings, FixedKey, OpenAiProvider, Provider, ProviderKey,
@@ -107,6 +107,7 @@ impl Place {
                 commercial: commercial.unwrap(),
                 generation: Some(own_models(folder.path()).await),
                 timeout: 60 * SECOND,
+                longest: None,
             },
             mock,
             ledger,
@@ -181,6 +182,7 @@ fn setup(seller: Seller, mock: &Mock) -> ProviderSetup {
     let endpoint = |base_url| EndpointSettings {
         base_url,
         headers: Vec::new(),
+        query: Vec::new(),
         keys: Arc::new(FixedKey(Some(ProviderKey::new(SECRET).unwrap()))),
     };
     let client: Arc<dyn Provider> = match seller {
@@ -195,6 +197,7 @@ fn setup(seller: Seller, mock: &Mock) -> ProviderSetup {
     ProviderSetup {
         name: seller.name().to_owned(),
         seller: Some(seller),
+        region: Region::Global,
         client,
         ceiling: None,
         limits: ModelLimits::default(),

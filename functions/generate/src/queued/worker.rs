@@ -20,7 +20,7 @@ use super::{FINGERPRINT, QueuedAnswer, QueuedAnswers, QueuedQuestion, QueuedStat
 use crate::{
     GenerateState,
     answer::{Inquiry, Patience, Turns, whole_answer},
-    commercial::Naming,
+    commercial::{Naming, is_billed},
     response::GenerateResponse,
     routed::Routed,
 };
@@ -234,11 +234,24 @@ impl AnswerWorker {
         let left = LONGEST.saturating_sub(work.age());
         if let Some(wait) = worth_waiting(&answered)
             && wait < left
+            && !self.is_billed(&work.question).await
         {
             return Ok(Ended::Later(wait));
         }
         work.keep(answered).await?;
         Ok(Ended::Kept)
+    }
+
+    /// Returns whether a provider was asked for something that it bills: no other is asked then, and the caller is told
+    /// how that failed.
+    async fn is_billed(&self, question: &QueuedQuestion) -> bool {
+        let Some(commercial) = &self.state.commercial else {
+            return false;
+        };
+        // Where the budgets cannot be asked now, whoever takes the question up again asks them.
+        is_billed(commercial, question.id.clone())
+            .await
+            .unwrap_or(false)
     }
 
     async fn ask(&self, work: &Work<'_>) -> Result<GenerateResponse, Problem> {
@@ -355,7 +368,7 @@ impl Work<'_> {
 fn worth_waiting(answered: &Result<GenerateResponse, Problem>) -> Option<Duration> {
     let problem = answered.as_ref().err()?;
     match problem.code() {
-        // Nothing was answered, and what a provider was asked in vain costs nothing.
+        // Nothing was answered. Where that costs something all the same, it is not asked again.
         Code::StoreUnavailable | Code::ProviderRateLimited | Code::ProviderUnavailable => {
             Some(problem.retry_after().unwrap_or(PAUSE))
         }

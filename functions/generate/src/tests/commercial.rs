@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, num::NonZeroU32, sync::Arc};
 use llmopt_commercial::{CommercialParts, ModelLimits, Policy, PriceBook, ProviderSetup};
 use llmopt_domain::{ApiKey, Digest, Format, KeyLimits, Picodollars, Rate, Scope};
 use llmopt_http::Caller;
-use llmopt_prices::{PriceTable, Provider as Seller};
+use llmopt_prices::{PriceTable, Provider as Seller, Region};
 use llmopt_provider_mock::{Behaviour, Ended, Fault, Mock, Tokens};
 use llmopt_providers::{
     AnthropicProvider, Dialect, EndpointSettings, FixedKey, OpenAiProvider, ProviderKey,
@@ -159,6 +159,7 @@ fn providers(mock: &Mock, limits: ModelLimits) -> Vec<ProviderSetup> {
     let settings = |base_url: String| EndpointSettings {
         base_url,
         headers: Vec::new(),
+        query: Vec::new(),
         keys: Arc::new(FixedKey(Some(ProviderKey::new("sk-canary").unwrap()))),
     };
     let openai = settings(mock.openai_url());
@@ -167,6 +168,7 @@ fn providers(mock: &Mock, limits: ModelLimits) -> Vec<ProviderSetup> {
     let provider = |seller: Seller, client| ProviderSetup {
         name: seller.name().to_owned(),
         seller: Some(seller),
+        region: Region::Global,
         client,
         ceiling: None,
         limits,

@@ -106,9 +106,9 @@ enum Content {
 #[derive(Clone, Copy, Deserialize)]
 struct Usage {
     #[serde(default)]
-    input_tokens: u64,
+    input_tokens: Option<u64>,
     #[serde(default)]
-    output_tokens: u64,
+    output_tokens: Option<u64>,
     #[serde(default)]
     total_tokens: Option<u64>,
     #[serde(default)]
@@ -132,7 +132,7 @@ struct OutputDetails {
 }
 
 impl Usage {
-    fn normalize(self) -> ReportedUsage {
+    fn normalize(self) -> Option<ReportedUsage> {
         let input = self.input_tokens_details.unwrap_or_default();
         let output = self.output_tokens_details.unwrap_or_default();
         let counts = InclusiveCounts {
@@ -306,7 +306,7 @@ impl EventDecoder {
     fn end(&mut self, response: Response) -> Result<(), ProviderError> {
         self.model = response.model;
         self.service_tier = response.service_tier;
-        self.usage = response.usage.map(Usage::normalize);
+        self.usage = response.usage.and_then(Usage::normalize);
         let error = response.error.filter(|error| !error.is_null());
         let details = response.incomplete_details;
         self.reason = Some(match (response.status.as_deref(), error, details) {
@@ -393,6 +393,7 @@ impl Decoder for EventDecoder {
             usage: self.usage,
             model: self.model.take(),
             service_tier: self.service_tier.take(),
+            place: None,
             request_id: self.head.request_id.clone(),
         })
     }
