@@ -5,8 +5,7 @@ use aws_sdk_sns::{
     Client,
     config::{Builder, timeout::TimeoutConfig},
 };
-use llmopt_commercial_setup::AllAlerts;
-use llmopt_spending::{AlertError, AlertSink, BudgetAlert, LogAlerts};
+use llmopt_spending::{AlertError, AlertSink, AllAlerts, BudgetAlert, LogAlerts};
 use llmopt_storage_aws::Aws;
 use serde_json::json;
 

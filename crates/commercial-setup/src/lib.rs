@@ -3,14 +3,12 @@
 //! Knows what each setting becomes. Does not know where budgets and rates are kept, nor how a secret is read:
 //! whoever composes a process brings both.
 
-mod alerts;
 mod error;
 mod key_file;
 mod parts;
 mod price_refresh;
 mod webhook;
 
-pub use alerts::AllAlerts;
 pub use error::SetupError;
 pub use key_file::KeyFile;
 pub use parts::{SecretKeys, Sources, commercial};

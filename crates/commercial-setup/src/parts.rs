@@ -13,10 +13,10 @@ use llmopt_providers::{
     AnthropicProvider, Dialect, EndpointSettings, FixedKey, KeySource, MaxTokensField as Field,
     OpenAiProvider, Provider, ProviderKey, Transport,
 };
-use llmopt_spending::{AlertSink, LogAlerts, Spending};
+use llmopt_spending::{AlertSink, AllAlerts, LogAlerts, Spending};
 use llmopt_storage::{RateStore, SpendStore};
 
-use crate::{AllAlerts, KeyFile, SetupError, WebhookAlerts};
+use crate::{KeyFile, SetupError, WebhookAlerts};
 
 /// How long a connection to a provider may take to be made.
 const CONNECT: Duration = Duration::from_secs(10);

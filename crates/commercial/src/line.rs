@@ -3,8 +3,8 @@ use std::{sync::Arc, time::Duration};
 use futures::StreamExt as _;
 use llmopt_domain::error_chain;
 use llmopt_providers::{
-    Attempt as Failed, Completion, CompletionRequest, Finished, NoRetry, Outcome, ProviderError,
-    ProviderEvent, Retry, Timeouts,
+    Attempt as Failed, Completion, CompletionRequest, Finished, NoRetry, Outcome, Phase,
+    ProviderError, ProviderEvent, Retry, Timeouts,
 };
 use llmopt_storage::spend::Attempt;
 use tokio::{
@@ -244,11 +244,10 @@ impl Line {
             called = candidate.provider.setup.client.complete(&request) => called,
             () = self.caller.closed() => return Called::HungUp,
         };
-        let outcome = called
-            .as_ref()
-            .map_or_else(Outcome::from, |_| Outcome::Works);
         let provider = &candidate.provider;
-        provider.breaker.record(outcome, std::time::Instant::now());
+        if let Some(outcome) = outcome(&called, request.timeouts.first_byte) {
+            provider.breaker.record(outcome, std::time::Instant::now());
+        }
         match called {
             Ok(completion) => {
                 let told = (&completion.rate, None);
@@ -469,6 +468,19 @@ fn part(event: ProviderEvent) -> Result<AnswerEvent, Box<Finished>> {
         ProviderEvent::Text(text) => Ok(AnswerEvent::Text(text)),
         ProviderEvent::ToolCall(part) => Ok(AnswerEvent::ToolCall(part)),
         ProviderEvent::Finished(end) => Err(Box::new(end)),
+    }
+}
+
+/// Says how a provider did, if that can be told: one that has no answer when the time is over is well where that was
+/// short, and hangs where it was no shorter than it has for its first byte.
+fn outcome(called: &Result<Completion, ProviderError>, first_byte: Duration) -> Option<Outcome> {
+    match called {
+        Ok(_) => Some(Outcome::Works),
+        Err(ProviderError::Timeout {
+            phase: Phase::Total,
+            limit,
+        }) => (*limit >= first_byte).then_some(Outcome::Fault),
+        Err(error) => Some(Outcome::from(error)),
     }
 }
 

@@ -273,3 +273,34 @@ pub(crate) fn now_us() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     since.map_or(0, |it| u64::try_from(it.as_micros()).unwrap_or(u64::MAX))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_of_tokens_is_waited_for_until_there_are_enough() {
+        let minutes = |minutes| Duration::from_secs(60 * minutes);
+        let used_up = RateState {
+            limit: Some(150_000),
+            remaining: Some(0),
+            reset_after: Some(minutes(6)),
+        };
+        assert_eq!(until_enough(&used_up, 50_000), Some(minutes(2)));
+        assert_eq!(until_enough(&used_up, 200_000), Some(minutes(6)));
+        assert_eq!(
+            until_enough(&used_up, 1),
+            Some(Duration::from_micros(2_400))
+        );
+        let unknown = RateState {
+            limit: None,
+            ..used_up
+        };
+        assert_eq!(until_enough(&unknown, 1), Some(minutes(6)));
+        let left = RateState {
+            remaining: Some(1),
+            ..used_up
+        };
+        assert_eq!(until_enough(&left, 50_000), None);
+    }
+}

@@ -12,6 +12,7 @@
 //! whose outcome is not known counts as done where that is the dearer thing, until it has been swept.
 
 mod alert;
+mod all_alerts;
 mod ask;
 mod budgets;
 mod error;
@@ -28,6 +29,7 @@ mod tests;
 use std::sync::Arc;
 
 pub use alert::{AlertError, AlertSink, BudgetAlert, LogAlerts};
+pub use all_alerts::AllAlerts;
 pub use ask::{Ask, Outcome, Refusal, Settlement, Truth};
 pub use budgets::{BudgetLimits, Standing};
 pub use error::{OutOfOrder, SpendingError};

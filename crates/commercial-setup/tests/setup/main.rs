@@ -10,7 +10,7 @@ use llmopt_commercial::{
 use llmopt_commercial_setup::{SecretKeys, SetupError, Sources, commercial};
 use llmopt_config::Settings;
 use llmopt_domain::{Conversation, Message, Picodollars, Role, error_chain};
-use llmopt_provider_mock::{Exchange, Mock};
+use llmopt_provider_mock::{Behaviour, Exchange, Fault, Mock};
 use llmopt_providers::{Delivery, FixedKey, KeySource, ProviderError, ProviderKey};
 use llmopt_storage_embedded::{SqliteRateStore, SqliteSpendStore};
 use tempfile::TempDir;
@@ -227,6 +227,29 @@ async fn a_model_has_a_limit_of_its_own() {
         "{error:?}"
     );
     ask(&commercial, "r3", "gpt-4o").await.unwrap();
+}
+
+#[tokio::test]
+async fn calls_that_are_made_again_are_counted_by_all_who_share_the_stores() {
+    let place = Place::new().await;
+    let key = [("OPENAI_API_KEY", "sk-1")];
+    let (one, another) = (place.commercial(&key), place.commercial(&key));
+    for _ in 0..100 {
+        let retry_after = Some("0".to_owned());
+        let fault = Fault::RateLimited { retry_after };
+        place.mock.next(Behaviour::failing(fault));
+    }
+    let names: Vec<String> = (0..20).map(|number| format!("r{number}")).collect();
+    let asked = names.iter().enumerate().map(|(number, name)| {
+        let commercial = if number % 2 == 0 { &one } else { &another };
+        ask(commercial, name, "gpt-4o-mini")
+    });
+    for answered in futures::future::join_all(asked).await {
+        assert!(answered.is_err());
+    }
+    // A tenth of 60 in a minute, and ten: each alone would have made eleven, or twelve.
+    let again = place.mock.exchanges().len() - 20;
+    assert!((16..=17).contains(&again), "{again}");
 }
 
 #[tokio::test]

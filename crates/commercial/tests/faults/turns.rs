@@ -2,11 +2,12 @@
 
 use std::{num::NonZeroU32, time::Duration};
 
-use llmopt_commercial::{Asker, Circuit, CommercialError};
+use llmopt_commercial::{Asker, Circuit, CommercialError, WhenLimited};
 use llmopt_domain::error_chain;
 use llmopt_provider_mock::{Behaviour, Fault, Tokens};
 use llmopt_providers::{Delivery, ProviderError};
 use llmopt_spending::{BudgetAlert, BudgetLimits, Moment};
+use tokio::time::Instant;
 
 use crate::{
     bench::{Bench, KEY, MICRO, Setup, amount, now_ms, question, scope},
@@ -280,4 +281,44 @@ async fn a_part_of_a_budget_that_is_spent_and_a_cost_above_its_bound_are_told_on
     let day = Moment::new(day).day;
     let expected = [format!("key/{KEY}#{day}#50"), format!("overrun#{request}")];
     assert_eq!(told, expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_provider_that_hangs_on_whole_answers_is_left_alone() {
+    let bench = Bench::new(&Setup::default()).await;
+    let hung = || Behaviour {
+        head_ms: 3_600_000,
+        ..Behaviour::default()
+    };
+    for _ in 0..5 {
+        bench.mock.next(hung());
+        let mut asked = question("gpt-test", Delivery::Whole);
+        asked.answer_by = Some(Instant::now() + Duration::from_millis(100));
+        let words = ask(&bench.commercial, asked).await.words();
+        assert_eq!(words, "Timeout(Total)");
+    }
+    let left_alone = ask(&bench.commercial, question("gpt-test", Delivery::Whole)).await;
+    assert_eq!(left_alone.words(), "CircuitOpen");
+    let next = question("openai-first", Delivery::Whole);
+    assert!(ask(&bench.commercial, next).await.receipt.is_some());
+    bench.settled().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_who_is_sent_back_is_counted_for_the_alert() {
+    let mut setup = Setup::default();
+    setup.limits.requests_per_minute = NonZeroU32::new(1);
+    setup.policy.longest_wait = Duration::ZERO;
+    let bench = Bench::new(&setup).await;
+    assert!(stream(&bench, "gpt-test").await.receipt.is_some());
+    let refused = async |when_limited| {
+        for _ in 0..25 {
+            let mut asked = question("gpt-test", Delivery::Stream);
+            asked.when_limited = when_limited;
+            assert_eq!(ask(&bench.commercial, asked).await.words(), "Limited");
+        }
+        bench.alerts.0.lock().len()
+    };
+    assert_eq!(refused(WhenLimited::AskAgain).await, 0);
+    assert_eq!(refused(WhenLimited::SendBack).await, 1);
 }

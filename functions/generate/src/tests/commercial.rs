@@ -469,3 +469,34 @@ async fn a_batch_with_more_than_a_limit_allows_at_once_is_answered_all_the_same(
     }
     assert_eq!(shop.ledger().await.len(), 5);
 }
+
+#[tokio::test]
+async fn a_batch_asks_nothing_more_when_its_time_is_over() {
+    let shop = Shop::new(None).await;
+    let state = GenerateState {
+        longest: Some(Duration::from_millis(300)),
+        ..shop.state.clone()
+    };
+    let slow = Behaviour {
+        head_ms: 60_000,
+        ..Behaviour::default()
+    };
+    shop.mock.for_model(OPENAI, slow);
+    // More than are under way at once.
+    let requests: Vec<Value> = (0..40).map(|_| question(OPENAI)).collect();
+    let request = Request::post("/generate/batch")
+        .header("content-type", "application/json")
+        .body(Body::from(json!({ "requests": requests }).to_string()))
+        .unwrap();
+    let response = router(state).oneshot(request).await.unwrap();
+    let body = to_bytes(response.into_body(), 1 << 20).await.unwrap();
+    let results: Value = serde_json::from_slice(&body).unwrap();
+    let codes = results["results"].as_array().unwrap().iter();
+    let mut codes: Vec<&str> = codes
+        .map(|it| it["error"]["code"].as_str().unwrap())
+        .collect();
+    codes.dedup();
+    assert_eq!(codes, ["provider_timeout", "model_timeout"]);
+    let asked = shop.mock.exchanges().len();
+    assert_eq!((asked, shop.ledger().await.len()), (32, 32));
+}

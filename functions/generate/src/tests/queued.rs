@@ -340,6 +340,34 @@ async fn however_often_a_question_is_put_back_it_is_not_given_up_for_that() {
 }
 
 #[tokio::test]
+async fn what_failed_and_is_billed_has_ended_with_what_the_provider_said() {
+    let shop = Shop::new(None).await;
+    let id = put(&shop.router, &question(OPENAI)).await;
+    // What comes after a status of 200 may have been worked for.
+    shop.mock.for_model(
+        OPENAI,
+        Behaviour::failing(Fault::Raw {
+            status: 200,
+            headers: vec![("content-type".to_owned(), "application/json".to_owned())],
+            body: r#"{"error": {"type": "rate_limit_exceeded", "code": "rate_limit_exceeded", "message": "m"}}"#
+                .to_owned(),
+        }),
+    );
+    let delivery = receive(&shop.state).await;
+    let worked = worker(&shop.state).work_on(&delivery).await;
+    assert_eq!(worked.unwrap(), Worked::Done);
+    let (_, answer) = look(&shop.router, &id).await;
+    assert_eq!(answer["status"], "failed");
+    assert_eq!(answer["error"]["code"], "provider_rate_limited", "{answer}");
+    assert!(
+        shop.ledger()
+            .await
+            .iter()
+            .any(|it| it.cost > Picodollars::ZERO)
+    );
+}
+
+#[tokio::test]
 async fn what_a_provider_has_no_room_for_waits_and_is_asked_again_under_another_name() {
     let shop = Shop::new(None).await;
     let id = put(&shop.router, &question(OPENAI)).await;

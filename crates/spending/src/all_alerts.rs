@@ -1,10 +1,11 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use async_trait::async_trait;
-use llmopt_spending::{AlertError, AlertSink, BudgetAlert};
 use parking_lot::Mutex;
 
-/// Tells several. An alert that one of them was not told is told again, and then only to those who do not know it.
+use crate::{AlertError, AlertSink, BudgetAlert};
+
+/// An [`AlertSink`] that tells several. An alert that one of them was not told is told again, and then only to those who do not know it.
 pub struct AllAlerts {
     sinks: Vec<Arc<dyn AlertSink>>,
     /// Who knows an alert that not all know: its id, and the place in `sinks`.
