@@ -65,7 +65,8 @@ impl Spending {
     /// # Errors
     /// Those of the store.
     pub async fn usage_report(&self, query: &UsageQuery) -> Result<UsageReport, SpendingError> {
-        let days = query.days.iter();
+        // As texts of their own: a borrowed one would have to live as long as any.
+        let days = query.days.iter().cloned();
         let days = days.map(|day| self.report_of_day(query, day));
         let days = stream::iter(days).buffer_unordered(DAYS_AT_ONCE);
         days.try_fold(UsageReport::default(), |mut report, day| async {
@@ -78,12 +79,12 @@ impl Spending {
     async fn report_of_day(
         &self,
         query: &UsageQuery,
-        day: &str,
+        day: String,
     ) -> Result<UsageReport, SpendingError> {
         let mut report = UsageReport::default();
         let mut after = None;
         loop {
-            let page = self.store.ledger(day, after.as_ref(), PAGE).await?;
+            let page = self.store.ledger(&day, after.as_ref(), PAGE).await?;
             for entry in page.iter().filter(|entry| query.wants(entry)) {
                 report.add(entry, query.by);
             }
