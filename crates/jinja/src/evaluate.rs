@@ -23,7 +23,7 @@ impl Run<'_> {
             ExpressionKind::Int(it) => return Ok(Value::Int(*it)),
             ExpressionKind::Float(it) => return Ok(Value::Float(*it)),
             ExpressionKind::Text(it) => return Ok(Value::Text(it.clone())),
-            ExpressionKind::Name(it) => return Ok(self.variable(*it, frame)),
+            ExpressionKind::Name(it) => self.variable(*it, frame),
             kind => self.nested(|| {
                 self.fuel.take(1)?;
                 self.compound(kind, frame)

@@ -60,7 +60,7 @@ impl Macro {
             run.own_body(&self.definition.body, frame, &mut out)?;
             Ok(run.marked(out))
         });
-        run.frames.close(frame);
+        run.frames.leave(frame);
         result
     }
 

@@ -97,13 +97,12 @@ impl Run<'_> {
     }
 
     /// Returns a variable, or a function of that name.
-    pub(crate) fn variable(&self, symbol: Symbol, frame: FrameId) -> Value {
-        self.frames
-            .get(frame, symbol)
-            .unwrap_or_else(|| match &*self.name(symbol) {
-                "self" => Value::Object(Rc::new(Object::Blocks)),
-                name => functions::find(name).unwrap_or(Value::Undefined),
-            })
+    pub(crate) fn variable(&self, symbol: Symbol, frame: FrameId) -> Result<Value> {
+        let found = self.frames.get(frame, symbol)?;
+        Ok(found.unwrap_or_else(|| match &*self.name(symbol) {
+            "self" => Value::Object(Rc::new(Object::Blocks)),
+            name => functions::find(name).unwrap_or(Value::Undefined),
+        }))
     }
 
     /// Marks a text that was rendered as safe, where all that is not is escaped.
@@ -356,7 +355,7 @@ impl Run<'_> {
                 self.define(frame, *name, value);
                 Ok(())
             }
-            Target::Attribute(namespace, name) => match self.variable(*namespace, frame) {
+            Target::Attribute(namespace, name) => match self.variable(*namespace, frame)? {
                 Value::Namespace(namespace) => functions::set_namespace(&namespace, name, value),
                 other => refused(format!(
                     "only a namespace's names can be given a value, found a value of type {}",
