@@ -5,7 +5,8 @@ use std::{rc::Rc, sync::Arc};
 use num_traits::ToPrimitive;
 
 use crate::{
-    error::{Result, refused},
+    dict,
+    error::{Result, refused, unknown},
     methods,
     objects::Object,
     run::Run,
@@ -31,7 +32,7 @@ pub(crate) fn attribute(run: &Run<'_>, value: &Value, name: &str) -> Result<Valu
 /// # Errors
 /// An undefined value has neither.
 pub(crate) fn item(run: &Run<'_>, value: &Value, key: &Value) -> Result<Value> {
-    if let Some(found) = at_key(value, key) {
+    if let Some(found) = at_key(run, value, key)? {
         return Ok(found);
     }
     match (value, key.as_str()) {
@@ -63,7 +64,7 @@ fn own(run: &Run<'_>, value: &Value, name: &str) -> Result<Option<Value>> {
             false => None,
         },
         _ if methods::is_unknown(value, name) => {
-            return refused(format!(
+            return unknown(format!(
                 "`{name}` of a value of type {} is not known here",
                 value.kind()
             ));
@@ -112,32 +113,38 @@ fn is_hidden(name: &str) -> bool {
         )
 }
 
-fn at_key(value: &Value, key: &Value) -> Option<Value> {
-    match value {
-        Value::Dict(table) => table.get(key).ok().flatten().cloned(),
+fn at_key(run: &Run<'_>, value: &Value, key: &Value) -> Result<Option<Value>> {
+    Ok(match value {
+        Value::Dict(table) => match dict::is_hashable(&run.fuel, key)? {
+            true => table.get(&run.fuel, key)?.cloned(),
+            false => None,
+        },
         Value::List(items) | Value::Tuple(items) => {
-            let at = place(key, items.len())?;
-            items.get(at).cloned()
+            place(key, items.len()).and_then(|at| items.get(at).cloned())
         }
         Value::Text(text) | Value::Safe(text) => {
-            let c = match text.is_ascii() {
-                true => {
-                    let at = place(key, text.len())?;
-                    text.as_bytes().get(at).map(|it| char::from(*it))
-                }
-                false => {
-                    let at = place(key, text.chars().count())?;
-                    text.chars().nth(at)
-                }
+            let c = match key.to_i64() {
+                Some(at) => character(run, text, at)?,
+                None => None,
             };
             c.map(|it| Value::text_like(&*it.encode_utf8(&mut [0; 4]), value))
         }
         Value::Range(range) => {
-            let at = place(key, range.len())?;
-            range.at(at).map(Value::Int)
+            let at = place(key, range.len());
+            at.and_then(|at| range.at(at)).map(Value::Int)
         }
         _ => None,
-    }
+    })
+}
+
+/// Returns the character at a place; those before it, or behind it where that is counted from the end, are gone through.
+fn character(run: &Run<'_>, text: &str, at: i64) -> Result<Option<char>> {
+    let count = usize::try_from(at.unsigned_abs()).unwrap_or(usize::MAX);
+    run.fuel.take_bytes(count.min(text.len()))?;
+    Ok(match at < 0 {
+        true => text.chars().nth_back(count - 1),
+        false => text.chars().nth(count),
+    })
 }
 
 /// Returns which place a whole number means; negative ones count from the end.
@@ -158,8 +165,14 @@ pub(crate) fn slice(
     value: &Value,
     bounds: &[Option<Value>; 3],
 ) -> Result<Option<Value>> {
+    // Each character of a text is gone through, and kept on its own where some are left out.
+    let size = match bounds {
+        [_, _, None | Some(Value::None)] => value.size_bytes(),
+        _ => value.size_bytes().saturating_mul(size_of::<char>()),
+    };
     let length = match value {
         Value::List(_) | Value::Tuple(_) | Value::Range(_) | Value::Text(_) | Value::Safe(_) => {
+            run.fuel.take_bytes(size)?;
             value.len().unwrap_or(0)
         }
         _ => return Ok(None),
@@ -172,7 +185,9 @@ pub(crate) fn slice(
         return refused("a slice cannot have steps of 0");
     }
     let part = Part::new([start, stop], step, length);
-    run.fuel.take_items(part.count)?;
+    if matches!(value, Value::List(_) | Value::Tuple(_)) {
+        run.fuel.take_items(part.count)?;
+    }
     Ok(Some(match value {
         Value::List(items) => Value::list(part.of(items)),
         Value::Tuple(items) => Value::tuple(part.of(items)),

@@ -1,6 +1,6 @@
 //! What is called, and what with.
 
-use std::{cell::Cell, sync::Arc};
+use std::sync::Arc;
 
 use crate::{
     error::{Result, TemplateError, refused},
@@ -117,34 +117,5 @@ impl<'a, const N: usize> Arguments<'a, N> {
     /// Returns whether it is given and true.
     pub(crate) fn is_true(&self, place: usize) -> bool {
         self.get(place).is_some_and(Value::is_true)
-    }
-}
-
-/// What a rendering may still cost.
-#[derive(Debug)]
-pub(crate) struct Fuel(Cell<u64>);
-
-impl Fuel {
-    pub(crate) fn new(units: u64) -> Self {
-        Self(Cell::new(units))
-    }
-
-    /// Takes some of it.
-    pub(crate) fn take(&self, units: u64) -> Result<()> {
-        let left = self.0.get().checked_sub(units);
-        self.0.set(left.unwrap_or(0));
-        left.map(drop).ok_or_else(|| {
-            TemplateError::new("the template takes too long or makes too much: it ran out of fuel")
-        })
-    }
-
-    /// Takes what a text of so many bytes costs, before it is made.
-    pub(crate) fn take_bytes(&self, bytes: usize) -> Result<()> {
-        self.take(u64::try_from(bytes / 64).unwrap_or(u64::MAX))
-    }
-
-    /// Takes what so many values cost, before they are made.
-    pub(crate) fn take_items(&self, items: usize) -> Result<()> {
-        self.take(u64::try_from(items).unwrap_or(u64::MAX))
     }
 }

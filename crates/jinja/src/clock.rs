@@ -1,6 +1,9 @@
 //! The one day that it always is.
 
-use crate::error::{Result, refused};
+use crate::error::{Result, unknown};
+
+/// No directive becomes longer than this.
+pub(crate) const MOST_BYTES: usize = 24;
 
 /// Formats 26 July 2024 at midnight, whatever the day.
 ///
@@ -56,7 +59,7 @@ fn date_part(text: &str) -> Result<(&'static str, &str)> {
         Some('t') => "\t",
         Some('%') | None => "%",
         Some(other) => {
-            return refused(format!(
+            return unknown(format!(
                 "strftime_now does not know the directive `%{other}`"
             ));
         }
@@ -77,7 +80,7 @@ fn unpadded_part(text: &str) -> Result<(&'static str, &str)> {
         Some('b' | 'B' | 'a' | 'A' | 'p') => return date_part(text),
         other => {
             let found = other.map_or(String::new(), String::from);
-            return refused(format!(
+            return unknown(format!(
                 "strftime_now does not know the directive `%-{found}`"
             ));
         }

@@ -8,7 +8,7 @@ use crate::{
     dict::Dict,
     error::{Result, refused},
     macros, methods, operators, printing,
-    run::Run,
+    run::{Run, checked},
     scope::FrameId,
     tree::{Applied, Arguments, Call, Comparison, Expression, ExpressionKind},
     value::Value,
@@ -22,15 +22,14 @@ impl Run<'_> {
             ExpressionKind::Bool(it) => return Ok(Value::Bool(*it)),
             ExpressionKind::Int(it) => return Ok(Value::Int(*it)),
             ExpressionKind::Float(it) => return Ok(Value::Float(*it)),
-            ExpressionKind::Big(it) => return Ok(Value::Big(Rc::new(it.clone()))),
             ExpressionKind::Text(it) => return Ok(Value::Text(it.clone())),
-            ExpressionKind::Name(it) => return Ok(self.variable(*it, frame)),
+            ExpressionKind::Name(it) => self.variable(*it, frame),
             kind => self.nested(|| {
                 self.fuel.take(1)?;
                 self.compound(kind, frame)
             }),
         };
-        value.map_err(|it| it.at(expression.line))
+        value.and_then(checked).map_err(|it| it.at(expression.line))
     }
 
     fn compound(&self, kind: &ExpressionKind, frame: FrameId) -> Result<Value> {
@@ -51,6 +50,11 @@ impl Run<'_> {
             ExpressionKind::List(items) => self.evaluate_all(items, frame).map(Value::list),
             ExpressionKind::Tuple(items) => self.evaluate_all(items, frame).map(Value::tuple),
             ExpressionKind::Dict(items) => self.dict(items, frame),
+            ExpressionKind::Big(it) => {
+                let value = Value::Big(Rc::new(it.clone()));
+                self.fuel.take_bytes(value.size_bytes())?;
+                Ok(value)
+            }
             _ => self.operation(kind, frame),
         }
     }
@@ -58,7 +62,9 @@ impl Run<'_> {
     fn operation(&self, kind: &ExpressionKind, frame: FrameId) -> Result<Value> {
         match kind {
             ExpressionKind::Not(value) => Ok(Value::from(!self.evaluate(value, frame)?.is_true())),
-            ExpressionKind::Negate(value) => operators::negate(&self.evaluate(value, frame)?),
+            ExpressionKind::Negate(value) => {
+                operators::negate(&self.fuel, &self.evaluate(value, frame)?)
+            }
             ExpressionKind::Positive(value) => operators::positive(&self.evaluate(value, frame)?),
             ExpressionKind::And(parts) => {
                 let [left, right] = &**parts;
@@ -94,14 +100,16 @@ impl Run<'_> {
     }
 
     fn evaluate_all(&self, items: &[Expression], frame: FrameId) -> Result<Vec<Value>> {
+        self.fuel.take_items(items.len())?;
         items.iter().map(|it| self.evaluate(it, frame)).collect()
     }
 
     fn dict(&self, items: &[(Expression, Expression)], frame: FrameId) -> Result<Value> {
         let mut dict = Dict::default();
         for (key, value) in items {
+            self.fuel.take(1)?;
             let key = self.evaluate(key, frame)?;
-            dict.insert(key, self.evaluate(value, frame)?)?;
+            dict.insert(&self.fuel, key, self.evaluate(value, frame)?)?;
         }
         Ok(Value::dict(dict))
     }
@@ -135,12 +143,12 @@ impl Run<'_> {
         let is_safe = self.escapes() && values.iter().any(Value::is_safe);
         let mut out = String::new();
         for value in &values {
-            let text = printing::text(value)?;
+            let text = match is_safe {
+                true => printing::escape(&self.fuel, value)?,
+                false => printing::text(&self.fuel, value)?,
+            };
             self.fuel.take_bytes(text.len())?;
-            match is_safe && !value.is_safe() {
-                true => out.push_str(&printing::escaped(&text)),
-                false => out.push_str(&text),
-            }
+            out.push_str(&text);
         }
         Ok(match is_safe {
             true => Value::safe(out),
@@ -218,6 +226,7 @@ impl Run<'_> {
         more: Option<(Arc<str>, Value)>,
     ) -> Result<Given> {
         let mut given = Given::positional(self.evaluate_all(&arguments.positional, frame)?);
+        self.fuel.take_items(arguments.named.len())?;
         for (name, value) in &arguments.named {
             given
                 .named

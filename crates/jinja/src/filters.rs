@@ -15,11 +15,11 @@ mod texts;
 mod words;
 mod wrapping;
 
-pub(crate) use entities::unescaped;
+pub(crate) use self::{entities::unescaped, markup::striptags};
 
 use crate::{
     calls::{Arguments, Filter},
-    error::{Result, refused},
+    error::Result,
     iteration::{self, Iter},
     printing,
     run::Run,
@@ -40,38 +40,30 @@ pub(crate) fn find(name: &str) -> Option<Filter> {
 }
 
 /// Returns a text as it is, and what else there is as a text.
-fn soft_text(value: &Value) -> Result<Value> {
+fn soft_text(run: &Run<'_>, value: &Value) -> Result<Value> {
     match value {
         Value::Text(_) | Value::Safe(_) => Ok(value.clone()),
-        _ => printing::text(value).map(Value::from),
+        _ => printing::text(&run.fuel, value).map(Value::from),
     }
 }
 
 /// Returns a text that needs no escaping, escaping it if that is needed.
-fn escape(value: &Value) -> Result<Value> {
+fn escape(run: &Run<'_>, value: &Value) -> Result<Value> {
     match value {
         Value::Safe(_) => Ok(value.clone()),
-        _ => Ok(Value::safe(printing::escaped(&printing::text(value)?))),
-    }
-}
-
-/// Returns the whole number that an argument has to be, where one that does not fit is refused.
-fn index(value: &Value) -> Result<i64> {
-    match value {
-        Value::Big(_) => refused("a whole number is too large for a size or a count"),
-        _ => value.expect_i64(),
+        _ => printing::escape(&run.fuel, value).map(Value::safe),
     }
 }
 
 /// Returns the size that an argument has to be, and none for one below zero.
 fn size(value: &Value) -> Result<usize> {
-    Ok(usize::try_from(index(value)?.max(0)).unwrap_or(usize::MAX))
+    Ok(usize::try_from(value.expect_index()?.max(0)).unwrap_or(usize::MAX))
 }
 
 /// Returns whether an argument is a number that is not zero, and refuses what is no whole number.
 fn switch<const N: usize>(arguments: &Arguments<'_, N>, place: usize) -> Result<bool> {
     match arguments.get(place) {
-        Some(value) => Ok(index(value)? != 0),
+        Some(value) => Ok(value.expect_index()? != 0),
         None => Ok(false),
     }
 }

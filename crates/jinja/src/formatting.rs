@@ -16,8 +16,10 @@ use crate::{
     calls::Given,
     dict::Dict,
     error::{Result, refused},
+    fuel::Fuel,
     printing,
     run::Run,
+    strings,
     value::Value,
 };
 
@@ -25,7 +27,7 @@ use crate::{
 pub(crate) fn filter(run: &Run<'_>, value: &Value, given: &Given) -> Result<Value> {
     let format = match value.as_str() {
         Some(_) => value.clone(),
-        None => Value::from(printing::text(value)?),
+        None => printing::text(&run.fuel, value).map(Value::from)?,
     };
     if given.named.is_empty() {
         return percent(run, &format, &Value::tuple(given.positional.clone()));
@@ -33,6 +35,7 @@ pub(crate) fn filter(run: &Run<'_>, value: &Value, given: &Given) -> Result<Valu
     if !given.positional.is_empty() {
         return refused("`format` takes values either by place or by name");
     }
+    run.fuel.take_items(given.named.len())?;
     let mut names = Dict::default();
     for (name, value) in &given.named {
         names.insert_text(name.clone(), value.clone());
@@ -40,32 +43,22 @@ pub(crate) fn filter(run: &Run<'_>, value: &Value, given: &Given) -> Result<Valu
     percent(run, &format, &Value::dict(names))
 }
 
-/// Returns Python's `str(markupsafe.escape(value))`.
-pub(crate) fn escaped(value: &Value) -> Result<String> {
-    match value {
-        Value::Safe(text) => Ok(text.to_string()),
-        _ => Ok(printing::escaped(&printing::text(value)?)),
-    }
-}
-
 /// Returns Python's `ascii(value)`.
-fn ascii(value: &Value) -> Result<String> {
-    Ok(only_ascii(&printing::repr(value)?))
+fn ascii(fuel: &Fuel, value: &Value) -> Result<String> {
+    only_ascii(fuel, &printing::repr(fuel, value)?)
 }
 
 /// Escapes what is beyond ASCII.
-fn only_ascii(text: &str) -> String {
+fn only_ascii(fuel: &Fuel, text: &str) -> Result<String> {
+    fuel.take_bytes(text.len())?;
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
-        let code = u32::from(c);
-        match code {
-            0..0x80 => out.push(c),
-            0x80..0x100 => out.push_str(&format!("\\x{code:02x}")),
-            0x100..0x1_0000 => out.push_str(&format!("\\u{code:04x}")),
-            _ => out.push_str(&format!("\\U{code:08x}")),
+        match c.is_ascii() {
+            true => out.push(c),
+            false => strings::push_code(&mut out, u32::from(c)),
         }
     }
-    out
+    Ok(out)
 }
 
 /// Returns the first characters of a text.
@@ -76,8 +69,7 @@ fn shortened(text: &str, characters: Option<usize>) -> &str {
 
 /// Returns a character by its number.
 fn character(number: &Value) -> Result<char> {
-    let code = number.to_i64().and_then(|it| u32::try_from(it).ok());
-    match code.and_then(char::from_u32) {
+    match number.to_char() {
         Some(c) => Ok(c),
         None => refused("`%c` and `{:c}` expect the number of a character"),
     }

@@ -11,11 +11,11 @@ use self::dicts::dict;
 use crate::{
     calls::{Function, Given},
     clock,
-    error::{Result, TemplateError, refused},
+    error::{Complaint, Result, TemplateError, refused, too_large, unknown},
     objects::Object,
     printing,
-    run::{DEEPEST_VALUE, Run},
-    value::{Namespace, Range, Value},
+    run::Run,
+    value::{Items, Namespace, Range, Value},
 };
 
 /// More numbers than this are refused by the sandbox of `transformers` too.
@@ -25,10 +25,10 @@ const MOST_NUMBERS: usize = 100_000;
 pub(crate) fn find(name: &str) -> Option<Value> {
     let (name, call): (_, fn(&Run<'_>, &Given) -> Result<Value>) = match name {
         "cycler" => ("cycler", cycler),
-        "dict" => ("dict", |run, given| dict_of(run, given)),
+        "dict" => ("dict", dict_of),
         "joiner" => ("joiner", joiner),
         "lipsum" => ("lipsum", |_, _| {
-            refused("`lipsum` makes texts by chance, which are not known here")
+            unknown("`lipsum` makes texts by chance, which are not known here")
         }),
         "namespace" => ("namespace", namespace),
         "raise_exception" => ("raise_exception", raise_exception),
@@ -39,14 +39,18 @@ pub(crate) fn find(name: &str) -> Option<Value> {
     Some(Value::Function(Function { name, call }))
 }
 
-fn raise_exception(_run: &Run<'_>, given: &Given) -> Result<Value> {
-    let message = printing::text(given.read(["message"])?.required(0)?)?;
-    Err(TemplateError::new(message))
+fn raise_exception(run: &Run<'_>, given: &Given) -> Result<Value> {
+    let given = given.read(["message"])?;
+    let message = printing::text(&run.fuel, given.required(0)?)?;
+    Err(TemplateError::Raised(Complaint::new(message)))
 }
 
-fn strftime_now(_run: &Run<'_>, given: &Given) -> Result<Value> {
+fn strftime_now(run: &Run<'_>, given: &Given) -> Result<Value> {
     let given = given.read(["format"])?;
-    clock::strftime_now(given.required_text(0)?).map(Value::from)
+    let format = given.required_text(0)?;
+    run.fuel
+        .take_bytes(format.len().saturating_mul(clock::MOST_BYTES))?;
+    clock::strftime_now(format).map(Value::from)
 }
 
 fn range(_run: &Run<'_>, given: &Given) -> Result<Value> {
@@ -61,7 +65,7 @@ fn range(_run: &Run<'_>, given: &Given) -> Result<Value> {
     let range = Range { start, stop, step };
     match range.len() {
         0..=MOST_NUMBERS => Ok(Value::Range(Rc::new(range))),
-        count => refused(format!(
+        count => too_large(format!(
             "a range of {count} numbers: expected at most {MOST_NUMBERS}"
         )),
     }
@@ -69,7 +73,7 @@ fn range(_run: &Run<'_>, given: &Given) -> Result<Value> {
 
 fn whole(value: &Value) -> Result<i64> {
     match value {
-        Value::Big(_) => refused("a range of numbers that large is not known here"),
+        Value::Big(_) => unknown("a range of numbers that large is not known here"),
         _ => value.expect_i64(),
     }
 }
@@ -85,9 +89,8 @@ fn dict_of(run: &Run<'_>, given: &Given) -> Result<Value> {
 /// Makes a namespace, in which `transformers` keeps no names that begin with an underscore.
 fn namespace(run: &Run<'_>, given: &Given) -> Result<Value> {
     let values = dict(run, given)?;
-    for (name, value) in values.iter() {
+    for (name, _) in values.iter() {
         name.as_str().map_or(Ok(()), check_name)?;
-        check_depth(value)?;
     }
     let values = RefCell::new(values);
     Ok(run.keep(Namespace { values }))
@@ -96,7 +99,6 @@ fn namespace(run: &Run<'_>, given: &Given) -> Result<Value> {
 /// Gives a namespace's name a value.
 pub(crate) fn set_namespace(namespace: &Namespace, name: &str, value: Value) -> Result<()> {
     check_name(name)?;
-    check_depth(&value)?;
     match namespace.values.try_borrow_mut() {
         Ok(mut values) => {
             values.insert_text(name, value);
@@ -115,21 +117,16 @@ fn check_name(name: &str) -> Result<()> {
     }
 }
 
-fn check_depth(value: &Value) -> Result<()> {
-    match value.depth() > DEEPEST_VALUE {
-        true => refused("a value is nested too deep"),
-        false => Ok(()),
-    }
-}
-
-fn cycler(_run: &Run<'_>, given: &Given) -> Result<Value> {
+fn cycler(run: &Run<'_>, given: &Given) -> Result<Value> {
     if let Some((name, _)) = given.named.first() {
         return refused(format!("there is no argument `{name}`"));
     }
     if given.positional.is_empty() {
         return refused("a cycler needs something to go through");
     }
-    let (items, at) = (given.positional.clone(), Cell::new(0));
+    run.fuel.take_items(given.positional.len())?;
+    let items = Rc::new(Items::new(given.positional.clone()));
+    let at = Cell::new(0);
     Ok(Value::Object(Rc::new(Object::Cycler { items, at })))
 }
 

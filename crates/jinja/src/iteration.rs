@@ -3,12 +3,14 @@
 use std::{cell::RefCell, fmt, rc::Rc, sync::Arc};
 
 use crate::{
+    disposal::{Parts, dispose},
     error::{Result, refused},
-    run::Run,
+    run::{Run, checked},
     value::{Items, Range, Value, View},
 };
 
-type Next = dyn FnMut(&Run<'_>) -> Result<Option<Value>>;
+/// Gives the next value of a generator.
+pub(crate) type Next = dyn FnMut(&Run<'_>) -> Result<Option<Value>>;
 
 /// What can be gone through once; nothing of it is worked out before it is asked for.
 pub(crate) struct Generator {
@@ -22,15 +24,21 @@ impl fmt::Debug for Generator {
     }
 }
 
+impl Drop for Generator {
+    fn drop(&mut self) {
+        dispose(Parts::Next(self.next.replace(Box::new(|_| Ok(None)))));
+    }
+}
+
 impl Generator {
-    /// Makes one that is made from `source`.
+    /// Makes one that is made from values that are `depth` deep.
     pub(crate) fn value(
-        source: &Value,
+        depth: u32,
         next: impl FnMut(&Run<'_>) -> Result<Option<Value>> + 'static,
     ) -> Value {
         Value::Generator(Rc::new(Self {
             next: RefCell::new(Box::new(next)),
-            depth: 1 + source.depth(),
+            depth: 1 + depth,
         }))
     }
 
@@ -39,10 +47,11 @@ impl Generator {
     }
 
     pub(crate) fn next(&self, run: &Run<'_>) -> Result<Option<Value>> {
-        match self.next.try_borrow_mut() {
-            Ok(mut next) => (*next)(run),
-            Err(_) => refused("a generator cannot go through itself"),
-        }
+        let Ok(mut next) = self.next.try_borrow_mut() else {
+            return refused("a generator cannot go through itself");
+        };
+        let next = run.fuel.nested(|| (*next)(run))?;
+        next.map(checked).transpose()
     }
 }
 

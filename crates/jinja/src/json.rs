@@ -8,7 +8,8 @@ use self::style::{Characters, Order, Style};
 use crate::{
     calls::Given,
     dict::Dict,
-    error::{Result, refused},
+    error::{Result, too_large, unknown},
+    fuel::Fuel,
     numbers, printing,
     run::Run,
     value::Value,
@@ -17,23 +18,29 @@ use crate::{
 /// Writes a value as the filter that `transformers` adds does.
 pub(crate) fn tojson(run: &Run<'_>, value: &Value, given: &Given) -> Result<Value> {
     let style = Style::read(run, given)?;
-    let (out, depth) = (String::new(), 0);
-    let mut writer = Writer { style, out, depth };
+    let mut writer = Writer {
+        fuel: &run.fuel,
+        style,
+        out: String::new(),
+        depth: 0,
+    };
     writer.value(value)?;
     run.fuel.take_bytes(writer.out.len())?;
     Ok(Value::from(writer.out))
 }
 
-struct Writer {
+struct Writer<'f> {
+    fuel: &'f Fuel,
     style: Style,
     out: String,
     depth: usize,
 }
 
-impl Writer {
+impl Writer<'_> {
     fn value(&mut self, value: &Value) -> Result<()> {
-        if self.out.len() > printing::MOST_BYTES || self.depth > printing::DEEPEST {
-            return refused("a value is too large for `tojson`");
+        self.fuel.take(1)?;
+        if self.out.len() > printing::MOST_BYTES {
+            return too_large("a value is too large for `tojson`");
         }
         match value {
             Value::None => self.out.push_str("null"),
@@ -43,10 +50,14 @@ impl Writer {
             Value::Big(number) => self.out.push_str(&printing::whole(number)?),
             Value::Float(number) => self.out.push_str(&float(*number)),
             Value::Text(text) | Value::Safe(text) => self.text(text),
-            Value::List(items) | Value::Tuple(items) => self.list(items)?,
-            Value::Dict(table) => self.dict(table)?,
+            Value::List(items) | Value::Tuple(items) => {
+                self.fuel.nested(|| self.list(items))?;
+            }
+            Value::Dict(table) => {
+                self.fuel.nested(|| self.dict(table))?;
+            }
             other => {
-                return refused(format!(
+                return unknown(format!(
                     "`tojson` does not know values of type {}",
                     other.kind()
                 ));
@@ -73,6 +84,9 @@ impl Writer {
     fn dict(&mut self, dict: &Dict) -> Result<()> {
         let mut entries: Vec<(&Value, &Value)> = dict.iter().collect();
         if self.style.order == Order::Sorted {
+            let steps = entries.len().checked_ilog2().unwrap_or(0) + 1;
+            let steps = usize::try_from(steps).unwrap_or(usize::MAX);
+            self.fuel.take_items(entries.len().saturating_mul(steps))?;
             sort(&mut entries)?;
         }
         self.out.push('{');
@@ -99,7 +113,7 @@ impl Writer {
                 self.out.push('"');
             }
             other => {
-                return refused(format!(
+                return unknown(format!(
                     "`tojson` does not know keys of type {}",
                     other.kind()
                 ));
@@ -122,7 +136,7 @@ impl Writer {
         };
         let width = indent.len().saturating_mul(self.depth);
         if self.out.len().saturating_add(width) > printing::MOST_BYTES {
-            return refused("a value is too large for `tojson`");
+            return too_large("a value is too large for `tojson`");
         }
         self.out.push('\n');
         self.out.push_str(&indent.repeat(self.depth));
@@ -170,7 +184,7 @@ fn sort(entries: &mut [(&Value, &Value)]) -> Result<()> {
     } else if entries.iter().all(|(key, _)| is_orderly(key)) {
         entries.sort_by(|(a, _), (b, _)| numbers::order(a, b).unwrap_or(Ordering::Equal));
     } else if entries.len() > 1 {
-        return refused("`tojson` sorts keys that are all texts or all numbers, and no others");
+        return unknown("`tojson` sorts keys that are all texts or all numbers, and no others");
     }
     Ok(())
 }

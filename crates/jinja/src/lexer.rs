@@ -137,11 +137,22 @@ impl<'a> Lexer<'a> {
     fn push_text_before(&mut self, text: &str, sign: Sign, trim: Trim) {
         let kept = match sign {
             Sign::Minus => text.trim_end_matches(is_space),
-            Sign::None if trim == Trim::Line => without_indent(text, self.line_starts),
+            Sign::None if trim == Trim::Line => self.without_indent(text),
             _ => text,
         };
         if !kept.is_empty() {
             self.push(Token::Data(kept.to_owned()));
+        }
+    }
+
+    /// Returns the text that comes next without the white space that its last line has, if it has nothing else.
+    fn without_indent<'t>(&self, text: &'t str) -> &'t str {
+        let line = text.rfind('\n').map_or(0, |at| at + 1);
+        let (before, indent) = text.split_at(line);
+        if (line > 0 || self.line_starts) && indent.chars().all(is_space) {
+            before
+        } else {
+            text
         }
     }
 
@@ -203,7 +214,10 @@ impl<'a> Lexer<'a> {
         }
         if first.is_ascii_digit() {
             let follows_dot = matches!(self.tokens.back(), Some((Token::Operator("."), _)));
-            return numbers::read(text, follows_dot).map(Some);
+            return match follows_dot {
+                true => numbers::whole(text).map(Some),
+                false => numbers::read(text).map(Some),
+            };
         }
         if is_name(first) {
             return name(text).map(Some);
@@ -262,17 +276,6 @@ fn last_sign(body: &str) -> Sign {
         Some('-') => Sign::Minus,
         Some('+') => Sign::Plus,
         _ => Sign::None,
-    }
-}
-
-/// Returns `text` without the white space that its last line has, if it has nothing else.
-fn without_indent(text: &str, line_starts: bool) -> &str {
-    let line = text.rfind('\n').map_or(0, |at| at + 1);
-    let (before, indent) = text.split_at(line);
-    if (line > 0 || line_starts) && indent.chars().all(is_space) {
-        before
-    } else {
-        text
     }
 }
 

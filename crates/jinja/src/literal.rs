@@ -1,5 +1,7 @@
 //! The escapes of text literals, which are Python's.
 
+use crate::strings::push_code;
+
 /// Splits a quoted text from what comes after it; the quotes are left out.
 pub(crate) fn split(text: &str) -> Option<(&str, &str)> {
     let quote = text.chars().next()?;
@@ -63,12 +65,9 @@ fn unescape_one<'a>(escape: &'a str, out: &mut String) -> Result<&'a str, String
 /// Python reads a literal's bytes, in which a character beyond ASCII is an escape, here one whose
 /// backslash is used up.
 fn keep(character: char, out: &mut String) {
-    out.push('\\');
     match u32::from(character) {
-        0..0x80 => out.push(character),
-        code @ 0x80..0x100 => out.push_str(&format!("x{code:02x}")),
-        code @ 0x100..0x1_0000 => out.push_str(&format!("u{code:04x}")),
-        code => out.push_str(&format!("U{code:08x}")),
+        0..0x80 => out.extend(['\\', character]),
+        code => push_code(out, code),
     }
 }
 

@@ -9,8 +9,10 @@ use std::{
 
 use crate::{
     calls::Given,
+    disposal::{Parts, dispose},
     error::{Result, refused},
     iteration::{self, Iter},
+    operators,
     run::Run,
     scope::FrameId,
     tree::For,
@@ -31,7 +33,7 @@ pub(crate) struct Loop {
     place: Cell<usize>,
     previous: RefCell<Value>,
     current: RefCell<Value>,
-    changed: RefCell<Option<Vec<Value>>>,
+    changed: RefCell<Option<Value>>,
     nesting: u32,
 }
 
@@ -42,13 +44,24 @@ struct Left {
     rest: Iter,
 }
 
+impl Drop for Loop {
+    fn drop(&mut self) {
+        let has_deep = self.nesting > 2 || self.changed.get_mut().is_some();
+        if has_deep {
+            self.empty();
+        }
+    }
+}
+
 impl Loop {
+    /// Begins a loop, with the frame that its statement stands in and how many loops of the same are around it.
     pub(crate) fn new(
+        run: &Run<'_>,
         statement: &Arc<For>,
-        around: FrameId,
+        (around, depth0): (FrameId, u32),
         iterated: &Value,
-        depth0: u32,
     ) -> Result<Self> {
+        run.fuel.take_bytes(iterated.size_bytes())?;
         let length = match statement.condition {
             Some(_) => None,
             None => iterated
@@ -100,10 +113,8 @@ impl Loop {
     /// Takes the next item that the loop's condition is true of.
     fn pull(&self, run: &Run<'_>) -> Result<Option<Value>> {
         loop {
-            let mut rest = match self.left.try_borrow() {
-                Ok(left) => left.rest.clone(),
-                Err(_) => return refused("a loop cannot go through itself"),
-            };
+            // Nothing is borrowed while the next item is worked out, which may ask this loop.
+            let mut rest = self.left.borrow().rest.clone();
             let next = rest.next(run)?;
             self.left.borrow_mut().rest = rest;
             let Some(value) = next else {
@@ -170,7 +181,7 @@ impl Loop {
     }
 
     /// Calls a method of `loop`.
-    pub(crate) fn method(&self, name: &str, given: &Given) -> Result<Value> {
+    pub(crate) fn method(&self, run: &Run<'_>, name: &str, given: &Given) -> Result<Value> {
         if !given.named.is_empty() {
             return refused(format!("`loop.{name}` takes no names"));
         }
@@ -184,15 +195,14 @@ impl Loop {
                 }
             },
             _ => {
+                run.fuel.take_items(values.len())?;
+                let values = Value::tuple(values.clone());
                 let before = self.changed.replace(Some(values.clone()));
-                let is_same = before.is_some_and(|it| {
-                    it.len() == values.len()
-                        && it
-                            .iter()
-                            .zip(values)
-                            .all(|(a, b)| crate::operators::equal(a, b))
-                });
-                Ok(Value::from(!is_same))
+                match before {
+                    Some(before) => operators::equal(&run.fuel, &before, &values).map(|it| !it),
+                    None => Ok(true),
+                }
+                .map(Value::from)
             }
         }
     }
@@ -204,7 +214,8 @@ impl Loop {
         }
         let iterated = given.read(["iterable"])?.required(0)?.clone();
         let mut out = String::new();
-        let inner = Self::new(&self.statement, self.around, &iterated, self.depth0 + 1)?;
+        let place = (self.around, self.depth0 + 1);
+        let inner = Self::new(run, &self.statement, place, &iterated)?;
         run.loop_through(Rc::new(inner), &mut out)?;
         Ok(run.marked(out))
     }
@@ -214,9 +225,19 @@ impl Loop {
         (&self.statement, self.around)
     }
 
-    /// Lets go of what it was given, among which it may be itself.
-    pub(crate) fn finish(&self) {
-        self.changed.replace(None);
+    /// Lets go of what it has, among which it may be itself.
+    pub(crate) fn empty(&self) {
+        let left = Left {
+            known: VecDeque::new(),
+            rest: Iter::Empty,
+        };
+        let mut values = vec![
+            self.previous.replace(Value::Undefined),
+            self.current.replace(Value::Undefined),
+        ];
+        values.extend(self.changed.replace(None));
+        values.extend(self.left.replace(left).known);
+        dispose(Parts::Values(values));
     }
 
     /// Returns what Python prints of it, where it is known how many items there are.

@@ -7,7 +7,7 @@ use crate::{
     dict::Dict,
     error::{Result, refused},
     iteration,
-    run::Run,
+    run::{Run, checked},
     scope::FrameId,
     tree::{Definition, Symbol},
     value::Value,
@@ -60,13 +60,15 @@ impl Macro {
             run.own_body(&self.definition.body, frame, &mut out)?;
             Ok(run.marked(out))
         });
-        run.frames.close(frame);
+        run.frames.leave(frame);
         result
     }
 
     /// Gives the parameters their values.
     fn bind(&self, run: &Run<'_>, frame: FrameId, given: &Given) -> Result<()> {
         let definition = &self.definition;
+        let compared = (definition.parameters.len() + 1).saturating_mul(given.named.len() + 1);
+        run.fuel.take_bytes(compared)?;
         let mut named = given.named.clone();
         let mut take = |symbol: Symbol| {
             let name = run.name(symbol);
@@ -115,7 +117,7 @@ impl Macro {
             for (name, value) in named {
                 dict.insert_text(name, value);
             }
-            run.frames.set(frame, kwargs, Value::dict(dict));
+            run.frames.set(frame, kwargs, checked(Value::dict(dict))?);
         } else if let Some((name, _)) = named.first() {
             return refused(format!(
                 "the macro `{}` has no parameter `{name}`",
@@ -126,7 +128,8 @@ impl Macro {
             .get(definition.parameters.len()..)
             .unwrap_or_default();
         if let Some(varargs) = definition.varargs {
-            run.frames.set(frame, varargs, Value::tuple(rest.to_vec()));
+            let rest = checked(Value::tuple(rest.to_vec()))?;
+            run.frames.set(frame, varargs, rest);
         } else if !rest.is_empty() {
             return refused(format!(
                 "the macro `{}` takes {} values, found {}",
@@ -159,6 +162,8 @@ pub(crate) fn spread(
         ));
     };
     for (name, value) in table.iter() {
+        run.fuel.take(1)?;
+        run.fuel.take_bytes(given.named.len())?;
         let name: Arc<str> = name.expect_text()?.into();
         if given.named.iter().any(|(it, _)| *it == name) {
             return refused(format!("the argument `{name}` is given twice"));

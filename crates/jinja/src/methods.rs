@@ -9,8 +9,9 @@ use num_bigint::BigInt;
 use self::dicts::from_keys;
 use crate::{
     calls::Given,
-    error::{Result, refused},
+    error::{Result, refused, unknown},
     objects::Object,
+    operators,
     run::Run,
     text_methods,
     value::{Part, Value},
@@ -78,7 +79,7 @@ pub(crate) fn attribute(value: &Value, name: &str) -> Option<Value> {
     Some(match (value, name) {
         (Value::Tuple(items), name) => items.named(name)?.clone(),
         (Value::Bool(_) | Value::Int(_) | Value::Big(_), "real" | "numerator") => {
-            value.to_big()?.into()
+            operators::positive(value).ok()?
         }
         (Value::Bool(_) | Value::Int(_) | Value::Big(_), "imag") => Value::Int(0),
         (Value::Bool(_) | Value::Int(_) | Value::Big(_), "denominator") => Value::Int(1),
@@ -95,7 +96,7 @@ pub(crate) fn attribute(value: &Value, name: &str) -> Option<Value> {
 fn of_object(object: &Object, name: &str) -> Option<Value> {
     Some(match (object, name) {
         (Object::Cycler { items, at }, "current") => items.get(at.get())?.clone(),
-        (Object::Cycler { items, .. }, "items") => Value::tuple(items.clone()),
+        (Object::Cycler { items, .. }, "items") => Value::Tuple(items.clone()),
         (Object::Cycler { at, .. }, "pos") => Value::from(at.get()),
         (Object::Joiner { between, .. }, "sep") => between.clone(),
         (Object::Joiner { used, .. }, "used") => Value::Bool(used.get()),
@@ -114,13 +115,14 @@ pub(crate) fn call(run: &Run<'_>, of: &Value, name: &str, given: &Given) -> Resu
         Value::List(items) | Value::Tuple(items) => sequences::call(run, of, items, (name, given)),
         Value::Range(range) => sequences::call_of_range(run, range, name, given),
         Value::Bool(_) | Value::Int(_) | Value::Big(_) => {
+            run.fuel.take_bytes(of.size_bytes())?;
             let number = of.to_big().unwrap_or_default();
             whole_number(&number, name, given)
         }
         Value::Float(number) => floating(*number, name, given),
         Value::Function(it) if it.name == "dict" && name == "fromkeys" => from_keys(run, given),
         Value::Object(object) => of_cycler(object, name, given),
-        _ => unknown(of, name),
+        _ => unknown_of(of, name),
     }
 }
 
@@ -131,7 +133,7 @@ fn whole_number(number: &BigInt, name: &str, given: &Given) -> Result<Value> {
         "bit_length" => Value::from(BigInt::from(number.bits())),
         "conjugate" => number.clone().into(),
         _ => {
-            return refused(format!(
+            return unknown(format!(
                 "the method `{name}` of a whole number is not known here"
             ));
         }
@@ -146,7 +148,7 @@ fn floating(number: f64, name: &str, given: &Given) -> Result<Value> {
         "conjugate" => Value::Float(number),
         "hex" => floats::hex(number).into(),
         "is_integer" => Value::Bool(number.is_finite() && number.fract() == 0.0),
-        _ => return refused(format!("the method `{name}` of a float is not known here")),
+        _ => return unknown(format!("the method `{name}` of a float is not known here")),
     };
     given.nothing()?;
     Ok(result)
@@ -168,8 +170,8 @@ fn of_cycler(object: &Object, name: &str, given: &Given) -> Result<Value> {
     }
 }
 
-fn unknown(of: &Value, name: &str) -> Result<Value> {
-    refused(format!(
+fn unknown_of(of: &Value, name: &str) -> Result<Value> {
+    unknown(format!(
         "the method `{name}` of a value of type {} is not known here",
         of.kind()
     ))

@@ -7,7 +7,7 @@ use num_integer::Integer;
 use num_traits::{FromPrimitive, Signed, ToPrimitive, Zero};
 
 use crate::{
-    error::{Result, refused},
+    error::{Result, refused, too_large, unknown},
     operators,
     run::Run,
     tree::Operator,
@@ -21,12 +21,15 @@ const MOST_BITS: u64 = 1 << 20;
 pub(crate) fn order(left: &Value, right: &Value) -> Option<Ordering> {
     match (left, right) {
         (Value::Float(a), Value::Float(b)) => a.partial_cmp(b),
+        (Value::Float(a), Value::Big(b)) => order_float(*a, b),
+        (Value::Big(a), Value::Float(b)) => order_float(*b, a).map(Ordering::reverse),
         (Value::Float(a), b) => order_float(*a, &b.to_big()?),
         (a, Value::Float(b)) => order_float(*b, &a.to_big()?).map(Ordering::reverse),
-        (a, b) => match (a.to_i64(), b.to_i64()) {
-            (Some(a), Some(b)) => Some(a.cmp(&b)),
-            _ => Some(a.to_big()?.cmp(&b.to_big()?)),
-        },
+        (Value::Big(a), Value::Big(b)) => Some(a.cmp(b)),
+        // A large number is beyond all that are not.
+        (Value::Big(a), _) => Some(a.sign().cmp(&Sign::NoSign)),
+        (_, Value::Big(b)) => Some(Sign::NoSign.cmp(&b.sign())),
+        (a, b) => Some(a.to_i64()?.cmp(&b.to_i64()?)),
     }
 }
 
@@ -74,8 +77,9 @@ fn constant_power(run: &Run<'_>, [base, exponent]: [&Value; 2]) -> Result<Value>
     if !is_negative {
         return binary(run, Operator::Power, [base, exponent]);
     }
-    let size = operators::negate(base)?;
-    operators::negate(&binary(run, Operator::Power, [&size, exponent])?)
+    let size = operators::negate(&run.fuel, base)?;
+    let power = binary(run, Operator::Power, [&size, exponent])?;
+    operators::negate(&run.fuel, &power)
 }
 
 /// Works out what stays small.
@@ -99,22 +103,35 @@ fn whole(run: &Run<'_>, operator: Operator, [a, b]: [&BigInt; 2]) -> Result<Valu
     if is_division && b.is_zero() {
         return refused("a number cannot be divided by 0");
     }
+    if matches!(
+        operator,
+        Operator::Multiply | Operator::FloorDivide | Operator::Remainder
+    ) {
+        take_product(run, [a, b])?;
+    }
     let result = match operator {
         Operator::Add => a + b,
         Operator::Subtract => a - b,
-        Operator::Multiply => {
-            run.fuel.take(a.bits().saturating_mul(b.bits()) / 4096)?;
-            a * b
-        }
+        Operator::Multiply => a * b,
         Operator::FloorDivide => a.div_floor(b),
         Operator::Remainder => a.mod_floor(b),
         Operator::Divide => return quotient(a, b).map(Value::Float),
         Operator::Power | Operator::PowerOfConstant => return power(run, a, b),
     };
-    match result.bits() > MOST_BITS {
-        true => refused("a number is too large here"),
-        false => Ok(Value::from(result)),
+    sized(result)
+}
+
+/// Makes a value of a whole number that is not too large.
+pub(crate) fn sized(number: BigInt) -> Result<Value> {
+    match number.bits() > MOST_BITS {
+        true => too_large("a number is too large here"),
+        false => Ok(Value::from(number)),
     }
+}
+
+/// Takes what it costs to multiply two numbers, or to divide them: each part of one by each of the other.
+pub(crate) fn take_product(run: &Run<'_>, [a, b]: [&BigInt; 2]) -> Result<()> {
+    run.fuel.take(a.bits().saturating_mul(b.bits()) / 4096)
 }
 
 /// Divides two whole numbers, rounded once.
@@ -155,7 +172,7 @@ fn power(run: &Run<'_>, a: &BigInt, b: &BigInt) -> Result<Value> {
             run.fuel.take(bits.unwrap_or(0) / 64)?;
             Ok(Value::from(a.pow(exponent)))
         }
-        _ => refused("a power is too large here"),
+        _ => too_large("a power is too large here"),
     }
 }
 
@@ -206,7 +223,7 @@ fn raised(a: f64, b: f64) -> Result<f64> {
         return refused("0 has no negative power");
     }
     if a < 0.0 && a.is_finite() && b.is_finite() && b.fract() != 0.0 {
-        return refused("a root of a negative number is complex, which is not known here");
+        return unknown("a root of a negative number is complex, which is not known here");
     }
     let result = a.powf(b);
     match result.is_infinite() && a.is_finite() && b.is_finite() {

@@ -1,17 +1,29 @@
 //! Values that have a state of their own and are of no other kind.
 
-use std::cell::Cell;
+use std::{cell::Cell, rc::Rc};
 
-use crate::value::Value;
+use crate::{
+    disposal::{Parts, dispose},
+    value::{Items, Value},
+};
 
 #[derive(Debug)]
 pub(crate) enum Object {
     /// Gives one value after the other, and begins anew after the last.
-    Cycler { items: Vec<Value>, at: Cell<usize> },
+    Cycler { items: Rc<Items>, at: Cell<usize> },
     /// Gives nothing the first time, and then always the same.
     Joiner { between: Value, used: Cell<bool> },
     /// The template's own blocks, by name: what `self` stands for.
     Blocks,
+}
+
+impl Drop for Object {
+    fn drop(&mut self) {
+        if let Self::Joiner { between, .. } = self {
+            let between = std::mem::replace(between, Value::None);
+            dispose(Parts::Values(vec![between]));
+        }
+    }
 }
 
 impl Object {
@@ -26,7 +38,7 @@ impl Object {
     /// Returns how many values are nested in it.
     pub(crate) fn depth(&self) -> u32 {
         match self {
-            Self::Cycler { items, .. } => 1 + items.iter().map(Value::depth).max().unwrap_or(0),
+            Self::Cycler { items, .. } => 1 + items.depth(),
             Self::Joiner { between, .. } => 1 + between.depth(),
             Self::Blocks => 0,
         }

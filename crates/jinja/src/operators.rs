@@ -3,59 +3,112 @@
 use std::{cmp::Ordering, rc::Rc};
 
 use crate::{
+    dict::Dict,
     error::{Result, refused},
-    formatting, iteration, numbers, printing,
+    formatting,
+    fuel::Fuel,
+    iteration, numbers, printing,
     run::Run,
     tree::{Comparison, Operator},
     value::{Items, Part, Value, View},
 };
 
-/// Deeper, values are not compared.
-const DEEPEST: u32 = 400;
-
 /// Returns `left == right`.
-pub(crate) fn equal(left: &Value, right: &Value) -> bool {
+pub(crate) fn equal(fuel: &Fuel, left: &Value, right: &Value) -> Result<bool> {
+    match (left, right) {
+        (Value::List(a), Value::List(b)) | (Value::Tuple(a), Value::Tuple(b)) => {
+            Ok(Rc::ptr_eq(a, b) || fuel.nested(|| equal_items(fuel, a, b))?)
+        }
+        (Value::Dict(a), Value::Dict(b)) => {
+            Ok(Rc::ptr_eq(a, b) || fuel.nested(|| equal_dicts(fuel, a, b))?)
+        }
+        (Value::View(a), Value::View(b)) => {
+            Ok(Rc::ptr_eq(a, b) || fuel.nested(|| equal_views(fuel, a, b))?)
+        }
+        _ => {
+            fuel.take_bytes(left.size_bytes().min(right.size_bytes()))?;
+            Ok(equal_single(left, right))
+        }
+    }
+}
+
+/// As [`equal`], of values that have no others in them.
+pub(crate) fn equal_single(left: &Value, right: &Value) -> bool {
     match (left, right) {
         (Value::Text(a) | Value::Safe(a), Value::Text(b) | Value::Safe(b)) => a == b,
         (Value::Undefined, Value::Undefined) | (Value::None, Value::None) => true,
         (a, b) if a.is_number() && b.is_number() => numbers::order(a, b) == Some(Ordering::Equal),
-        (Value::List(a), Value::List(b)) | (Value::Tuple(a), Value::Tuple(b)) => {
-            Rc::ptr_eq(a, b) || all_equal(a, b)
-        }
-        (Value::Dict(a), Value::Dict(b)) => {
-            let has = |(key, value): (&Value, &Value)| {
-                let other = b.get(key).ok().flatten();
-                other.is_some_and(|it| equal(value, it))
-            };
-            Rc::ptr_eq(a, b) || a.len() == b.len() && a.iter().all(has)
-        }
         (Value::Range(a), Value::Range(b)) => {
-            let is_alike = |at| a.at(at) == b.at(at);
-            a.len() == b.len() && is_alike(0) && (a.len() < 2 || is_alike(1))
+            a.len() == b.len() && a.at(0) == b.at(0) && a.at(1) == b.at(1)
         }
-        (Value::View(a), Value::View(b)) => equal_views(a, b),
         _ => is_same(left, right),
     }
 }
 
-fn all_equal(left: &Items, right: &Items) -> bool {
-    left.len() == right.len() && left.iter().zip(&**right).all(|(a, b)| equal(a, b))
+fn equal_items(fuel: &Fuel, left: &Items, right: &Items) -> Result<bool> {
+    Ok(left.len() == right.len() && first_difference(fuel, left, right)?.is_none())
+}
+
+/// Returns the first values at the same place that are not equal.
+fn first_difference<'a>(
+    fuel: &Fuel,
+    left: &'a Items,
+    right: &'a Items,
+) -> Result<Option<(&'a Value, &'a Value)>> {
+    for (a, b) in left.iter().zip(&**right) {
+        fuel.take(1)?;
+        if !equal(fuel, a, b)? {
+            return Ok(Some((a, b)));
+        }
+    }
+    Ok(None)
+}
+
+fn equal_dicts(fuel: &Fuel, left: &Dict, right: &Dict) -> Result<bool> {
+    if left.len() != right.len() {
+        return Ok(false);
+    }
+    for (key, value) in left.iter() {
+        fuel.take(1)?;
+        match right.get(fuel, key)? {
+            Some(other) if equal(fuel, value, other)? => {}
+            _ => return Ok(false),
+        }
+    }
+    Ok(true)
 }
 
 /// Keys and items are compared as sets, values not at all.
-fn equal_views(left: &Rc<View>, right: &Rc<View>) -> bool {
-    if left.part == Part::Values || right.part == Part::Values {
-        return Rc::ptr_eq(left, right);
-    }
+fn equal_views(fuel: &Fuel, left: &View, right: &View) -> Result<bool> {
     let count = left.table.len();
-    let has = |at: usize| left.at(at).is_some_and(|it| has_view(right, &it));
-    count == right.table.len() && (0..count).all(has)
+    let are_sets = left.part != Part::Values && right.part != Part::Values;
+    if !are_sets || count != right.table.len() {
+        return Ok(false);
+    }
+    for value in (0..count).filter_map(|at| left.at(at)) {
+        fuel.take(1)?;
+        if !is_in_view(fuel, right, &value)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
-fn has_view(view: &View, item: &Value) -> bool {
-    match view.part {
-        Part::Keys => view.table.get(item).ok().flatten().is_some(),
-        _ => (0..view.table.len()).any(|at| view.at(at).is_some_and(|it| equal(&it, item))),
+/// Returns whether a value is one of the keys or items that a view has.
+///
+/// # Errors
+/// What cannot be a key.
+pub(crate) fn is_in_view(fuel: &Fuel, view: &View, value: &Value) -> Result<bool> {
+    match (view.part, value) {
+        (Part::Keys, key) => Ok(view.table.get(fuel, key)?.is_some()),
+        (_, Value::Tuple(pair)) => match &***pair {
+            [key, value] => match view.table.get(fuel, key)? {
+                Some(found) => equal(fuel, found, value),
+                None => Ok(false),
+            },
+            _ => Ok(false),
+        },
+        _ => Ok(false),
     }
 }
 
@@ -83,18 +136,16 @@ pub(crate) fn is_same(left: &Value, right: &Value) -> bool {
 ///
 /// # Errors
 /// Values that Python does not order.
-fn order(left: &Value, right: &Value, depth: u32) -> Result<Option<Ordering>> {
+fn order(fuel: &Fuel, left: &Value, right: &Value) -> Result<Option<Ordering>> {
+    fuel.take_bytes(left.size_bytes().min(right.size_bytes()))?;
     match (left, right) {
         (Value::Text(a) | Value::Safe(a), Value::Text(b) | Value::Safe(b)) => Ok(Some(a.cmp(b))),
         (a, b) if a.is_number() && b.is_number() => Ok(numbers::order(a, b)),
-        (Value::List(a), Value::List(b)) | (Value::Tuple(a), Value::Tuple(b))
-            if depth < DEEPEST =>
-        {
-            let differing = a.iter().zip(&***b).find(|(a, b)| !equal(a, b));
-            match differing {
-                Some((a, b)) => order(a, b, depth + 1),
+        (Value::List(a), Value::List(b)) | (Value::Tuple(a), Value::Tuple(b)) => {
+            fuel.nested(|| match first_difference(fuel, a, b)? {
+                Some((a, b)) => order(fuel, a, b),
                 None => Ok(Some(a.len().cmp(&b.len()))),
-            }
+            })
         }
         _ => refused(format!(
             "values of type {} and {} cannot be compared",
@@ -105,8 +156,8 @@ fn order(left: &Value, right: &Value, depth: u32) -> Result<Option<Ordering>> {
 }
 
 /// Returns `left < right`.
-pub(crate) fn less(left: &Value, right: &Value) -> Result<bool> {
-    Ok(order(left, right, 0)? == Some(Ordering::Less))
+pub(crate) fn less(fuel: &Fuel, left: &Value, right: &Value) -> Result<bool> {
+    Ok(order(fuel, left, right)? == Some(Ordering::Less))
 }
 
 /// Compares two values.
@@ -116,12 +167,12 @@ pub(crate) fn compare(
     [left, right]: [&Value; 2],
 ) -> Result<bool> {
     let ordered = |wanted: &[Ordering]| {
-        let order = order(left, right, 0)?;
+        let order = order(&run.fuel, left, right)?;
         Ok(order.is_some_and(|it| wanted.contains(&it)))
     };
     match comparison {
-        Comparison::Equal => Ok(equal(left, right)),
-        Comparison::NotEqual => Ok(!equal(left, right)),
+        Comparison::Equal => equal(&run.fuel, left, right),
+        Comparison::NotEqual => equal(&run.fuel, left, right).map(|it| !it),
         Comparison::Less => ordered(&[Ordering::Less]),
         Comparison::LessOrEqual => ordered(&[Ordering::Less, Ordering::Equal]),
         Comparison::Greater => ordered(&[Ordering::Greater]),
@@ -133,18 +184,28 @@ pub(crate) fn compare(
 
 /// Returns `item in container`.
 pub(crate) fn contains(run: &Run<'_>, container: &Value, item: &Value) -> Result<bool> {
+    let fuel = &run.fuel;
     match container {
-        Value::Text(text) | Value::Safe(text) => Ok(text.contains(item.expect_text()?)),
-        Value::Dict(table) => Ok(table.get(item)?.is_some()),
-        Value::View(view) if view.part == Part::Keys => Ok(view.table.get(item)?.is_some()),
+        Value::Text(text) | Value::Safe(text) => {
+            let part = item.expect_text()?;
+            fuel.take_bytes(text.len().saturating_add(part.len()))?;
+            Ok(text.contains(part))
+        }
+        Value::Dict(table) => Ok(table.get(fuel, item)?.is_some()),
+        Value::View(view) if view.part != Part::Values => is_in_view(fuel, view, item),
         Value::List(items) | Value::Tuple(items) => {
-            run.fuel.take_items(items.len())?;
-            Ok(items.iter().any(|it| equal(it, item)))
+            for value in items.iter() {
+                fuel.take(1)?;
+                if equal(fuel, value, item)? {
+                    return Ok(true);
+                }
+            }
+            Ok(false)
         }
         _ => {
             let mut left = iteration::iter(container)?;
             while let Some(value) = left.next(run)? {
-                if equal(&value, item) {
+                if equal(fuel, &value, item)? {
                     return Ok(true);
                 }
             }
@@ -171,13 +232,12 @@ pub(crate) fn binary(
             Ok(Value::from([&**a, b].concat()))
         }
         (Operator::Add, a, b) if a.as_str().is_some() && b.as_str().is_some() => {
-            let part = |it: &Value| match it {
-                Value::Safe(text) => text.to_string(),
-                _ => printing::escaped(it.as_str().unwrap_or_default()),
-            };
-            let text = part(a) + &part(b);
-            run.fuel.take_bytes(text.len())?;
-            Ok(Value::safe(text))
+            let (a, b) = (
+                printing::escape(&run.fuel, a)?,
+                printing::escape(&run.fuel, b)?,
+            );
+            run.fuel.take_bytes(a.len() + b.len())?;
+            Ok(Value::safe([&*a, &b].concat()))
         }
         (Operator::Add, Value::List(a), Value::List(b)) => {
             run.fuel.take_items(a.len() + b.len())?;
@@ -254,7 +314,8 @@ fn unsupported(operator: Operator, left: &Value, right: &Value) -> Result<Value>
 }
 
 /// Returns `-value`.
-pub(crate) fn negate(value: &Value) -> Result<Value> {
+pub(crate) fn negate(fuel: &Fuel, value: &Value) -> Result<Value> {
+    fuel.take_bytes(value.size_bytes())?;
     match value {
         Value::Float(it) => Ok(Value::Float(-it)),
         _ => match value.to_big() {
@@ -267,10 +328,8 @@ pub(crate) fn negate(value: &Value) -> Result<Value> {
 /// Returns `+value`.
 pub(crate) fn positive(value: &Value) -> Result<Value> {
     match value {
-        Value::Float(it) => Ok(Value::Float(*it)),
-        _ => match value.to_big() {
-            Some(it) => Ok(Value::from(it)),
-            None => refused(format!("a value of type {} has no sign", value.kind())),
-        },
+        Value::Bool(it) => Ok(Value::Int(i64::from(*it))),
+        Value::Int(_) | Value::Big(_) | Value::Float(_) => Ok(value.clone()),
+        _ => refused(format!("a value of type {} has no sign", value.kind())),
     }
 }

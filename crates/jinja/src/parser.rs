@@ -10,14 +10,14 @@ use std::{
 };
 
 use crate::{
-    error::{Result, refused},
+    error::{Result, refused, too_large},
     hiding,
     lexer::{self, Token},
     tree::{Body, Expression, ExpressionKind, Statement, Symbol, Tree},
 };
 
 /// Deeper is nothing that anybody wrote, and would not fit on the stack.
-const DEEPEST: u32 = 100;
+const MOST_NESTED_SOURCE: u32 = 100;
 
 /// Reads a template.
 pub(crate) fn parse(source: &str) -> Result<Tree> {
@@ -216,8 +216,8 @@ impl Parser {
     /// Reads what is nested, unless it is nested too deep.
     fn nested<T>(&mut self, read: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
         self.depth += 1;
-        let result = match self.depth > DEEPEST {
-            true => refused("the template is nested too deep"),
+        let result = match self.depth > MOST_NESTED_SOURCE {
+            true => too_large("the template is nested too deep"),
             false => read(self),
         };
         self.depth -= 1;
@@ -235,8 +235,8 @@ impl Parser {
     fn make(&self, kind: ExpressionKind) -> Result<Expression> {
         let mut depth = 1;
         kind.visit(&mut |part| depth = depth.max(part.depth + 1));
-        match depth > DEEPEST {
-            true => refused("an expression is nested too deep"),
+        match depth > MOST_NESTED_SOURCE {
+            true => too_large("an expression is nested too deep"),
             false => Ok(Expression {
                 kind,
                 line: self.line,

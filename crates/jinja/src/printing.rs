@@ -4,17 +4,18 @@ mod numbers;
 mod printable;
 mod quoting;
 
-use std::rc::Rc;
+use std::{borrow::Cow, rc::Rc};
 
 pub(crate) use self::{
-    numbers::{float, whole},
+    numbers::{MOST_DIGITS, float, whole},
     printable::is_printable,
     quoting::quoted,
 };
 use crate::{
     calls::Function,
     dict::Dict,
-    error::{Result, refused},
+    error::{Result, too_large, unknown},
+    fuel::Fuel,
     objects::Object,
     value::{Items, Namespace, Range, Table, Value, View},
 };
@@ -22,44 +23,65 @@ use crate::{
 /// More than this is no prompt, but a list that has itself many times over.
 pub(crate) const MOST_BYTES: usize = 8 << 20;
 
-/// Deeper is nothing that anybody wrote.
-pub(crate) const DEEPEST: usize = 200;
-
 /// Returns `str(value)`.
-pub(crate) fn text(value: &Value) -> Result<String> {
+pub(crate) fn text<'a>(fuel: &Fuel, value: &'a Value) -> Result<Cow<'a, str>> {
     match value.as_str() {
-        Some(text) => Ok(text.to_owned()),
-        None if value.is_undefined() => Ok(String::new()),
-        None => repr(value),
+        Some(text) => Ok(text.into()),
+        None if value.is_undefined() => Ok("".into()),
+        None => repr(fuel, value).map(Into::into),
     }
 }
 
 /// Returns `repr(value)`.
-pub(crate) fn repr(value: &Value) -> Result<String> {
-    let mut printer = Printer::default();
+pub(crate) fn repr(fuel: &Fuel, value: &Value) -> Result<String> {
+    let mut printer = Printer {
+        fuel,
+        out: String::new(),
+        around: Vec::new(),
+    };
     printer.value(value)?;
     Ok(printer.out)
 }
 
-/// Escapes what means something in HTML, as Python's `markupsafe` does.
-pub(crate) fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&#34;"),
-            '\'' => out.push_str("&#39;"),
-            c => out.push(c),
-        }
+/// Returns `str(value)`, escaped unless that is not needed.
+pub(crate) fn escape<'a>(fuel: &Fuel, value: &'a Value) -> Result<Cow<'a, str>> {
+    match value {
+        Value::Safe(text) => Ok((**text).into()),
+        _ => escaped(fuel, &text(fuel, value)?).map(Into::into),
     }
-    out
+}
+
+/// Escapes what means something in HTML, as Python's `markupsafe` does.
+pub(crate) fn escaped(fuel: &Fuel, text: &str) -> Result<String> {
+    let length = |byte| replacement(byte).map_or(1, str::len);
+    let size_bytes = text.bytes().map(length).sum();
+    fuel.take_bytes(size_bytes)?;
+    let mut out = String::with_capacity(size_bytes);
+    let mut rest = text;
+    while let Some(at) = rest.bytes().position(|it| replacement(it).is_some()) {
+        let (before, after) = rest.split_at(at);
+        out.push_str(before);
+        out.extend(after.bytes().next().and_then(replacement));
+        rest = after.get(1..).unwrap_or_default();
+    }
+    out.push_str(rest);
+    Ok(out)
+}
+
+fn replacement(byte: u8) -> Option<&'static str> {
+    Some(match byte {
+        b'&' => "&amp;",
+        b'<' => "&lt;",
+        b'>' => "&gt;",
+        b'"' => "&#34;",
+        b'\'' => "&#39;",
+        _ => return None,
+    })
 }
 
 /// What is printed, and the values around what is printed next.
-#[derive(Default)]
-struct Printer {
+struct Printer<'f> {
+    fuel: &'f Fuel,
     out: String,
     around: Vec<Around>,
 }
@@ -72,11 +94,12 @@ enum Around {
     Table(*const Table),
 }
 
-impl Printer {
+impl Printer<'_> {
     fn value(&mut self, value: &Value) -> Result<()> {
-        if self.out.len() > MOST_BYTES || self.around.len() > DEEPEST {
-            return refused("a value is too large to print");
+        if self.out.len() > MOST_BYTES {
+            return too_large("a value is too large to print");
         }
+        self.fuel.take(1)?;
         match value {
             Value::Undefined => self.out.push_str("Undefined"),
             Value::None => self.out.push_str("None"),
@@ -85,8 +108,12 @@ impl Printer {
             Value::Int(number) => self.out.push_str(&number.to_string()),
             Value::Big(number) => self.out.push_str(&whole(number)?),
             Value::Float(number) => self.out.push_str(&float(*number)),
-            Value::Text(text) => self.out.push_str(&quoted(text)),
-            Value::Safe(text) => self.out.extend(["Markup(", &quoted(text), ")"]),
+            Value::Text(text) => self.text(text)?,
+            Value::Safe(text) => {
+                self.out.push_str("Markup(");
+                self.text(text)?;
+                self.out.push(')');
+            }
             Value::List(items) => self.items(items, ["[", "]"])?,
             Value::Tuple(items) if items.len() == 1 => self.items(items, ["(", ",)"])?,
             Value::Tuple(items) => self.items(items, ["(", ")"])?,
@@ -98,6 +125,13 @@ impl Printer {
             Value::Namespace(it) => self.namespace(it)?,
             _ => self.out.push_str(&named(value)?),
         }
+        Ok(())
+    }
+
+    fn text(&mut self, text: &str) -> Result<()> {
+        let quoted = quoted(text);
+        self.fuel.take_bytes(quoted.len())?;
+        self.out.push_str(&quoted);
         Ok(())
     }
 
@@ -113,10 +147,10 @@ impl Printer {
             .any(|it| matches!(it, Around::Namespace(_)));
         // Python prints dots there; but what is the same value there need not be the same here.
         if in_namespace && self.around.contains(&around) {
-            return refused("a value that has itself in it cannot be printed");
+            return unknown("a value that has itself in it cannot be printed");
         }
         self.around.push(around);
-        print(self)?;
+        self.fuel.nested(|| print(self))?;
         self.around.pop();
         Ok(())
     }
@@ -202,7 +236,7 @@ fn named(value: &Value) -> Result<String> {
     };
     shown.map_or_else(
         || {
-            refused(format!(
+            unknown(format!(
                 "a value of type {} has no text: expected one that has; is `{missing}` missing",
                 value.kind()
             ))

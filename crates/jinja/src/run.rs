@@ -9,8 +9,9 @@ use std::{
 };
 
 use crate::{
-    calls::{Filter, Fuel},
-    error::{Result, refused},
+    calls::Filter,
+    error::{Result, refused, too_large, unknown},
+    fuel::Fuel,
     functions, iteration,
     loops::Loop,
     macros::Macro,
@@ -21,11 +22,8 @@ use crate::{
     value::{Namespace, Value},
 };
 
-/// As much is nested in one another, in the template and through its macros, as fits on a thread's stack.
-const DEEPEST: u32 = 220;
-
 /// Values that are nested deeper are nothing that anybody wrote.
-pub(crate) const DEEPEST_VALUE: u32 = 200;
+const MOST_NESTED_VALUES: u32 = 200;
 
 /// What one rendering has.
 pub(crate) struct Run<'t> {
@@ -33,9 +31,10 @@ pub(crate) struct Run<'t> {
     pub(crate) frames: Frames,
     tree: &'t Tree,
     escapes: Cell<bool>,
-    depth: Cell<u32>,
     /// All of them, for one may have itself.
     namespaces: RefCell<Vec<Rc<Namespace>>>,
+    /// Those that something has beyond their end, for one may have itself.
+    loops: RefCell<Vec<Rc<Loop>>>,
 }
 
 /// Where it goes on after a statement.
@@ -53,18 +52,27 @@ pub(crate) fn render(tree: &Tree, variables: Vec<(Symbol, Value)>, fuel: u64) ->
         frames: Frames::new(variables),
         tree,
         escapes: Cell::new(false),
-        depth: Cell::new(0),
         namespaces: RefCell::new(Vec::new()),
+        loops: RefCell::new(Vec::new()),
     };
     let mut out = String::new();
     let top = run.frames.open(Frames::GIVEN);
     run.frames.keep(top);
     let result = run.own_body(&tree.body, top, &mut out);
-    let namespaces = run.namespaces.take();
+    let (namespaces, loops) = (run.namespaces.take(), run.loops.take());
     for namespace in &namespaces {
         namespace.values.take();
     }
+    loops.iter().for_each(|it| it.empty());
     result.map(|_| out)
+}
+
+/// Refuses a value that is nested too deep: each that is worked out is asked here.
+pub(crate) fn checked(value: Value) -> Result<Value> {
+    match value.depth() > MOST_NESTED_VALUES {
+        true => too_large("a value is nested too deep"),
+        false => Ok(value),
+    }
 }
 
 impl Run<'_> {
@@ -89,13 +97,12 @@ impl Run<'_> {
     }
 
     /// Returns a variable, or a function of that name.
-    pub(crate) fn variable(&self, symbol: Symbol, frame: FrameId) -> Value {
-        self.frames
-            .get(frame, symbol)
-            .unwrap_or_else(|| match &*self.name(symbol) {
-                "self" => Value::Object(Rc::new(Object::Blocks)),
-                name => functions::find(name).unwrap_or(Value::Undefined),
-            })
+    pub(crate) fn variable(&self, symbol: Symbol, frame: FrameId) -> Result<Value> {
+        let found = self.frames.get(frame, symbol)?;
+        Ok(found.unwrap_or_else(|| match &*self.name(symbol) {
+            "self" => Value::Object(Rc::new(Object::Blocks)),
+            name => functions::find(name).unwrap_or(Value::Undefined),
+        }))
     }
 
     /// Marks a text that was rendered as safe, where all that is not is escaped.
@@ -108,21 +115,12 @@ impl Run<'_> {
 
     /// Does what is nested, unless it is nested too deep.
     pub(crate) fn nested<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
-        let depth = self.depth.get() + 1;
-        if depth > DEEPEST {
-            return refused(
-                "the template is nested too deep, or its macros call one another without end",
-            );
-        }
-        self.depth.set(depth);
-        let result = work();
-        self.depth.set(depth - 1);
-        result
+        self.fuel.nested(work)
     }
 
     /// Renders a body in the frame that was opened for it.
     pub(crate) fn own_body(&self, body: &Body, frame: FrameId, out: &mut String) -> Result<Flow> {
-        self.hide(body, frame);
+        self.hide(body, frame)?;
         self.body(&body.statements, frame, out)
     }
 
@@ -132,10 +130,16 @@ impl Run<'_> {
     }
 
     /// Hides what a body is to set.
-    pub(crate) fn hide(&self, body: &Body, frame: FrameId) {
-        for name in self.tree.hidden.get(body.id).into_iter().flatten() {
+    pub(crate) fn hide(&self, body: &Body, frame: FrameId) -> Result<()> {
+        let hidden = self.tree.hidden.get(body.id);
+        let names = hidden.map_or(&[][..], Vec::as_slice);
+        // Each name is looked for among those before it.
+        self.fuel
+            .take_bytes(names.len().saturating_mul(names.len()))?;
+        for name in names {
             self.frames.set(frame, *name, Value::Undefined);
         }
+        Ok(())
     }
 
     /// Gives a name its value. What the template sets outside of all bodies is seen by its blocks.
@@ -167,6 +171,7 @@ impl Run<'_> {
             StatementKind::Print(value) => self.print(&self.evaluate(value, frame)?, out)?,
             StatementKind::PrintAll(values) => {
                 for value in values {
+                    self.fuel.take(1)?;
                     self.print(&self.evaluate(value, frame)?, out)?;
                 }
             }
@@ -178,7 +183,7 @@ impl Run<'_> {
             }
             StatementKind::Break => return Ok(Flow::Break),
             StatementKind::Continue => return Ok(Flow::Continue),
-            StatementKind::Load => return refused("a chat template cannot load other templates"),
+            StatementKind::Load => return unknown("a chat template cannot load other templates"),
             _ => return self.block_statement(&statement.kind, frame, out),
         }
         Ok(Flow::Next)
@@ -210,7 +215,9 @@ impl Run<'_> {
             }
             StatementKind::FilterBlock(filters, body) => {
                 let (value, flow) = self.captured(body, filters, frame)?;
-                value.map_or(Ok(()), |it| self.print(&it, out))?;
+                if let Some(value) = value {
+                    self.write(value.expect_text()?, out)?;
+                }
                 Ok(flow)
             }
             StatementKind::With(values, body) => self.within(frame, |inner| {
@@ -240,7 +247,14 @@ impl Run<'_> {
                 self.write(value.expect_text()?, out)?;
                 Ok(Flow::Next)
             }
-            _ => Ok(Flow::Next),
+            StatementKind::Data(_)
+            | StatementKind::Print(_)
+            | StatementKind::PrintAll(_)
+            | StatementKind::Set(..)
+            | StatementKind::Macro(..)
+            | StatementKind::Break
+            | StatementKind::Continue
+            | StatementKind::Load => Ok(Flow::Next),
         }
     }
 
@@ -267,7 +281,7 @@ impl Run<'_> {
             }
             let mut value = self.marked(text);
             for filter in filters {
-                value = self.filter(filter, &value, inner)?;
+                value = checked(self.filter(filter, &value, inner)?)?;
             }
             Ok((Some(value), flow))
         })
@@ -285,16 +299,18 @@ impl Run<'_> {
             Value::Safe(text) => self.write(text, out),
             Value::Text(text) if !self.escapes() => self.write(text, out),
             value => {
-                let text = printing::text(value)?;
-                let escaped = self.escapes().then(|| printing::escaped(&text));
-                self.write(&escaped.unwrap_or(text), out)
+                let text = match self.escapes() {
+                    true => printing::escape(&self.fuel, value)?,
+                    false => printing::text(&self.fuel, value)?,
+                };
+                self.write(&text, out)
             }
         }
     }
 
     fn for_loop(&self, statement: &Arc<For>, frame: FrameId, out: &mut String) -> Result<Flow> {
         let iterated = self.evaluate(&statement.iterated, frame)?;
-        let state = Rc::new(Loop::new(statement, frame, &iterated, 0)?);
+        let state = Rc::new(Loop::new(self, statement, (frame, 0), &iterated)?);
         self.loop_through(state, out)
     }
 
@@ -309,7 +325,7 @@ impl Run<'_> {
                 if let Some(name) = statement.state {
                     self.frames.set(frame, name, Value::Loop(state.clone()));
                 }
-                self.hide(&statement.body, frame);
+                self.hide(&statement.body, frame)?;
                 self.assign(&statement.target, item, frame)?;
                 match self.body(&statement.body.statements, frame, out)? {
                     Flow::Next => is_done = true,
@@ -320,7 +336,10 @@ impl Run<'_> {
             Ok(())
         })();
         self.frames.close(frame);
-        state.finish();
+        if Rc::strong_count(&state) > 1 {
+            self.frames.keep(around);
+            self.loops.borrow_mut().push(state.clone());
+        }
         result?;
         // As in Jinja2, what was left at once counts as nothing.
         match is_done {
@@ -332,14 +351,11 @@ impl Run<'_> {
     /// Gives names their values.
     pub(crate) fn assign(&self, target: &Target, value: Value, frame: FrameId) -> Result<()> {
         match target {
-            Target::Name(_) | Target::Attribute(..) if value.depth() > DEEPEST_VALUE => {
-                refused("a value is nested too deep")
-            }
             Target::Name(name) => {
                 self.define(frame, *name, value);
                 Ok(())
             }
-            Target::Attribute(namespace, name) => match self.variable(*namespace, frame) {
+            Target::Attribute(namespace, name) => match self.variable(*namespace, frame)? {
                 Value::Namespace(namespace) => functions::set_namespace(&namespace, name, value),
                 other => refused(format!(
                     "only a namespace's names can be given a value, found a value of type {}",

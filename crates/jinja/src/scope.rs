@@ -2,7 +2,11 @@
 
 use std::cell::RefCell;
 
-use crate::{tree::Symbol, value::Value};
+use crate::{
+    error::{Result, unknown},
+    tree::Symbol,
+    value::Value,
+};
 
 /// A frame, by its place.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -18,6 +22,8 @@ struct Frame {
     variables: Vec<(Symbol, Value)>,
     /// Whether something refers to it that may outlive it.
     is_kept: bool,
+    /// Whether its body has ended, whose variables Jinja2 then takes away or gives to the next turn of a loop.
+    is_over: bool,
 }
 
 impl Frames {
@@ -32,6 +38,7 @@ impl Frames {
             around: None,
             variables,
             is_kept: true,
+            is_over: false,
         }]))
     }
 
@@ -42,12 +49,21 @@ impl Frames {
             around: Some(around),
             variables: Vec::new(),
             is_kept: false,
+            is_over: false,
         });
         FrameId(frames.len() - 1)
     }
 
-    /// Closes a frame; its variables stay where something may still ask for them.
+    /// Closes the frame of a body.
     pub(crate) fn close(&self, frame: FrameId) {
+        if let Some(it) = self.0.borrow_mut().get_mut(frame.0) {
+            it.is_over = true;
+        }
+        self.leave(frame);
+    }
+
+    /// Closes the frame of a call; its variables stay where something may still ask for them.
+    pub(crate) fn leave(&self, frame: FrameId) {
         let mut frames = self.0.borrow_mut();
         let is_last = frame.0 + 1 == frames.len();
         let closed = match frames.get_mut(frame.0) {
@@ -69,7 +85,8 @@ impl Frames {
                 it.variables.clear();
                 frame
             }
-            _ => {
+            it => {
+                it.into_iter().for_each(|it| it.is_over = true);
                 drop(frames);
                 self.open(around)
             }
@@ -106,16 +123,24 @@ impl Frames {
     }
 
     /// Returns the value that a name has in a frame or around it.
-    pub(crate) fn get(&self, frame: FrameId, symbol: Symbol) -> Option<Value> {
+    ///
+    /// # Errors
+    /// A variable of a body that has ended.
+    pub(crate) fn get(&self, frame: FrameId, symbol: Symbol) -> Result<Option<Value>> {
         let frames = self.0.borrow();
         let mut next = Some(frame);
         while let Some(frame) = next.and_then(|it| frames.get(it.0)) {
             let found = frame.variables.iter().find(|(it, _)| *it == symbol);
-            if let Some((_, value)) = found {
-                return Some(value.clone());
+            match found {
+                Some(_) if frame.is_over => {
+                    return unknown(
+                        "what a variable is after its body has ended is not known here",
+                    );
+                }
+                Some((_, value)) => return Ok(Some(value.clone())),
+                None => next = frame.around,
             }
-            next = frame.around;
         }
-        None
+        Ok(None)
     }
 }

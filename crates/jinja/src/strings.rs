@@ -4,6 +4,8 @@ mod case;
 mod characters;
 mod tables;
 
+use std::fmt::Write;
+
 pub(crate) use case::{capitalize, casefold, lower, swapcase, title, upper};
 pub(crate) use characters::{
     Numeral, decimal, is_identifier, is_letter, is_line_break, is_lower, is_space, is_title,
@@ -11,26 +13,40 @@ pub(crate) use characters::{
 };
 
 /// Splits a text after its line breaks, which are more than the usual two.
-pub(crate) fn lines(text: &str) -> Vec<&str> {
-    let mut lines = Vec::new();
+pub(crate) fn lines(text: &str) -> impl Iterator<Item = &str> {
     let mut rest = text;
-    while let Some(at) = rest.find(is_line_break) {
-        let after = rest.split_at(at).1;
-        let length = match after.starts_with("\r\n") {
-            true => 2,
-            false => after.chars().next().map_or(0, char::len_utf8),
-        };
-        let (line, next) = rest.split_at(at + length);
-        lines.push(line);
+    std::iter::from_fn(move || {
+        let end = rest.find(is_line_break).map_or(rest.len(), |at| {
+            let after = rest.split_at(at).1;
+            let length = match after.starts_with("\r\n") {
+                true => 2,
+                false => after.chars().next().map_or(0, char::len_utf8),
+            };
+            at + length
+        });
+        let (line, next) = rest.split_at(end);
         rest = next;
-    }
-    if !rest.is_empty() {
-        lines.push(rest);
-    }
-    lines
+        (!line.is_empty()).then_some(line)
+    })
 }
 
-/// Finds `what` between two characters, counted as Python counts; the result is counted in characters too.
+/// Returns the one character that a text has, if it has one and no more.
+pub(crate) fn single(text: &str) -> Option<char> {
+    let mut characters = text.chars();
+    characters.next().filter(|_| characters.next().is_none())
+}
+
+/// Writes a character's number as Python escapes it.
+pub(crate) fn push_code(out: &mut String, code: u32) {
+    let written = match code {
+        0..0x100 => write!(out, "\\x{code:02x}"),
+        0x100..0x1_0000 => write!(out, "\\u{code:04x}"),
+        _ => write!(out, "\\U{code:08x}"),
+    };
+    debug_assert!(written.is_ok(), "a text takes everything");
+}
+
+/// A part of a text, and how many characters of the text are before it.
 pub(crate) struct Within<'a> {
     pub(crate) text: &'a str,
     pub(crate) offset: usize,

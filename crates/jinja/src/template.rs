@@ -23,8 +23,8 @@ impl Template {
 
     /// Renders the template with these variables.
     ///
-    /// `fuel` is what it may cost: each statement, operation and step of a loop takes 1, and so do 64 bytes that
-    /// are made.
+    /// `fuel` is what it may cost: each statement, operation, step of a loop and value that is looked at takes 1, and so
+    /// do 64 bytes that are made or looked through.
     ///
     /// # Errors
     /// What the template refuses, what Python would refuse, what is not known here, or that the fuel is used up.

@@ -4,8 +4,11 @@ use std::{rc::Rc, sync::Arc};
 
 use crate::{
     calls::{Given, Test},
-    error::{Result, refused},
-    filters, iteration,
+    dict::Key,
+    error::{Result, unknown},
+    filters,
+    fuel::Fuel,
+    iteration,
     objects::Object,
     operators, printing,
     run::Run,
@@ -75,13 +78,15 @@ fn of_values(name: &str) -> Option<Test> {
     Some(match name {
         "divisibleby" => divisibleby,
         "even" => |run, value, given| leaves(run, value, given, 0),
-        "filter" => |_, value, given| is_known(value, given, |it| filters::find(it).is_some()),
+        "filter" => {
+            |run, value, given| is_known(run, value, given, |it| filters::find(it).is_some())
+        }
         "in" => is_in,
-        "lower" => |_, value, given| has_case(value, given, Case::Lower),
+        "lower" => |run, value, given| has_case(run, value, given, Case::Lower),
         "odd" => |run, value, given| leaves(run, value, given, 1),
         "sameas" => sameas,
-        "test" => |_, value, given| is_known(value, given, |it| find(it).is_some()),
-        "upper" => |_, value, given| has_case(value, given, Case::Upper),
+        "test" => |run, value, given| is_known(run, value, given, |it| find(it).is_some()),
+        "upper" => |run, value, given| has_case(run, value, given, Case::Upper),
         _ => return None,
     })
 }
@@ -133,21 +138,21 @@ fn is_in(run: &Run<'_>, value: &Value, given: &Given) -> Result<bool> {
 fn divisibleby(run: &Run<'_>, value: &Value, given: &Given) -> Result<bool> {
     let arguments = given.read(["num"])?;
     let rest = operators::binary(run, Operator::Remainder, [value, arguments.required(0)?])?;
-    Ok(operators::equal(&rest, &Value::Int(0)))
+    Ok(operators::equal_single(&rest, &Value::Int(0)))
 }
 
 /// Returns whether a value divided by 2 leaves that.
 fn leaves(run: &Run<'_>, value: &Value, given: &Given, rest: i64) -> Result<bool> {
     given.nothing()?;
     let found = operators::binary(run, Operator::Remainder, [value, &Value::Int(2)])?;
-    Ok(operators::equal(&found, &Value::Int(rest)))
+    Ok(operators::equal_single(&found, &Value::Int(rest)))
 }
 
-fn is_known(value: &Value, given: &Given, find: fn(&str) -> bool) -> Result<bool> {
+fn is_known(run: &Run<'_>, value: &Value, given: &Given, find: fn(&str) -> bool) -> Result<bool> {
     given.nothing()?;
     match value {
         Value::Text(name) | Value::Safe(name) => Ok(find(name)),
-        _ => crate::dict::Key::new(value.clone()).map(|_| false),
+        _ => Key::new(&run.fuel, value.clone()).map(|_| false),
     }
 }
 
@@ -158,9 +163,10 @@ enum Case {
 }
 
 /// Returns whether a text has letters of that case, and none of another.
-fn has_case(value: &Value, given: &Given, case: Case) -> Result<bool> {
+fn has_case(run: &Run<'_>, value: &Value, given: &Given, case: Case) -> Result<bool> {
     given.nothing()?;
-    let text = printing::text(value)?;
+    let text = printing::text(&run.fuel, value)?;
+    run.fuel.take_bytes(text.len())?;
     let [is_wanted, is_other]: [fn(char) -> bool; 2] = match case {
         Case::Lower => [strings::is_lower, strings::is_upper],
         Case::Upper => [strings::is_upper, strings::is_lower],
@@ -170,11 +176,11 @@ fn has_case(value: &Value, given: &Given, case: Case) -> Result<bool> {
 }
 
 /// Returns whether two values are one object to Python.
-fn sameas(_: &Run<'_>, value: &Value, given: &Given) -> Result<bool> {
+fn sameas(run: &Run<'_>, value: &Value, given: &Given) -> Result<bool> {
     let arguments = given.read(["other"])?;
-    match sameness(value, arguments.required(0)?) {
+    match sameness(&run.fuel, value, arguments.required(0)?)? {
         Some(is_same) => Ok(is_same),
-        None => refused(format!(
+        None => unknown(format!(
             "whether two equal values of type {} are the same is not known here",
             value.kind()
         )),
@@ -182,26 +188,26 @@ fn sameas(_: &Run<'_>, value: &Value, given: &Given) -> Result<bool> {
 }
 
 /// Returns whether two values are one object to Python, where that is sure.
-fn sameness(value: &Value, other: &Value) -> Option<bool> {
+fn sameness(fuel: &Fuel, value: &Value, other: &Value) -> Result<Option<bool>> {
     let unless_equal = |is_equal: bool| (!is_equal).then_some(false);
-    match (value, other) {
+    Ok(match (value, other) {
         (Value::None, Value::None) => Some(true),
         (Value::Bool(a), Value::Bool(b)) => Some(a == b),
-        (Value::Int(-5..=256), Value::Int(_)) => Some(operators::equal(value, other)),
-        (Value::Text(a), Value::Text(_)) if a.is_empty() => Some(operators::equal(value, other)),
+        (Value::Int(-5..=256), Value::Int(_)) => Some(operators::equal_single(value, other)),
+        (Value::Text(a), Value::Text(b)) if a.is_empty() => Some(b.is_empty()),
         (Value::Tuple(a), Value::Tuple(b)) if a.is_empty() && b.is_empty() => Some(true),
         (Value::Tuple(a), Value::Tuple(b)) if Rc::ptr_eq(a, b) => Some(true),
         (Value::Big(a), Value::Big(b)) if Rc::ptr_eq(a, b) => Some(true),
         (Value::Text(a), Value::Text(b)) | (Value::Safe(a), Value::Safe(b)) => {
             match Arc::ptr_eq(a, b) {
                 true => Some(true),
-                false => unless_equal(a == b),
+                false => unless_equal(operators::equal(fuel, value, other)?),
             }
         }
         (Value::Float(a), Value::Float(b)) => unless_equal(a.to_bits() == b.to_bits()),
         (Value::Int(_), Value::Int(_))
         | (Value::Big(_), Value::Big(_))
-        | (Value::Tuple(_), Value::Tuple(_)) => unless_equal(operators::equal(value, other)),
+        | (Value::Tuple(_), Value::Tuple(_)) => unless_equal(operators::equal(fuel, value, other)?),
         (Value::Undefined, Value::Undefined) => None,
         (Value::Object(a), Value::Object(b)) => match (&**a, &**b) {
             (Object::Blocks, Object::Blocks) => None,
@@ -209,5 +215,5 @@ fn sameness(value: &Value, other: &Value) -> Option<bool> {
         },
         (Value::Method(a), Value::Method(b)) => Some(Rc::ptr_eq(a, b)),
         _ => Some(operators::is_same(value, other)),
-    }
+    })
 }

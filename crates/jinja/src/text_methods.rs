@@ -7,14 +7,14 @@ mod searching;
 mod splitting;
 mod translating;
 
-pub(crate) use markup::has_of_safe;
+pub(crate) use self::{filling::fills, markup::has_of_safe};
 
-use std::collections::HashSet;
+use std::{borrow::Cow, collections::HashSet};
 
 use crate::{
     calls::{Arguments, Given},
-    error::{Result, TemplateError, refused},
-    formatting, iteration,
+    error::{Result, unknown},
+    formatting, iteration, printing,
     run::Run,
     strings::{self, is_space},
     value::Value,
@@ -86,7 +86,7 @@ pub(crate) fn call(run: &Run<'_>, of: &Value, name: &str, given: &Given) -> Resu
             Ok(Value::text_like(cased(text, name), of))
         }
         "strip" | "lstrip" | "rstrip" => {
-            let stripped = stripped(text, name, given.read([""])?.text(0)?);
+            let stripped = stripped(run, text, given.read([""])?.text(0)?, Ends::named(name))?;
             Ok(Value::text_like(stripped, of))
         }
         "removeprefix" | "removesuffix" => without_affix(of, name, given),
@@ -94,7 +94,7 @@ pub(crate) fn call(run: &Run<'_>, of: &Value, name: &str, given: &Given) -> Resu
             splitting::call(run, of, name, given)
         }
         "startswith" | "endswith" | "find" | "rfind" | "index" | "rindex" | "count" => {
-            searching::call(text, name, given)
+            searching::call(run, text, name, given)
         }
         "center" | "ljust" | "rjust" | "zfill" | "expandtabs" => {
             filling::call(run, of, name, given)
@@ -105,7 +105,7 @@ pub(crate) fn call(run: &Run<'_>, of: &Value, name: &str, given: &Given) -> Resu
         "format_map" => formatting::format_map(run, of, given.read([""])?.required(0)?),
         "translate" => translating::translate(run, of, given),
         "maketrans" => translating::maketrans(run, given),
-        "encode" => refused("`encode` makes bytes, which are not known here"),
+        "encode" => unknown("`encode` makes bytes, which are not known here"),
         _ if has(name) => {
             given.nothing()?;
             Ok(Value::Bool(asking::is(text, name)))
@@ -125,20 +125,45 @@ fn cased(text: &str, name: &str) -> String {
     }
 }
 
-fn stripped<'a>(text: &'a str, name: &str, characters: Option<&str>) -> &'a str {
+/// Which ends of a text are cut.
+#[derive(Clone, Copy)]
+pub(crate) enum Ends {
+    Left,
+    Right,
+    Both,
+}
+
+impl Ends {
+    fn named(name: &str) -> Self {
+        match name {
+            "lstrip" => Self::Left,
+            "rstrip" => Self::Right,
+            _ => Self::Both,
+        }
+    }
+}
+
+/// Cuts white space, or what else is given, from the ends of a text.
+pub(crate) fn stripped<'a>(
+    run: &Run<'_>,
+    text: &'a str,
+    characters: Option<&str>,
+    ends: Ends,
+) -> Result<&'a str> {
     // Many characters to look through for each character would take long.
     let many = characters.filter(|it| it.len() > 64);
+    run.fuel.take_items(many.map_or(0, str::len) / 8)?;
     let many: Option<HashSet<char>> = many.map(|it| it.chars().collect());
     let is_stripped = |c: char| match (&many, characters) {
         (Some(many), _) => many.contains(&c),
         (None, Some(characters)) => characters.contains(c),
         (None, None) => is_space(c),
     };
-    match name {
-        "lstrip" => text.trim_start_matches(is_stripped),
-        "rstrip" => text.trim_end_matches(is_stripped),
-        _ => text.trim_matches(is_stripped),
-    }
+    Ok(match ends {
+        Ends::Left => text.trim_start_matches(is_stripped),
+        Ends::Right => text.trim_end_matches(is_stripped),
+        Ends::Both => text.trim_matches(is_stripped),
+    })
 }
 
 fn without_affix(of: &Value, name: &str, given: &Given) -> Result<Value> {
@@ -160,7 +185,7 @@ fn replace(run: &Run<'_>, of: &Value, given: &Given) -> Result<Value> {
     let text = of.expect_text()?;
     let given = given.read(["", "", ""])?;
     let (old, new) = (given.required_text(0)?, given.required(1)?);
-    let new = &*argument(of, new)?;
+    let new = &*argument(run, of, new)?;
     let most = index_or(&given, 2, -1)?;
     let most = usize::try_from(most).unwrap_or(usize::MAX);
     let places = text.matches(old).count().min(most);
@@ -175,7 +200,7 @@ fn join(run: &Run<'_>, of: &Value, given: &Given) -> Result<Value> {
     let mut out = String::new();
     let mut is_first = true;
     while let Some(value) = left.next(run)? {
-        let part = argument(of, &value)?;
+        let part = argument(run, of, &value)?;
         let between = if is_first { "" } else { between };
         run.fuel
             .take_bytes(between.len().saturating_add(part.len()))?;
@@ -186,26 +211,13 @@ fn join(run: &Run<'_>, of: &Value, given: &Given) -> Result<Value> {
 }
 
 /// Returns an argument that is put into a text, which is escaped where the text is marked as safe.
-fn argument<'a>(of: &Value, value: &'a Value) -> Result<std::borrow::Cow<'a, str>> {
+fn argument<'a>(run: &Run<'_>, of: &Value, value: &'a Value) -> Result<Cow<'a, str>> {
     match of.is_safe() {
-        true => formatting::escaped(value).map(Into::into),
+        true => printing::escape(&run.fuel, value),
         false => value.expect_text().map(Into::into),
     }
 }
 
-/// Returns a whole number that fits.
-fn index(value: &Value) -> Result<i64> {
-    value.to_i64().ok_or_else(|| {
-        TemplateError::new(match value {
-            Value::Big(_) => "a whole number is too large for a size or a count".to_owned(),
-            _ => format!(
-                "expected a whole number, found a value of type {}",
-                value.kind()
-            ),
-        })
-    })
-}
-
 fn index_or<const N: usize>(given: &Arguments<'_, N>, place: usize, default: i64) -> Result<i64> {
-    given.get(place).map_or(Ok(default), index)
+    given.get(place).map_or(Ok(default), Value::expect_index)
 }

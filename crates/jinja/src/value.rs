@@ -5,12 +5,11 @@ mod conversions;
 use std::{cell::RefCell, rc::Rc, sync::Arc};
 
 use num_bigint::BigInt;
-use num_traits::{ToPrimitive, Zero};
 
 use crate::{
     calls::Function,
     dict::Dict,
-    error::{Result, TemplateError, refused},
+    disposal::{Parts, dispose},
     iteration::Generator,
     loops::Loop,
     macros::Macro,
@@ -103,13 +102,21 @@ pub(crate) struct Method {
 
 impl Items {
     pub(crate) fn new(values: Vec<Value>) -> Self {
-        let depth = 1 + deepest(values.iter());
-        let names = &[];
+        Self::named_as(&[], values)
+    }
+
+    fn named_as(names: &'static [&'static str], values: Vec<Value>) -> Self {
+        let depth = 1 + deepest(&values);
         Self {
             values,
             depth,
             names,
         }
+    }
+
+    /// Returns how many values are nested in one another, these around the others.
+    pub(crate) fn depth(&self) -> u32 {
+        self.depth
     }
 
     /// Returns the value of that name.
@@ -127,10 +134,26 @@ impl std::ops::Deref for Items {
     }
 }
 
+impl Drop for Items {
+    fn drop(&mut self) {
+        if self.depth > 1 {
+            dispose(Parts::Values(std::mem::take(&mut self.values)));
+        }
+    }
+}
+
 impl Table {
     pub(crate) fn new(dict: Dict) -> Self {
-        let depth = 1 + deepest(dict.iter().map(|(_, value)| value));
+        let depth = 1 + deepest(dict.iter().flat_map(|(key, value)| [key, value]));
         Self { dict, depth }
+    }
+}
+
+impl Drop for Table {
+    fn drop(&mut self) {
+        if self.depth > 1 {
+            dispose(Parts::Dict(std::mem::take(&mut self.dict)));
+        }
     }
 }
 
@@ -142,8 +165,9 @@ impl std::ops::Deref for Table {
     }
 }
 
-fn deepest<'a>(values: impl Iterator<Item = &'a Value>) -> u32 {
-    values.map(Value::depth).max().unwrap_or(0)
+/// Returns how deep the deepest of some values is.
+pub(crate) fn deepest<'a>(values: impl IntoIterator<Item = &'a Value>) -> u32 {
+    values.into_iter().map(Value::depth).max().unwrap_or(0)
 }
 
 impl Range {
@@ -193,8 +217,7 @@ impl Value {
 
     /// Makes a tuple whose values have names.
     pub(crate) fn named_tuple(names: &'static [&'static str], values: Vec<Self>) -> Self {
-        let items = Items::new(values);
-        Self::Tuple(Rc::new(Items { names, ..items }))
+        Self::Tuple(Rc::new(Items::named_as(names, values)))
     }
 
     pub(crate) fn dict(dict: Dict) -> Self {
@@ -247,6 +270,7 @@ impl Value {
             Self::Bool(it) => *it,
             Self::Int(it) => *it != 0,
             Self::Float(it) => *it != 0.0,
+            Self::Text(it) | Self::Safe(it) => !it.is_empty(),
             _ => self.len() != Some(0),
         }
     }
@@ -262,6 +286,15 @@ impl Value {
             Self::View(view) => Some(view.table.len()),
             Self::Loop(it) => it.len(),
             _ => None,
+        }
+    }
+
+    /// Returns how many bytes a text or a large whole number has: what looking through it costs.
+    pub(crate) fn size_bytes(&self) -> usize {
+        match self {
+            Self::Text(text) | Self::Safe(text) => text.len(),
+            Self::Big(number) => usize::try_from(number.bits() / 8).unwrap_or(usize::MAX),
+            _ => 0,
         }
     }
 
@@ -301,70 +334,6 @@ impl Value {
             Self::Function(_) => "function",
             Self::Method(_) => "method",
             Self::Object(it) => it.kind(),
-        }
-    }
-
-    /// Returns a whole number; `bool`s are 0 and 1.
-    pub(crate) fn to_big(&self) -> Option<BigInt> {
-        match self {
-            Self::Bool(it) => Some(BigInt::from(u8::from(*it))),
-            Self::Int(it) => Some(BigInt::from(*it)),
-            Self::Big(it) => Some(BigInt::clone(it)),
-            _ => None,
-        }
-    }
-
-    /// Returns a whole number that fits; `bool`s are 0 and 1.
-    pub(crate) fn to_i64(&self) -> Option<i64> {
-        match self {
-            Self::Bool(it) => Some(i64::from(*it)),
-            Self::Int(it) => Some(*it),
-            _ => None,
-        }
-    }
-
-    /// Returns Python's `float(value)` of a number.
-    ///
-    /// # Errors
-    /// A whole number that is too large for one, or no number.
-    pub(crate) fn to_f64(&self) -> Result<f64> {
-        match self {
-            Self::Bool(it) => Ok(f64::from(u8::from(*it))),
-            #[expect(clippy::cast_precision_loss, reason = "as in Python")]
-            Self::Int(it) => Ok(*it as f64),
-            Self::Float(it) => Ok(*it),
-            Self::Big(it) => it
-                .to_f64()
-                .filter(|it| it.is_finite())
-                .ok_or_else(|| TemplateError::new("a whole number is too large for a float")),
-            _ => refused(format!(
-                "expected a number, found a value of type {}",
-                self.kind()
-            )),
-        }
-    }
-
-    /// Returns the text, or says what it is instead.
-    pub(crate) fn expect_text(&self) -> Result<&str> {
-        self.as_str().ok_or_else(|| {
-            TemplateError::new(format!(
-                "expected a text, found a value of type {}",
-                self.kind()
-            ))
-        })
-    }
-
-    /// Returns the whole number, or says what it is instead.
-    pub(crate) fn expect_i64(&self) -> Result<i64> {
-        match self {
-            Self::Big(number) if **number > BigInt::zero() => Ok(i64::MAX),
-            Self::Big(_) => Ok(i64::MIN),
-            _ => self.to_i64().ok_or_else(|| {
-                TemplateError::new(format!(
-                    "expected a whole number, found a value of type {}",
-                    self.kind()
-                ))
-            }),
         }
     }
 }

@@ -6,6 +6,9 @@
     reason = "a test fails by panicking"
 )]
 
+#[path = "limits/costs.rs"]
+mod costs;
+
 use llmopt_jinja::{Data, Template, TemplateError};
 
 const FUEL: u64 = 2 << 20;
@@ -164,36 +167,6 @@ fn a_namespace_may_have_itself() {
 }
 
 #[test]
-fn what_takes_too_long_or_makes_too_much_runs_out_of_fuel() {
-    for source in [
-        "{% for a in range(90000) %}{% for b in range(90000) %}{% endfor %}{% endfor %}",
-        "{{ 'a' * 999999999999 }}",
-        "{{ [1] * 999999999999 }}",
-        "{{ 'a'.center(999999999999) }}",
-        "{{ '%999999999d' % 1 }}",
-        "{{ '{:999999999}'.format(1) }}",
-        "{{ '%.999999999f' % 1 }}",
-        "{{ 'a'|center(999999999999) }}",
-        "{{ ('a' * 9999999).replace('a', 'b' * 9999999) }}",
-        "{{ ('a' * 9999999)|replace('', 'b' * 9999999) }}",
-        "{{ ('b' * 9999999).join(['a'] * 99999) }}",
-        "{{ (['a'] * 99999)|join('b' * 9999999) }}",
-        "{{ ('\n' * 999999)|indent(9999999) }}",
-        "{{ ('\t' * 999999).expandtabs(9999999) }}",
-        "{{ 'a'.ljust(9999999999) ~ 'a'.rjust(9999999999) ~ 'a'.zfill(9999999999) }}",
-        "{% set n = namespace(a='a' * 999) %}{% for i in range(99) %}{% set n.a = n.a ~ n.a %}{% endfor %}",
-        "{% set n = namespace(a='a' * 999) %}{% for i in range(99) %}{% set n.a = n.a + n.a %}{% endfor %}",
-        "{% set n = namespace(a=[1]) %}{% for i in range(99) %}{% set n.a = n.a + n.a %}{% endfor %}",
-        "{% for i in range(99999) %}{{ 'a' * 9999 }}{% endfor %}",
-        "{{ [1, 2]|batch(99999999999, 1)|list|length }}",
-        "{{ [1, 2]|slice(99999999999, 1)|list|length }}",
-        "{{ 'a b'|wordwrap(1, true, 'x' * 9999999)|length }}{{ ('a b ' * 9999)|wordwrap(1, true, 'x' * 9999999)|length }}",
-    ] {
-        assert_refused(source, "fuel");
-    }
-}
-
-#[test]
 fn numbers_that_are_too_large_are_refused() {
     for source in [
         "{{ 9 ** 9999999 }}",
@@ -219,5 +192,120 @@ fn an_error_names_its_line() {
     ] {
         let error = render(source.to_owned()).unwrap_err();
         assert_eq!(error.line(), Some(line), "{source:?}: {error}");
+    }
+}
+
+/// Whatever a value is put into, and whatever has it afterwards.
+#[test]
+fn values_nested_in_what_can_be_changed_leave_the_stack_as_it_is() {
+    for (source, is_refused) in [
+        (
+            "{% set n = namespace(g=1) %}{% for i in range(90000) %}{% set n.g = cycler({n.g: 1}) %}{% endfor %}ok",
+            true,
+        ),
+        (
+            "{% set n = namespace(p=0) %}{% for i in range(90000) %}{% for j in [1] %}{% set n.c = loop %}{% endfor %}{% if n.c.changed(n.p) %}{% endif %}{% set n.p = n.c %}{% endfor %}ok",
+            false,
+        ),
+        (
+            "{% set n = namespace() %}{% for i in [1] %}{% set n.l = loop %}{% endfor %}{% if n.l.changed(n.l) %}{% endif %}ok",
+            false,
+        ),
+        (
+            "{% set n = namespace(l=1) %}{% for l in ([n] * 90000)|map(attribute='l') %}{% set n.l = [loop] %}{% endfor %}ok",
+            false,
+        ),
+        (
+            "{% set n = namespace() %}{% for i in range(90000) %}{% set m = namespace(n=n.last) %}{% set n.last = [m] %}{% endfor %}ok",
+            false,
+        ),
+    ] {
+        match render(source.to_owned()) {
+            Ok(text) => assert!(!is_refused && text == "ok", "{source}: {text}"),
+            Err(error) => assert!(
+                is_refused && error.message().contains("too deep"),
+                "{error}"
+            ),
+        }
+    }
+}
+
+#[test]
+fn parameters_of_macros_are_not_nested_deeper_than_other_values() {
+    let lists = format!("{}x{}", "[".repeat(90), "]".repeat(90));
+    for shown in ["x|pprint", "x == [x]", "[x]|sort", "varargs", "kwargs"] {
+        let source = format!(
+            "{{% macro m(x, k) %}}{{% if k %}}{{{{ m({lists}, k - 1) }}}}{{% else %}}{{{{ {shown} }}}}{{% endif %}}{{% endmacro %}}{{{{ m(1, 30) }}}}"
+        );
+        assert_refused(source, "too deep");
+    }
+    assert_refused(
+        "{% set n = namespace(a=1) %}{% macro m() %}{% set n.a = varargs %}{% endmacro %}{% for i in range(9999) %}{{ m(n.a) }}{% endfor %}",
+        "too deep",
+    );
+}
+
+/// Makes two values of each kind that are nested `depth` deep.
+fn nested_values(depth: usize) -> String {
+    format!(
+        "{{% set n = namespace(a=[1], b=[1], t=(1,), u=(1,), d={{}}, e={{}}, g=[[1]]) %}}{{% for i in range({depth}) %}}{{% set n.a = [n.a] %}}{{% set n.b = [n.b] %}}{{% set n.t = (n.t,) %}}{{% set n.u = (n.u,) %}}{{% set n.d = {{1: n.d}} %}}{{% set n.e = {{1: n.e}} %}}{{% set n.g = n.g|map('list') %}}{{% endfor %}}"
+    )
+}
+
+#[test]
+fn values_are_gone_through_as_deep_as_the_stack_allows() {
+    let walks = [
+        "{{ n.a == n.b }}",
+        "{{ n.a }}",
+        "{{ n.a|tojson }}",
+        "{{ n.d|pprint }}",
+        "{{ [n.a, n.b]|sort|length }}",
+        "{{ {n.t: 1}[n.u] }}",
+        "{{ n.t < n.u }}",
+        "{{ n.d == n.e }}",
+        "{{ n.g|list }}",
+    ];
+    for walk in walks {
+        assert!(render(nested_values(100) + walk).is_ok(), "{walk}");
+        for (depth, calls) in [(190, 0), (190, 5), (150, 10), (100, 15), (50, 20)] {
+            // Whether it is too deep is not what matters here.
+            let _ = render(format!(
+                "{}{{% macro m(k) %}}{{% if k %}}{{% for a in [1] %}}{{{{ [m(k - 1)|upper] }}}}{{% endfor %}}{{% else %}}{walk}{{% endif %}}{{% endmacro %}}{{{{ m({calls}) }}}}",
+                nested_values(depth)
+            ));
+        }
+    }
+}
+
+#[test]
+fn an_error_says_whose_it_is() {
+    let error = |source: &str| render(source.to_owned()).unwrap_err();
+    let raised = error("{{ raise_exception('no ' ~ x) }}");
+    assert!(matches!(raised, TemplateError::Raised(_)) && raised.message() == "no X");
+    for source in [
+        "{{ 'a' * 9999999999 }}",
+        "{% for a in [1] recursive %}{{ loop([1]) }}{% endfor %}",
+    ] {
+        assert!(
+            matches!(error(source), TemplateError::TooLarge(_)),
+            "{source}"
+        );
+    }
+    for source in [
+        "{{ 'a'.encode() }}",
+        "{{ lipsum() }}",
+        "{{ range }}",
+        "{% include 'x' %}",
+    ] {
+        assert!(
+            matches!(error(source), TemplateError::Unknown(_)),
+            "{source}"
+        );
+    }
+    for source in ["{{ 1 + 'a' }}", "{{ y.z }}", "{{ ", "{{ x|nope }}"] {
+        assert!(
+            matches!(error(source), TemplateError::Faulty(_)),
+            "{source}"
+        );
     }
 }

@@ -84,7 +84,7 @@ impl Encoder {
     ///
     /// The tokenizer is `tokenizer.json`, else GPT-2's `vocab.json` with `merges.txt`. The template
     /// is `template_override`, else `chat_template.jinja`, else `chat_template` in
-    /// `tokenizer_config.json`, else [`DEFAULT_CHAT_TEMPLATE`](crate::DEFAULT_CHAT_TEMPLATE).
+    /// `tokenizer_config.json`, which may have another one for conversations with tools, else [`DEFAULT_CHAT_TEMPLATE`](crate::DEFAULT_CHAT_TEMPLATE).
     ///
     /// # Errors
     /// If a file is missing or broken, no token ends a response, or the template is no valid Jinja.
@@ -101,12 +101,12 @@ impl Encoder {
         };
         let end_token_id = tokenizer.token_to_id(&names.eos).ok_or_else(missing)?;
         mark_special(&mut tokenizer, &names);
-        let source = match template_override {
-            Some(source) => source.to_owned(),
-            None => files.chat_template()?,
+        let sources = match template_override {
+            Some(source) => source.to_owned().into(),
+            None => files.chat_templates()?,
         };
         Ok(Self {
-            template: ChatTemplate::compile(source, names.bos.clone(), names.eos.clone())?,
+            template: ChatTemplate::compile(sources, &names)?,
             special_tokens: special_tokens(&tokenizer),
             vocabulary_size: vocabulary_size(&tokenizer),
             model_max_length: files.model_max_length(),
@@ -223,9 +223,9 @@ impl Encoder {
         self.vocabulary_size
     }
 
-    /// Returns the Jinja source of the chat template in force.
+    /// Returns the Jinja source of the chat template in force where there are no tools.
     pub fn chat_template(&self) -> &str {
-        self.template.source()
+        &self.template.sources().default
     }
 
     /// Returns what one token stands for, for showing it; half a character shows as `�`.
@@ -236,17 +236,21 @@ impl Encoder {
         guarded(|| self.tokenizer.decode(&[id], false)).ok()
     }
 
-    /// Writes `tokenizer.json`, `tokenizer_config.json`, `special_tokens_map.json` and
-    /// `chat_template.jinja`, from which [`Self::open`] and `transformers` give the same ids.
+    /// Writes `tokenizer.json`, `tokenizer_config.json`, `special_tokens_map.json` and, unless there is another template
+    /// for tools, `chat_template.jinja`, from which [`Self::open`] and `transformers` give the same ids.
     ///
     /// # Errors
     /// If a file cannot be written.
     pub fn save(&self, folder: &Path) -> Result<(), TokenizationError> {
-        let template = self.chat_template();
-        let config = save::config(&self.names, self.model_max_length, Some(template));
+        let sources = self.template.sources();
+        let config = save::config(&self.names, self.model_max_length, Some(sources));
         save::write_tokenizer(folder, &self.tokenizer, config)?;
         save::write_special_tokens(folder, &self.names)?;
-        save::write_template(folder, template)
+        match sources.tool_use {
+            // `transformers` takes a file for all that there is.
+            Some(_) => Ok(()),
+            None => save::write_template(folder, &sources.default),
+        }
     }
 
     /// Records what `samples` are encoded to, so that a server can prove to encode the same.

@@ -98,7 +98,7 @@ pub enum TokenizationError {
     /// The chat template is no valid Jinja.
     #[error("failed to compile the chat template")]
     TemplateSyntax(#[source] llmopt_jinja::TemplateError),
-    /// The chat template failed on, or refused, a conversation.
+    /// The chat template failed on, or refused, a conversation; which of them, and whose fault it is, the source tells.
     #[error("failed to render the chat template")]
     TemplateRender(#[source] llmopt_jinja::TemplateError),
     /// The chat template renders earlier turns differently once a later one is there.

@@ -1,4 +1,5 @@
 use std::{
+    collections::BTreeMap,
     fs, io,
     path::{Path, PathBuf},
 };
@@ -11,6 +12,7 @@ use crate::{
     byte_level::{self, END_OF_TEXT},
     guard::guarded,
     save::NamedTokens,
+    sources::TemplateSources,
 };
 
 pub(crate) const TOKENIZER: &str = "tokenizer.json";
@@ -21,6 +23,9 @@ const VOCABULARY: &str = "vocab.json";
 const MERGES: &str = "merges.txt";
 const GENERATION_CONFIG: &str = "generation_config.json";
 const CONFIG: &str = "config.json";
+
+/// The names of tokens that are known for more than their name.
+const NAMES: [&str; 4] = ["bos_token", "eos_token", "unk_token", "pad_token"];
 
 /// The settings files of a model folder; one that is absent is empty.
 pub(crate) struct ModelFiles {
@@ -95,7 +100,26 @@ impl ModelFiles {
             eos: self.end_token(tokenizer)?,
             unk: named("unk_token"),
             pad: named("pad_token"),
+            others: self.other_tokens(),
         })
+    }
+
+    /// Returns what else `transformers` takes for a token with a name: what is called so, and the extra ones.
+    fn other_tokens(&self) -> Vec<(String, String)> {
+        let mut found = BTreeMap::new();
+        for settings in [&self.tokenizer_config, &self.special_tokens] {
+            let named = settings
+                .iter()
+                .filter(|(field, _)| field.ends_with("_token") && !NAMES.contains(&field.as_str()));
+            let extra = settings.get("extra_special_tokens");
+            let extra = extra.and_then(Value::as_object).into_iter().flatten();
+            for (field, value) in named.chain(extra) {
+                if let Some(token) = token_text(value) {
+                    found.entry(field.clone()).or_insert(token.to_owned());
+                }
+            }
+        }
+        found.into_iter().collect()
     }
 
     fn end_token(&self, tokenizer: &Tokenizer) -> Result<String, TokenizationError> {
@@ -132,8 +156,7 @@ impl ModelFiles {
             (SPECIAL_TOKENS, &self.special_tokens),
         ];
         files.into_iter().find_map(|(file, settings)| {
-            let value = settings.get(field)?;
-            let token = value.as_str().or_else(|| value.get("content")?.as_str())?;
+            let token = token_text(settings.get(field)?)?;
             Some((file, token))
         })
     }
@@ -151,23 +174,21 @@ impl ModelFiles {
         })
     }
 
-    /// Returns the folder's chat template, or ours where it has none.
-    pub(crate) fn chat_template(&self) -> Result<String, TokenizationError> {
+    /// Returns the folder's chat templates, or ours where it has none.
+    pub(crate) fn chat_templates(&self) -> Result<TemplateSources, TokenizationError> {
         let path = self.folder.join(CHAT_TEMPLATE);
         if let Some(template) = optional(fs::read_to_string(&path), &path)? {
-            return Ok(template);
+            return Ok(template.into());
         }
-        let template = match self.tokenizer_config.get("chat_template") {
-            None | Some(Value::Null) => Some(DEFAULT_CHAT_TEMPLATE),
-            Some(Value::String(template)) => Some(template.as_str()),
-            Some(Value::Array(named)) => default_of(named),
+        let templates = match self.tokenizer_config.get("chat_template") {
+            None | Some(Value::Null) => Some(DEFAULT_CHAT_TEMPLATE.to_owned().into()),
+            Some(Value::String(template)) => Some(template.clone().into()),
+            Some(Value::Array(named)) => TemplateSources::named(named),
             Some(_) => None,
         };
-        template
-            .map(str::to_owned)
-            .ok_or_else(|| TokenizationError::TemplateField {
-                path: self.folder.join(TOKENIZER_CONFIG),
-            })
+        templates.ok_or_else(|| TokenizationError::TemplateField {
+            path: self.folder.join(TOKENIZER_CONFIG),
+        })
     }
 
     /// Returns the model's context in tokens, where a file says so.
@@ -182,11 +203,9 @@ impl ModelFiles {
     }
 }
 
-fn default_of(named: &[Value]) -> Option<&str> {
-    let default = named
-        .iter()
-        .find(|entry| entry.get("name").and_then(Value::as_str) == Some("default"))?;
-    default.get("template")?.as_str()
+/// Returns a token's text, which may be one of several settings of it.
+fn token_text(value: &Value) -> Option<&str> {
+    value.as_str().or_else(|| value.get("content")?.as_str())
 }
 
 fn read_settings(path: &Path) -> Result<Map<String, Value>, TokenizationError> {

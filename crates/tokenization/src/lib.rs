@@ -17,6 +17,7 @@ mod pieces;
 #[cfg(test)]
 mod reference;
 mod save;
+mod sources;
 mod stream;
 mod template;
 #[cfg(test)]

@@ -153,10 +153,14 @@ pub(crate) fn excerpt(text: &str, at: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{assistant, chatml, system, user};
+    use crate::{
+        save::NamedTokens,
+        testing::{assistant, chatml, system, user},
+    };
 
     fn template(source: &str) -> ChatTemplate {
-        ChatTemplate::compile(source.into(), None, "<|im_end|>".into()).unwrap()
+        let names = NamedTokens::ending_with("<|im_end|>");
+        ChatTemplate::compile(source.to_owned().into(), &names).unwrap()
     }
 
     fn context(text: &str) -> Piece {

@@ -10,7 +10,7 @@ use crate::{
     TokenizationError,
     pieces::{self, Piece},
     template::{ChatTemplate, Turns},
-    testing::read_fixture,
+    testing::{named, read_fixture},
 };
 
 /// Templates of our own with conversations.
@@ -59,7 +59,7 @@ impl Own {
 }
 
 fn compile(source: &str) -> Result<ChatTemplate, TokenizationError> {
-    ChatTemplate::compile(source.to_owned(), Some("<s>".into()), "</s>".into())
+    ChatTemplate::compile(source.to_owned().into(), &named("<s>", "</s>"))
 }
 
 #[test]

@@ -7,6 +7,7 @@ use crate::{
     TokenizationError,
     files::{CHAT_TEMPLATE, SPECIAL_TOKENS, TOKENIZER, TOKENIZER_CONFIG},
     guard::guarded,
+    sources::TemplateSources,
 };
 
 /// The tokens that have a name.
@@ -15,6 +16,8 @@ pub(crate) struct NamedTokens {
     pub(crate) eos: String,
     pub(crate) unk: Option<String>,
     pub(crate) pad: Option<String>,
+    /// What else has a name, such as `mask_token`, with that name.
+    pub(crate) others: Vec<(String, String)>,
 }
 
 impl NamedTokens {
@@ -25,6 +28,7 @@ impl NamedTokens {
             eos: eos.to_owned(),
             unk: None,
             pad: None,
+            others: Vec::new(),
         }
     }
 
@@ -33,16 +37,22 @@ impl NamedTokens {
         self.fields().map(|(_, token)| token)
     }
 
-    fn fields(&self) -> impl Iterator<Item = (&'static str, &str)> {
+    /// Returns every named token with its name, which chat templates know it by.
+    pub(crate) fn fields(&self) -> impl Iterator<Item = (&str, &str)> {
         let fields = [
             ("bos_token", self.bos.as_deref()),
             ("eos_token", Some(self.eos.as_str())),
             ("unk_token", self.unk.as_deref()),
             ("pad_token", self.pad.as_deref()),
         ];
+        let others = self
+            .others
+            .iter()
+            .map(|(field, token)| (&**field, &**token));
         fields
             .into_iter()
             .filter_map(|(field, token)| Some((field, token?)))
+            .chain(others)
     }
 
     fn to_json(&self) -> Map<String, Value> {
@@ -59,7 +69,7 @@ impl NamedTokens {
 pub(crate) fn config(
     names: &NamedTokens,
     model_max_length: Option<u64>,
-    chat_template: Option<&str>,
+    templates: Option<&TemplateSources>,
 ) -> Map<String, Value> {
     let mut config = names.to_json();
     let mut set = |field: &str, value: Value| config.insert(field.to_owned(), value);
@@ -68,8 +78,8 @@ pub(crate) fn config(
     if let Some(length) = model_max_length {
         set("model_max_length", json!(length));
     }
-    if let Some(template) = chat_template {
-        set("chat_template", json!(template));
+    if let Some(templates) = templates {
+        set("chat_template", templates.to_json());
     }
     config
 }

@@ -2,7 +2,7 @@ use llmopt_domain::{Conversation, Message, ToolCall};
 use llmopt_jinja::{Data, Template};
 use serde_json::Map;
 
-use crate::TokenizationError;
+use crate::{TokenizationError, save::NamedTokens, sources::TemplateSources};
 
 /// The chat template of bases that have none, such as GPT-2.
 pub const DEFAULT_CHAT_TEMPLATE: &str = "\
@@ -23,9 +23,9 @@ pub const DEFAULT_CHAT_TEMPLATE: &str = "\
 {%- endif -%}
 ";
 
-/// What one rendering may cost: far more than any real template takes, little enough that a
-/// template with loops within loops fails in a second, and one that doubles a text before it has
-/// 128 MiB of it: an instruction costs 1, and so do 64 bytes.
+/// What one rendering may cost: far more than any real template takes, little enough that one that never ends fails
+/// in seconds, and one that makes more and more before it has a few hundred MiB. Each step costs 1, and so do 64
+/// bytes that are made or looked through.
 const FUEL: u64 = 2 << 20;
 
 /// What a chat template renders.
@@ -62,33 +62,36 @@ impl<'a> From<&'a [Message]> for Turns<'a> {
     }
 }
 
-/// A compiled chat template with the tokens it may name.
+/// Compiled chat templates with the tokens that they may name.
 pub(crate) struct ChatTemplate {
-    template: Template,
-    source: String,
-    bos_token: Option<String>,
-    eos_token: String,
+    default: Template,
+    tool_use: Option<Template>,
+    sources: TemplateSources,
+    tokens: Vec<(String, String)>,
 }
 
 impl ChatTemplate {
-    /// Compiles `source` as `transformers` would.
+    /// Compiles templates as `transformers` would.
     pub(crate) fn compile(
-        source: String,
-        bos_token: Option<String>,
-        eos_token: String,
+        sources: TemplateSources,
+        names: &NamedTokens,
     ) -> Result<Self, TokenizationError> {
-        let template = Template::compile(&source).map_err(TokenizationError::TemplateSyntax)?;
+        let compile =
+            |source: &String| Template::compile(source).map_err(TokenizationError::TemplateSyntax);
+        let tokens = names.fields();
         Ok(Self {
-            template,
-            source,
-            bos_token,
-            eos_token,
+            default: compile(&sources.default)?,
+            tool_use: sources.tool_use.as_ref().map(compile).transpose()?,
+            tokens: tokens
+                .map(|(name, token)| (name.to_owned(), token.to_owned()))
+                .collect(),
+            sources,
         })
     }
 
-    /// Returns the source as it was given.
-    pub(crate) fn source(&self) -> &str {
-        &self.source
+    /// Returns the sources as they were given.
+    pub(crate) fn sources(&self) -> &TemplateSources {
+        &self.sources
     }
 
     /// Renders `turns` and nothing after them.
@@ -108,21 +111,25 @@ impl ChatTemplate {
     ) -> Result<String, TokenizationError> {
         let messages = Data::list(turns.messages.iter().map(message_data));
         // As `transformers` has it where there are none.
-        let tools = match turns.tools {
-            [] => Data::none(),
-            tools => Data::list(tools.iter().map(Data::from)),
+        let (template, tools) = match turns.tools {
+            [] => (&self.default, Data::none()),
+            tools => (
+                self.tool_use.as_ref().unwrap_or(&self.default),
+                Data::list(tools.iter().map(Data::from)),
+            ),
         };
-        let mut variables = vec![
+        // A token stays undefined where there is none, as in `transformers`.
+        let tokens = self.tokens.iter();
+        let mut variables: Vec<(&str, Data)> = tokens
+            .map(|(name, token)| (&**name, Data::text(token)))
+            .collect();
+        variables.extend([
             ("messages", messages),
             ("add_generation_prompt", Data::bool(add_generation_prompt)),
-            ("eos_token", Data::text(&self.eos_token)),
             ("tools", tools),
             ("documents", Data::none()),
-        ];
-        // `bos_token` stays undefined where there is none, as in `transformers`.
-        let bos_token = self.bos_token.as_deref();
-        variables.extend(bos_token.map(|it| ("bos_token", Data::text(it))));
-        let text = self.template.render(variables, FUEL);
+        ]);
+        let text = template.render(variables, FUEL);
         text.map_err(TokenizationError::TemplateRender)
     }
 }
@@ -165,14 +172,14 @@ mod tests {
     use serde::Deserialize;
 
     use super::*;
-    use crate::testing::{assistant, chatml, read_fixture, system, user};
+    use crate::testing::{assistant, chatml, named, read_fixture, system, user};
 
     fn render(source: &str, messages: &[Message]) -> Result<String, TokenizationError> {
         compile(source)?.render_prompt(messages.into())
     }
 
     fn compile(source: &str) -> Result<ChatTemplate, TokenizationError> {
-        ChatTemplate::compile(source.to_owned(), Some("<s>".into()), "</s>".into())
+        ChatTemplate::compile(source.to_owned().into(), &named("<s>", "</s>"))
     }
 
     #[test]
@@ -287,11 +294,9 @@ mod tests {
     fn special_tokens_are_variables_and_tools_are_none() {
         let source = "{{ bos_token }}{% if tools is none %}no tools{% endif %}{{ eos_token }}";
         assert_eq!(render(source, &[]).unwrap(), "<s>no tools</s>");
-        let without = ChatTemplate::compile(
-            "{% if bos_token is defined %}{{ bos_token }}{% else %}none{% endif %}".into(),
-            None,
-            "</s>".into(),
-        );
+        let source = "{% if bos_token is defined %}{{ bos_token }}{% else %}none{% endif %}";
+        let names = NamedTokens::ending_with("</s>");
+        let without = ChatTemplate::compile(source.to_owned().into(), &names);
         assert_eq!(
             without.unwrap().render_prompt([][..].into()).unwrap(),
             "none"
@@ -321,8 +326,8 @@ mod tests {
 
     impl Case {
         fn render(&self, template: &str) -> Result<String, TokenizationError> {
-            let bos = Some(self.bos_token.clone());
-            ChatTemplate::compile(template.to_owned(), bos, self.eos_token.clone())?
+            let names = named(&self.bos_token, &self.eos_token);
+            ChatTemplate::compile(template.to_owned().into(), &names)?
                 .render(self.messages[..].into(), self.add_generation_prompt)
         }
     }

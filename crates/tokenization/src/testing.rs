@@ -9,7 +9,7 @@ use llmopt_domain::{Conversation, Message, Role};
 use serde::de::DeserializeOwned;
 use tempfile::TempDir;
 
-use crate::train_bpe;
+use crate::{save::NamedTokens, train_bpe};
 
 /// Texts to train a tokenizer on: repeats, digits, several scripts, runs of one letter.
 pub(crate) const TEXTS: &[&str] = &[
@@ -47,6 +47,14 @@ pub(crate) fn conversation(turns: &[&str]) -> Conversation {
             .map(|(content, role)| message(role, content))
             .collect(),
     )
+}
+
+/// The tokens that begin a text and end it.
+pub(crate) fn named(bos: &str, eos: &str) -> NamedTokens {
+    NamedTokens {
+        bos: Some(bos.to_owned()),
+        ..NamedTokens::ending_with(eos)
+    }
 }
 
 /// The template of the Qwen family without tools.

@@ -5,13 +5,11 @@ use num_bigint::BigInt;
 use crate::{
     access,
     error::{Result, refused},
+    printing,
     run::Run,
     strings::{self, Numeral},
     value::Value,
 };
-
-/// How many digits Python reads a number of at most.
-pub(super) const DIGITS_MAX: usize = 4300;
 
 /// The names and places that lead from an item to a part of it.
 pub(super) struct Path(Vec<Value>);
@@ -32,25 +30,30 @@ pub(super) struct Getter {
 
 impl Path {
     /// Reads a path with dots between its parts. None leads to the item itself.
-    pub(super) fn new(path: Option<&Value>) -> Result<Self> {
-        let parts = match path {
-            None | Some(Value::None) => Vec::new(),
+    pub(super) fn new(run: &Run<'_>, path: Option<&Value>) -> Result<Self> {
+        match path {
+            None | Some(Value::None) => Ok(Self(Vec::new())),
             Some(path) => match path.as_str() {
-                Some(text) => text.split('.').map(part).collect::<Result<_>>()?,
-                None => vec![path.clone()],
+                Some(text) => Self::of_text(run, text),
+                None => Ok(Self(vec![path.clone()])),
             },
+        }
+    }
+
+    fn of_text(run: &Run<'_>, text: &str) -> Result<Self> {
+        let part = |text: &str| {
+            run.fuel.take(1)?;
+            run.fuel.take_bytes(text.len())?;
+            part(text)
         };
-        Ok(Self(parts))
+        text.split('.').map(part).collect::<Result<_>>().map(Self)
     }
 
     /// Reads paths with commas between them.
-    pub(super) fn several(paths: Option<&Value>) -> Result<Vec<Self>> {
+    pub(super) fn several(run: &Run<'_>, paths: Option<&Value>) -> Result<Vec<Self>> {
         match paths.and_then(Value::as_str) {
-            Some(text) => {
-                let paths = text.split(',').map(Value::from);
-                paths.map(|it| Self::new(Some(&it))).collect()
-            }
-            None => Ok(vec![Self::new(paths)?]),
+            Some(text) => text.split(',').map(|it| Self::of_text(run, it)).collect(),
+            None => Ok(vec![Self::new(run, paths)?]),
         }
     }
 
@@ -58,6 +61,7 @@ impl Path {
     pub(super) fn of(&self, run: &Run<'_>, item: &Value, default: Option<&Value>) -> Result<Value> {
         let mut item = item.clone();
         for part in &self.0 {
+            run.fuel.take(1)?;
             let found = access::item(run, &item, part)?;
             item = match default {
                 Some(default) if found.is_undefined() => default.clone(),
@@ -78,7 +82,7 @@ fn part(text: &str) -> Result<Value> {
         .chars()
         .map(|c| strings::decimal(c).and_then(|it| char::from_digit(it, 10)))
         .collect();
-    let number = digits.filter(|it| it.len() <= DIGITS_MAX);
+    let number = digits.filter(|it| it.len() <= printing::MOST_DIGITS);
     match number.and_then(|it| it.parse::<BigInt>().ok()) {
         Some(place) => Ok(Value::from(place)),
         None => refused(format!("`{text}` is neither a name nor a place")),
@@ -94,20 +98,25 @@ impl Case {
     }
 
     /// Returns a value as it is compared.
-    pub(super) fn fold(self, value: Value) -> Value {
+    pub(super) fn fold(self, run: &Run<'_>, value: Value) -> Result<Value> {
         match (self, &value) {
             (Self::Insensitive, Value::Text(text) | Value::Safe(text)) => {
-                Value::text_like(strings::lower(text), &value)
+                run.fuel.take_bytes(text.len())?;
+                Ok(Value::text_like(strings::lower(text), &value))
             }
-            _ => value,
+            _ => Ok(value),
         }
     }
 }
 
 impl Getter {
-    pub(super) fn new(path: Option<&Value>, case_sensitive: Option<&Value>) -> Result<Self> {
+    pub(super) fn new(
+        run: &Run<'_>,
+        path: Option<&Value>,
+        case_sensitive: Option<&Value>,
+    ) -> Result<Self> {
         Ok(Self {
-            path: Path::new(path)?,
+            path: Path::new(run, path)?,
             default: None,
             case: Case::of(case_sensitive),
         })
@@ -115,7 +124,7 @@ impl Getter {
 
     /// Returns what is looked for in an item, as it is compared.
     pub(super) fn key(&self, run: &Run<'_>, item: &Value) -> Result<Value> {
-        Ok(self.case.fold(self.plain(run, item)?))
+        self.case.fold(run, self.plain(run, item)?)
     }
 
     /// Returns what is looked for in an item.

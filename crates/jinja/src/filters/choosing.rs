@@ -11,16 +11,16 @@ use crate::{
     iteration::Generator,
     run::Run,
     tests,
-    value::Value,
+    value::{Value, deepest},
 };
 
 pub(super) fn find(name: &str) -> Option<Filter> {
     Some(match name {
         "map" => map,
-        "select" => |_, value, given| Ok(choose(value, given, Picks::Passing, 0)),
-        "reject" => |_, value, given| Ok(choose(value, given, Picks::Failing, 0)),
-        "selectattr" => |_, value, given| Ok(choose(value, given, Picks::Passing, 1)),
-        "rejectattr" => |_, value, given| Ok(choose(value, given, Picks::Failing, 1)),
+        "select" => |run, value, given| Ok(choose(run, value, given, (Picks::Passing, 0))),
+        "reject" => |run, value, given| Ok(choose(run, value, given, (Picks::Failing, 0))),
+        "selectattr" => |run, value, given| Ok(choose(run, value, given, (Picks::Passing, 1))),
+        "rejectattr" => |run, value, given| Ok(choose(run, value, given, (Picks::Failing, 1))),
         "unique" => unique,
         _ => return None,
     })
@@ -33,19 +33,8 @@ pub(super) fn generator(
     next: impl FnMut(&Run<'_>) -> Result<Option<Value>> + 'static,
 ) -> Value {
     let named = given.named.iter().map(|(_, value)| value);
-    let deepest = named.chain(&given.positional).max_by_key(|it| it.depth());
-    match deepest.filter(|it| it.depth() > value.depth()) {
-        Some(deepest) => Generator::value(deepest, next),
-        None => Generator::value(value, next),
-    }
-}
-
-/// Goes through a value if it is true, as what is false has no items for these filters.
-fn source(value: &Value) -> Source {
-    match value.is_true() {
-        true => Source::new(value),
-        false => Source::new(&Value::Undefined),
-    }
+    let all = named.chain(&given.positional).chain([value]);
+    Generator::value(deepest(all), next)
 }
 
 /// What each item becomes.
@@ -54,9 +43,10 @@ enum Mapping {
     Filter(Value, Given),
 }
 
-fn map(_: &Run<'_>, value: &Value, given: &Given) -> Result<Value> {
-    let mut source = source(value);
-    let (is_empty, mapping) = (!value.is_true(), Mapping::new(given));
+fn map(run: &Run<'_>, value: &Value, given: &Given) -> Result<Value> {
+    let mut source = Source::new(value);
+    // What is false has no items here, whatever it is.
+    let (is_empty, mapping) = (!value.is_true(), Mapping::new(run, given));
     Ok(generator(value, given, move |run| {
         if is_empty {
             return Ok(None);
@@ -68,7 +58,7 @@ fn map(_: &Run<'_>, value: &Value, given: &Given) -> Result<Value> {
 }
 
 impl Mapping {
-    fn new(given: &Given) -> Result<Self> {
+    fn new(run: &Run<'_>, given: &Given) -> Result<Self> {
         if let Some((name, rest)) = given.positional.split_first() {
             let positional = rest.to_vec();
             let named = given.named.clone();
@@ -78,7 +68,7 @@ impl Mapping {
         match arguments.get(0) {
             Some(path) => {
                 let default = arguments.some(1).cloned();
-                Ok(Self::Attribute(Path::new(Some(path))?, default))
+                Ok(Self::Attribute(Path::new(run, Some(path))?, default))
             }
             None => refused("map expects the name of a filter, or an attribute"),
         }
@@ -110,9 +100,9 @@ struct Question {
 }
 
 /// Chooses items by a test of them, or of what the first `skipped` argument leads to.
-fn choose(value: &Value, given: &Given, picks: Picks, skipped: usize) -> Value {
-    let mut source = source(value);
-    let (is_empty, question) = (!value.is_true(), Question::new(given, skipped));
+fn choose(run: &Run<'_>, value: &Value, given: &Given, (picks, skipped): (Picks, usize)) -> Value {
+    let mut source = Source::new(value);
+    let (is_empty, question) = (!value.is_true(), Question::new(run, given, skipped));
     generator(value, given, move |run| {
         if is_empty {
             return Ok(None);
@@ -128,7 +118,7 @@ fn choose(value: &Value, given: &Given, picks: Picks, skipped: usize) -> Value {
 }
 
 impl Question {
-    fn new(given: &Given, skipped: usize) -> Result<Self> {
+    fn new(run: &Run<'_>, given: &Given, skipped: usize) -> Result<Self> {
         let Some((attribute, rest)) = given.positional.split_at_checked(skipped) else {
             return refused("the name of an attribute is missing");
         };
@@ -138,7 +128,7 @@ impl Question {
         };
         let (positional, named) = (rest.to_vec(), given.named.clone());
         Ok(Self {
-            path: Path::new(attribute.first())?,
+            path: Path::new(run, attribute.first())?,
             test,
             given: Given { positional, named },
         })
@@ -156,16 +146,15 @@ impl Question {
     }
 }
 
-fn unique(_: &Run<'_>, value: &Value, given: &Given) -> Result<Value> {
+fn unique(run: &Run<'_>, value: &Value, given: &Given) -> Result<Value> {
     let arguments = given.read(["case_sensitive", "attribute"])?;
-    let getter = Getter::new(arguments.get(1), arguments.get(0))?;
+    let getter = Getter::new(run, arguments.get(1), arguments.get(0))?;
     let (mut source, mut seen) = (Source::new(value), Dict::default());
     Ok(generator(value, given, move |run| {
         while let Some(item) = source.next(run)? {
             let key = getter.key(run, &item)?;
-            super::order::refuse_nan(&key)?;
-            if seen.get(&key)?.is_none() {
-                seen.insert(key, Value::None)?;
+            if seen.get(&run.fuel, &key)?.is_none() {
+                seen.insert(&run.fuel, key, Value::None)?;
                 return Ok(Some(item));
             }
         }

@@ -1,6 +1,9 @@
 //! Characters that HTML has names for.
 
-use crate::error::{Result, refused};
+use crate::{
+    error::{Result, refused, unknown},
+    printing,
+};
 
 /// Names that are known even where no semicolon follows, in order.
 const ALONE: [(&str, char); 106] = [
@@ -215,7 +218,7 @@ fn numbered(text: &str) -> Result<Replaced<'_>> {
     if digits.is_empty() {
         return Ok(None);
     }
-    if radix == 10 && digits.len() > super::attributes::DIGITS_MAX {
+    if radix == 10 && digits.len() > printing::MOST_DIGITS {
         return refused("the number of a character has too many digits");
     }
     let code = u32::from_str_radix(digits, radix).unwrap_or(u32::MAX);
@@ -253,7 +256,7 @@ fn named(text: &str) -> Result<Replaced<'_>> {
             return Ok(Some((c.to_string(), after)));
         }
         if name.bytes().all(|it| it.is_ascii_alphanumeric()) {
-            return refused(format!(
+            return unknown(format!(
                 "the character that `&{name};` names is not known here"
             ));
         }

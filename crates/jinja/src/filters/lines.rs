@@ -19,13 +19,14 @@ pub(super) fn indent(run: &Run<'_>, value: &Value, given: &Given) -> Result<Valu
         Some(width) => indentation(run, width)?,
         None => " ".repeat(4),
     };
-    let ends = text.is_empty() || text.ends_with(strings::is_line_break);
-    let mut lines = strings::lines(text);
-    lines.extend(ends.then_some(""));
-    let size = indent.len().saturating_mul(lines.len());
+    // Python adds a line break before it splits the text; one that ends it becomes a part of another.
+    let ends = text.is_empty() || text.ends_with(|c| strings::is_line_break(c) && c != '\r');
+    let count = strings::lines(text).count() + usize::from(ends);
+    let size = indent.len().saturating_mul(count);
     run.fuel.take_bytes(size.saturating_add(text.len()))?;
+    let lines = strings::lines(text).chain(ends.then_some(""));
     let mut out = String::with_capacity(text.len());
-    for (index, line) in lines.into_iter().enumerate() {
+    for (index, line) in lines.enumerate() {
         let line = line.trim_end_matches(strings::is_line_break);
         let indents = match index {
             0 => arguments.is_true(1),

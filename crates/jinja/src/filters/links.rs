@@ -1,9 +1,9 @@
 //! The filter that makes links of addresses.
 
-use super::{index, size, words::is_word};
+use super::{size, words::is_word};
 use crate::{
     calls::Given,
-    error::{Result, refused},
+    error::{Result, refused, unknown},
     iteration, printing,
     run::Run,
     strings,
@@ -31,9 +31,9 @@ pub(super) fn urlize(run: &Run<'_>, value: &Value, given: &Given) -> Result<Valu
     rel.extend(arguments.is_true(1).then_some("nofollow"));
     rel.sort_unstable();
     rel.dedup();
-    let mut attributes = format!(" rel=\"{}\"", printing::escaped(&rel.join(" ")));
+    let mut attributes = format!(" rel=\"{}\"", printing::escaped(&run.fuel, &rel.join(" "))?);
     if let Some(target) = arguments.get(2).filter(|it| it.is_true()) {
-        let target = printing::text(&super::escape(target)?)?;
+        let target = printing::escape(&run.fuel, target)?;
         attributes.push_str(&format!(" target=\"{target}\""));
     }
     let links = Links {
@@ -41,11 +41,12 @@ pub(super) fn urlize(run: &Run<'_>, value: &Value, given: &Given) -> Result<Valu
         attributes,
         schemes: schemes(run, arguments.some(4))?,
     };
-    let text = printing::text(&super::escape(value)?)?;
+    let text = printing::escape(&run.fuel, value)?;
     run.fuel.take_bytes(text.len().saturating_mul(8))?;
     let mut out = String::new();
     for part in text.split_inclusive(strings::is_space) {
         let word = part.trim_end_matches(strings::is_space);
+        run.fuel.take_items(links.schemes.len())?;
         let link = links.linked(word)?;
         run.fuel.take_bytes(link.len())?;
         out.push_str(&link);
@@ -60,7 +61,7 @@ fn words_of(text: &str) -> Vec<&str> {
 }
 
 fn limit(value: &Value) -> Result<usize> {
-    match index(value)? < 0 {
+    match value.expect_index()? < 0 {
         true => refused("urlize cannot cut links to less than nothing"),
         false => size(value),
     }
@@ -91,7 +92,7 @@ impl Links {
             .chars()
             .find(|c| matches!(c, 'İ' | 'ı' | 'ſ' | '\u{212a}'))
         {
-            return refused(format!("urlize does not know the letter `{c}`"));
+            return unknown(format!("urlize does not know the letter `{c}`"));
         }
         let inner = without(word, str::strip_prefix, ["(", "<", "&lt;"]);
         let head = word.strip_suffix(inner).unwrap_or_default();

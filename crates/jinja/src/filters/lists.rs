@@ -1,14 +1,14 @@
 //! Filters that take values apart, and make lists of them.
 
-use super::{Source, attributes::Path, choosing::generator, escape, index, soft_text};
+use super::{Source, attributes::Path, choosing::generator, escape, soft_text};
 use crate::{
     access,
     calls::{Filter, Given},
     dict::Dict,
-    error::{Result, refused},
+    error::{Result, refused, unknown},
     iteration,
     objects::Object,
-    operators, printing,
+    operators,
     run::Run,
     value::{Part, Value, View},
 };
@@ -24,7 +24,7 @@ pub(super) fn find(name: &str) -> Option<Filter> {
         "join" => join,
         "last" => last,
         "list" => list,
-        "random" => |_, _, _| refused("what `random` gives is not known beforehand"),
+        "random" => |_, _, _| unknown("what `random` gives is not known beforehand"),
         "reverse" => reverse,
         "slice" => slice,
         _ => return None,
@@ -36,7 +36,7 @@ fn attr(run: &Run<'_>, value: &Value, given: &Given) -> Result<Value> {
     let name = arguments.required_text(0)?;
     match value {
         Value::Object(it) if matches!(**it, Object::Blocks) => {
-            refused("attr does not know what `self` has")
+            unknown("attr does not know what `self` has")
         }
         // Its own items are no attributes, which are those that an empty one has too.
         Value::Dict(_) => {
@@ -50,8 +50,9 @@ fn attr(run: &Run<'_>, value: &Value, given: &Given) -> Result<Value> {
     }
 }
 
-fn length(_: &Run<'_>, value: &Value, given: &Given) -> Result<Value> {
+fn length(run: &Run<'_>, value: &Value, given: &Given) -> Result<Value> {
     given.nothing()?;
+    run.fuel.take_bytes(value.size_bytes())?;
     match (value.len(), value) {
         (Some(length), _) => Ok(Value::from(length)),
         (None, Value::Generator(_)) => refused("a generator has no length; is `| list` missing"),
@@ -162,7 +163,7 @@ fn batch(_: &Run<'_>, value: &Value, given: &Given) -> Result<Value> {
     let (mut source, mut kept) = (Source::new(value), Vec::new());
     Ok(generator(value, given, move |run| {
         while let Some(item) = source.next(run)? {
-            let is_full = operators::equal(&Value::from(kept.len()), &count);
+            let is_full = operators::equal_single(&Value::from(kept.len()), &count);
             let full = is_full.then(|| std::mem::take(&mut kept));
             kept.push(item);
             if full.is_some() {
@@ -191,7 +192,7 @@ fn slice(_: &Run<'_>, value: &Value, given: &Given) -> Result<Value> {
             Some(items) => items,
             None => all.insert(iteration::all(run, &of)?),
         };
-        let count = index(&count)?;
+        let count = count.expect_index()?;
         if count == 0 {
             return refused("slice cannot make 0 slices");
         }
@@ -213,22 +214,23 @@ fn slice(_: &Run<'_>, value: &Value, given: &Given) -> Result<Value> {
 fn join(run: &Run<'_>, value: &Value, given: &Given) -> Result<Value> {
     let arguments = given.read(["d", "attribute"])?;
     let between = match arguments.get(0) {
-        Some(between) => soft_text(between)?,
+        Some(between) => soft_text(run, between)?,
         None => Value::from(""),
     };
-    let path = Path::new(arguments.get(1))?;
+    let path = Path::new(run, arguments.get(1))?;
     let (mut parts, mut left) = (Vec::new(), iteration::iter(value)?);
     while let Some(item) = left.next(run)? {
-        let part = soft_text(&path.of(run, &item, None)?)?;
+        let part = soft_text(run, &path.of(run, &item, None)?)?;
         run.fuel.take_bytes(part.as_str().map_or(0, str::len))?;
         parts.push(part);
     }
     let is_safe = between.is_safe() || parts.iter().any(Value::is_safe);
     if !(run.escapes() && is_safe) {
-        return joined(run, &parts, &printing::text(&between)?).map(Value::from);
+        return joined(run, &parts, between.expect_text()?).map(Value::from);
     }
-    let parts: Vec<Value> = parts.iter().map(escape).collect::<Result<_>>()?;
-    joined(run, &parts, &printing::text(&escape(&between)?)?).map(Value::safe)
+    let parts = parts.iter().map(|it| escape(run, it));
+    let parts: Vec<Value> = parts.collect::<Result<_>>()?;
+    joined(run, &parts, escape(run, &between)?.expect_text()?).map(Value::safe)
 }
 
 fn joined(run: &Run<'_>, parts: &[Value], between: &str) -> Result<String> {

@@ -26,34 +26,34 @@ pub(super) fn find(name: &str) -> Option<Filter> {
 
 fn escaped(run: &Run<'_>, value: &Value, given: &Given) -> Result<Value> {
     given.nothing()?;
-    let text = escape(value)?;
-    run.fuel.take_bytes(text.as_str().map_or(0, str::len))?;
-    Ok(text)
+    escape(run, value)
 }
 
 fn forceescape(run: &Run<'_>, value: &Value, given: &Given) -> Result<Value> {
     given.nothing()?;
-    let text = printing::escaped(&printing::text(value)?);
-    run.fuel.take_bytes(text.len())?;
-    Ok(Value::safe(text))
+    let text = printing::text(&run.fuel, value)?;
+    printing::escaped(&run.fuel, &text).map(Value::safe)
 }
 
-fn safe(_: &Run<'_>, value: &Value, given: &Given) -> Result<Value> {
+fn safe(run: &Run<'_>, value: &Value, given: &Given) -> Result<Value> {
     given.nothing()?;
     match value {
         Value::Text(text) | Value::Safe(text) => Ok(Value::Safe(text.clone())),
-        _ => printing::text(value).map(Value::safe),
+        _ => printing::text(&run.fuel, value).map(Value::safe),
     }
 }
 
-fn striptags(run: &Run<'_>, value: &Value, given: &Given) -> Result<Value> {
+pub(crate) fn striptags(run: &Run<'_>, value: &Value, given: &Given) -> Result<Value> {
     given.nothing()?;
-    let text = printing::text(value)?;
+    let text = printing::text(&run.fuel, value)?;
     run.fuel.take_bytes(text.len())?;
     let text = without_tags(&text);
-    let words = text.split(strings::is_space).filter(|it| !it.is_empty());
-    let words: Vec<&str> = words.collect();
-    entities::unescaped(&words.join(" ")).map(Value::from)
+    let mut out = String::with_capacity(text.len());
+    for word in text.split(strings::is_space).filter(|it| !it.is_empty()) {
+        out.push_str(if out.is_empty() { "" } else { " " });
+        out.push_str(word);
+    }
+    entities::unescaped(&out).map(Value::from)
 }
 
 fn without_tags(text: &str) -> String {
@@ -77,7 +77,7 @@ fn without_tags(text: &str) -> String {
 fn urlencode(run: &Run<'_>, value: &Value, given: &Given) -> Result<Value> {
     given.nothing()?;
     if value.as_str().is_some() || !iteration::is_iterable(value) {
-        let text = printing::text(value)?;
+        let text = printing::text(&run.fuel, value)?;
         return quoted(run, &text, b"/").map(Value::from);
     }
     let pairs = match value {
@@ -93,7 +93,7 @@ fn urlencode(run: &Run<'_>, value: &Value, given: &Given) -> Result<Value> {
         let [key, value] = &*iteration::all(run, pair)? else {
             return refused("urlencode expects pairs of a name and a value");
         };
-        let part = |it| quoted(run, &printing::text(it)?, b"");
+        let part = |it| quoted(run, &printing::text(&run.fuel, it)?, b"");
         parts.push(format!("{}={}", part(key)?, part(value)?).replace("%20", "+"));
     }
     Ok(Value::from(parts.join("&")))
@@ -124,6 +124,7 @@ fn xmlattr(run: &Run<'_>, value: &Value, given: &Given) -> Result<Value> {
     };
     let mut parts = Vec::new();
     for (key, value) in table.iter() {
+        run.fuel.take(1)?;
         if value.is_none() || value.is_undefined() {
             continue;
         }
@@ -132,8 +133,10 @@ fn xmlattr(run: &Run<'_>, value: &Value, given: &Given) -> Result<Value> {
         if name.contains(is_border) {
             return refused(format!("`{name}` is no name of an attribute"));
         }
-        let part = |it| printing::text(&escape(it)?);
-        parts.push(format!("{}=\"{}\"", part(key)?, part(value)?));
+        let part = |it| printing::escape(&run.fuel, it);
+        let (key, value) = (part(key)?, part(value)?);
+        run.fuel.take_bytes(key.len().saturating_add(value.len()))?;
+        parts.push(format!("{key}=\"{value}\""));
     }
     let mut text = parts.join(" ");
     if arguments.get(0).is_none_or(Value::is_true) && !text.is_empty() {

@@ -2,8 +2,7 @@
 
 use num_bigint::BigInt;
 
-use super::attributes::DIGITS_MAX;
-use crate::strings;
+use crate::{printing, strings};
 
 /// Spells a number with ASCII's digits, and drops the white space around it.
 fn plain(text: &str) -> String {
@@ -31,7 +30,7 @@ pub(super) fn integer(text: &str, base: i64) -> Option<BigInt> {
     let (radix, digits) = prefixed(digits, base);
     let digits = without_underscores(digits, radix)?;
     let has_limit = !radix.is_power_of_two();
-    if has_limit && digits.len() > DIGITS_MAX {
+    if has_limit && digits.len() > printing::MOST_DIGITS {
         return None;
     }
     // Where the base is looked for, a zero before other digits could be meant as one.

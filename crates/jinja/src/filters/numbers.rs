@@ -10,9 +10,9 @@ use super::number_texts;
 use crate::{
     calls::{Filter, Given},
     error::{Result, TemplateError, refused},
-    operators, printing,
+    numbers, operators, printing,
     run::Run,
-    tree::Operator,
+    tree::{Comparison, Operator},
     value::Value,
 };
 
@@ -27,11 +27,16 @@ pub(super) fn find(name: &str) -> Option<Filter> {
     })
 }
 
-fn abs(_: &Run<'_>, value: &Value, given: &Given) -> Result<Value> {
+fn abs(run: &Run<'_>, value: &Value, given: &Given) -> Result<Value> {
     given.nothing()?;
-    match (value, value.to_big()) {
-        (Value::Float(number), _) => Ok(Value::Float(number.abs())),
-        (_, Some(number)) => Ok(Value::from(number.abs())),
+    match value {
+        Value::Float(number) => Ok(Value::Float(number.abs())),
+        it if it.is_number() => {
+            match operators::compare(run, Comparison::Less, [it, &Value::Int(0)])? {
+                true => operators::negate(&run.fuel, it),
+                false => operators::positive(it),
+            }
+        }
         _ => refused(format!(
             "a value of type {} has no absolute value",
             value.kind()
@@ -39,9 +44,10 @@ fn abs(_: &Run<'_>, value: &Value, given: &Given) -> Result<Value> {
     }
 }
 
-fn int(_: &Run<'_>, value: &Value, given: &Given) -> Result<Value> {
+fn int(run: &Run<'_>, value: &Value, given: &Given) -> Result<Value> {
     let arguments = given.read(["default", "base"])?;
-    let default = || arguments.get(0).cloned().unwrap_or(Value::Int(0));
+    let default = || Ok(arguments.get(0).cloned().unwrap_or(Value::Int(0)));
+    run.fuel.take_bytes(value.size_bytes().saturating_mul(2))?;
     let found = match value {
         Value::Undefined => return refused("an undefined value is no number"),
         Value::Float(number) if number.is_infinite() => {
@@ -56,9 +62,10 @@ fn int(_: &Run<'_>, value: &Value, given: &Given) -> Result<Value> {
             let whole = base.and_then(|it| number_texts::integer(text, it));
             whole.or_else(|| truncated(number_texts::float(text)?))
         }
-        _ => value.to_big(),
+        _ if value.is_number() => return operators::positive(value),
+        _ => None,
     };
-    Ok(found.map_or_else(default, Value::from))
+    found.map_or_else(default, numbers::sized)
 }
 
 /// Cuts what comes after the point off, unless it is no number.
@@ -66,8 +73,9 @@ fn truncated(number: f64) -> Option<BigInt> {
     BigInt::from_f64(number)
 }
 
-fn float(_: &Run<'_>, value: &Value, given: &Given) -> Result<Value> {
+fn float(run: &Run<'_>, value: &Value, given: &Given) -> Result<Value> {
     let arguments = given.read(["default"])?;
+    run.fuel.take_bytes(value.size_bytes().saturating_mul(2))?;
     let default = || arguments.get(0).cloned().unwrap_or(Value::Float(0.0));
     match value {
         Value::Undefined => refused("an undefined value is no number"),
@@ -82,6 +90,7 @@ fn float(_: &Run<'_>, value: &Value, given: &Given) -> Result<Value> {
 fn round(run: &Run<'_>, value: &Value, given: &Given) -> Result<Value> {
     let arguments = given.read(["precision", "method"])?;
     let precision = arguments.get(0).unwrap_or(&Value::Int(0));
+    run.fuel.take_bytes(value.size_bytes())?;
     match arguments.get(1).map(Value::expect_text).transpose()? {
         None | Some("common") => nearest(run, value, precision),
         Some("ceil") => toward(run, value, precision, f64::ceil),
@@ -152,6 +161,7 @@ fn nearest_whole(run: &Run<'_>, whole: &BigInt, zeros: usize) -> Result<BigInt> 
     }
     run.fuel.take_bytes(zeros)?;
     let power = BigInt::from(10).pow(u32::try_from(zeros).unwrap_or(u32::MAX));
+    numbers::take_product(run, [whole, &power])?;
     let (quotient, rest) = whole.div_mod_floor(&power);
     let rounds_up = match (rest * 2_u8).cmp(&power) {
         Ordering::Less => false,
@@ -183,8 +193,9 @@ fn toward(
     }
 }
 
-fn filesizeformat(_: &Run<'_>, value: &Value, given: &Given) -> Result<Value> {
+fn filesizeformat(run: &Run<'_>, value: &Value, given: &Given) -> Result<Value> {
     let arguments = given.read(["binary"])?;
+    run.fuel.take_bytes(value.size_bytes().saturating_mul(2))?;
     let bytes = match value.as_str() {
         Some(text) => number_texts::float(text)
             .ok_or_else(|| TemplateError::new(format!("`{text}` is no number of bytes")))?,

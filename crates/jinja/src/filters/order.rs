@@ -6,7 +6,8 @@ use super::{
 };
 use crate::{
     calls::{Filter, Given},
-    error::{Result, refused},
+    error::{Result, refused, unknown},
+    fuel::Fuel,
     iteration, operators,
     run::Run,
     value::Value,
@@ -18,9 +19,11 @@ pub(super) fn find(name: &str) -> Option<Filter> {
         "dictsort" => dictsort,
         "groupby" => groupby,
         "min" => |run, value, given| extreme(run, value, given, operators::less),
-        "max" => {
-            |run, value, given| extreme(run, value, given, |it, best| operators::less(best, it))
-        }
+        "max" => |run, value, given| {
+            extreme(run, value, given, |fuel, it, best| {
+                operators::less(fuel, best, it)
+            })
+        },
         "sum" => sum,
         _ => return None,
     })
@@ -49,7 +52,9 @@ pub(super) struct Keyed {
 }
 
 fn sorted(run: &Run<'_>, mut items: Vec<Keyed>, order: Order) -> Result<Vec<Keyed>> {
-    items.iter().try_for_each(|it| refuse_nan(&it.key))?;
+    for item in &items {
+        refuse_nan(&run.fuel, &item.key)?;
+    }
     if order == Order::Descending {
         items.reverse();
     }
@@ -60,7 +65,7 @@ fn sorted(run: &Run<'_>, mut items: Vec<Keyed>, order: Order) -> Result<Vec<Keye
     Ok(sorted)
 }
 
-type Less = fn(&Value, &Value) -> Result<bool>;
+type Less = fn(&Fuel, &Value, &Value) -> Result<bool>;
 
 /// Sorts items by an order of their keys; those that are equal stay in order.
 pub(super) fn merge_sorted(run: &Run<'_>, mut left: Vec<Keyed>, less: Less) -> Result<Vec<Keyed>> {
@@ -70,17 +75,18 @@ pub(super) fn merge_sorted(run: &Run<'_>, mut left: Vec<Keyed>, less: Less) -> R
     run.fuel.take_items(left.len())?;
     let right = left.split_off(left.len() / 2);
     let left = merge_sorted(run, left, less)?.into_iter();
-    merge(left, merge_sorted(run, right, less)?.into_iter(), less)
+    merge(run, left, merge_sorted(run, right, less)?.into_iter(), less)
 }
 
 fn merge(
+    run: &Run<'_>,
     mut left: std::vec::IntoIter<Keyed>,
     mut right: std::vec::IntoIter<Keyed>,
     less: Less,
 ) -> Result<Vec<Keyed>> {
     let mut merged = Vec::with_capacity(left.len() + right.len());
     while let (Some(a), Some(b)) = (left.as_slice().first(), right.as_slice().first()) {
-        let next = match less(&b.key, &a.key)? {
+        let next = match less(&run.fuel, &b.key, &a.key)? {
             true => right.next(),
             false => left.next(),
         };
@@ -92,10 +98,13 @@ fn merge(
 }
 
 /// Refuses what is neither less than anything nor equal to itself: where it comes depends on the algorithm.
-pub(super) fn refuse_nan(key: &Value) -> Result<()> {
+pub(super) fn refuse_nan(fuel: &Fuel, key: &Value) -> Result<()> {
     match key {
-        Value::Float(number) if number.is_nan() => refused("nan has no place in an order"),
-        Value::List(items) | Value::Tuple(items) => items.iter().try_for_each(refuse_nan),
+        Value::Float(number) if number.is_nan() => unknown("nan has no place in an order"),
+        Value::List(items) | Value::Tuple(items) => fuel.nested(|| {
+            fuel.take_items(items.len())?;
+            items.iter().try_for_each(|it| refuse_nan(fuel, it))
+        }),
         _ => Ok(()),
     }
 }
@@ -113,10 +122,14 @@ fn keyed(items: Vec<Value>, key: impl Fn(&Value) -> Result<Value>) -> Result<Vec
 fn sort(run: &Run<'_>, value: &Value, given: &Given) -> Result<Value> {
     let arguments = given.read(["reverse", "case_sensitive", "attribute"])?;
     let order = Order::reversed_if(switch(&arguments, 0));
-    let (case, paths) = (Case::of(arguments.get(1)), Path::several(arguments.get(2))?);
+    let (case, paths) = (
+        Case::of(arguments.get(1)),
+        Path::several(run, arguments.get(2))?,
+    );
     // Keys are lists, whose first different values are compared; values that are equal need not have an order.
     let key = |item: &Value| {
-        let part = |path: &Path| path.of(run, item, None).map(|it| case.fold(it));
+        run.fuel.take_items(paths.len())?;
+        let part = |path: &Path| case.fold(run, path.of(run, item, None)?);
         paths.iter().map(part).collect::<Result<Value>>()
     };
     let items = keyed(iteration::all(run, value)?, key)?;
@@ -144,11 +157,14 @@ fn dictsort(run: &Run<'_>, value: &Value, given: &Given) -> Result<Value> {
         ));
     };
     run.fuel.take_items(table.len())?;
-    let keyed = |(key, value): (&Value, &Value)| Keyed {
-        key: case.fold(if is_by_value { value } else { key }.clone()),
-        item: Value::pair(key.clone(), value.clone()),
+    let keyed = |(key, value): (&Value, &Value)| {
+        Ok(Keyed {
+            key: case.fold(run, if is_by_value { value } else { key }.clone())?,
+            item: Value::pair(key.clone(), value.clone()),
+        })
     };
-    let sorted = sorted(run, table.iter().map(keyed).collect(), order)?;
+    let keyed = table.iter().map(keyed).collect::<Result<_>>()?;
+    let sorted = sorted(run, keyed, order)?;
     Ok(sorted.into_iter().map(|it| it.item).collect())
 }
 
@@ -156,13 +172,13 @@ fn groupby(run: &Run<'_>, value: &Value, given: &Given) -> Result<Value> {
     let arguments = given.read(["attribute", "default", "case_sensitive"])?;
     let getter = Getter {
         default: arguments.some(1).cloned(),
-        ..Getter::new(Some(arguments.required(0)?), arguments.get(2))?
+        ..Getter::new(run, Some(arguments.required(0)?), arguments.get(2))?
     };
     let items = keyed(iteration::all(run, value)?, |item| getter.key(run, item))?;
     let mut groups: Vec<(Value, Vec<Value>)> = Vec::new();
     for Keyed { key, item } in sorted(run, items, Order::Ascending)? {
         match groups.last_mut() {
-            Some((last, group)) if operators::equal(last, &key) => group.push(item),
+            Some((last, group)) if operators::equal(&run.fuel, last, &key)? => group.push(item),
             _ => groups.push((key, vec![item])),
         }
     }
@@ -185,13 +201,13 @@ fn grouped(run: &Run<'_>, getter: &Getter, (key, items): (Value, Vec<Value>)) ->
 /// Returns the first item that is better than all before it, and than which none after it is better.
 fn extreme(run: &Run<'_>, value: &Value, given: &Given, is_better: Less) -> Result<Value> {
     let arguments = given.read(["case_sensitive", "attribute"])?;
-    let getter = Getter::new(arguments.get(1), arguments.get(0))?;
+    let getter = Getter::new(run, arguments.get(1), arguments.get(0))?;
     let mut left = iteration::iter(value)?;
     let mut best: Option<Keyed> = None;
     while let Some(item) = left.next(run)? {
         let key = getter.key(run, &item)?;
         let is_best = match &best {
-            Some(best) => is_better(&key, &best.key)?,
+            Some(best) => is_better(&run.fuel, &key, &best.key)?,
             None => true,
         };
         if is_best {
@@ -203,7 +219,7 @@ fn extreme(run: &Run<'_>, value: &Value, given: &Given, is_better: Less) -> Resu
 
 fn sum(run: &Run<'_>, value: &Value, given: &Given) -> Result<Value> {
     let arguments = given.read(["attribute", "start"])?;
-    let path = Path::new(arguments.get(0))?;
+    let path = Path::new(run, arguments.get(0))?;
     let mut total = arguments.get(1).cloned().unwrap_or(Value::Int(0));
     if total.as_str().is_some() {
         return refused("sum adds up no texts; is `| join` meant");

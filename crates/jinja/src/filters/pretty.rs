@@ -4,7 +4,8 @@ use super::order::{Keyed, merge_sorted};
 use crate::{
     calls::Given,
     dict::Dict,
-    error::{Result, refused},
+    error::{Result, TemplateError, refused},
+    fuel::Fuel,
     operators, printing,
     run::Run,
     strings,
@@ -32,12 +33,10 @@ pub(super) fn pprint(run: &Run<'_>, value: &Value, given: &Given) -> Result<Valu
 /// Puts the keys of all dicts in order.
 fn ordered(run: &Run<'_>, value: &Value) -> Result<Value> {
     match value {
-        Value::List(items) => items.iter().map(|it| ordered(run, it)).collect(),
-        Value::Tuple(items) if !has_names(value) => {
-            let items = items.iter().map(|it| ordered(run, it));
-            items.collect::<Result<_>>().map(Value::tuple)
-        }
-        Value::Dict(table) => {
+        Value::List(items) => ordered_items(run, items).map(Value::list),
+        Value::Tuple(items) if !has_names(value) => ordered_items(run, items).map(Value::tuple),
+        Value::Dict(table) => run.fuel.nested(|| {
+            run.fuel.take_items(table.len() + 1)?;
             let keyed = |(key, value): (&Value, &Value)| {
                 let (key, item) = (key.clone(), ordered(run, value)?);
                 Ok(Keyed { key, item })
@@ -45,12 +44,19 @@ fn ordered(run: &Run<'_>, value: &Value) -> Result<Value> {
             let entries = table.iter().map(keyed).collect::<Result<_>>()?;
             let mut dict = Dict::default();
             for Keyed { key, item } in merge_sorted(run, entries, comes_first)? {
-                dict.insert(key, item)?;
+                dict.insert(&run.fuel, key, item)?;
             }
             Ok(Value::dict(dict))
-        }
+        }),
         _ => Ok(value.clone()),
     }
+}
+
+fn ordered_items(run: &Run<'_>, items: &[Value]) -> Result<Vec<Value>> {
+    run.fuel.nested(|| {
+        run.fuel.take_items(items.len() + 1)?;
+        items.iter().map(|it| ordered(run, it)).collect()
+    })
 }
 
 /// Tuples with names are printed as they are.
@@ -59,14 +65,14 @@ fn has_names(value: &Value) -> bool {
 }
 
 /// Orders keys, and those of different types by how these are called.
-fn comes_first(left: &Value, right: &Value) -> Result<bool> {
-    super::order::refuse_nan(left)?;
-    super::order::refuse_nan(right)?;
+fn comes_first(fuel: &Fuel, left: &Value, right: &Value) -> Result<bool> {
+    super::order::refuse_nan(fuel, left)?;
+    super::order::refuse_nan(fuel, right)?;
     let is_known =
         |it: &Value| it.is_number() || matches!(it, Value::Text(_) | Value::Tuple(_) | Value::None);
     let are_known = is_known(left) && is_known(right) && left.kind() != right.kind();
-    match operators::less(left, right) {
-        Err(_) if are_known => Ok(left.kind() < right.kind()),
+    match operators::less(fuel, left, right) {
+        Err(TemplateError::Faulty(_)) if are_known => Ok(left.kind() < right.kind()),
         result => result,
     }
 }
@@ -94,7 +100,8 @@ impl Printer<'_, '_> {
         }
         let level = place.level + 1;
         let within = Place { level, ..place };
-        match value {
+        let fuel = &self.run.fuel;
+        fuel.nested(|| match value {
             Value::List(items) => self.items(items, within, ["[", "]"]),
             Value::Tuple(items) if !has_names(value) => match items.len() {
                 1 => self.items(items, within, ["(", ",)"]),
@@ -106,14 +113,11 @@ impl Printer<'_, '_> {
                 self.out.push_str(&text);
                 Ok(())
             }
-        }
+        })
     }
 
     fn repr(&self, value: &Value) -> Result<String> {
-        let text = printing::repr(value)?;
-        self.run.fuel.take(1)?;
-        self.run.fuel.take_bytes(text.len())?;
-        Ok(text)
+        printing::repr(&self.run.fuel, value)
     }
 
     fn new_line(&mut self, indent: usize) -> Result<()> {
@@ -198,7 +202,8 @@ impl Printer<'_, '_> {
 
     /// Splits a text into lines, and lines that are too long between words.
     fn parts(&self, text: &str, place: Place) -> Result<Vec<String>> {
-        let lines = strings::lines(text);
+        self.run.fuel.take_items(strings::lines(text).count())?;
+        let lines: Vec<&str> = strings::lines(text).collect();
         let mut parts = Vec::new();
         for (at, line) in lines.iter().enumerate() {
             let allowance = match at + 1 == lines.len() {

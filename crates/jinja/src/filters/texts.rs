@@ -1,12 +1,13 @@
 //! Filters that change texts.
 
-use super::{lines, pretty, size, soft_text, words::is_word, wrapping};
+use super::{lines, pretty, soft_text, words::is_word, wrapping};
 use crate::{
     calls::{Filter, Given},
     error::{Result, refused},
     formatting, operators, printing,
     run::Run,
     strings,
+    text_methods::{Ends, fills, stripped},
     value::Value,
 };
 
@@ -38,21 +39,21 @@ fn changed(
     change: fn(&str) -> String,
 ) -> Result<Value> {
     given.nothing()?;
-    let text = soft_text(value)?;
+    let text = soft_text(run, value)?;
     let plain = text.expect_text()?;
     run.fuel.take_bytes(plain.len())?;
     Ok(Value::text_like(change(plain), &text))
 }
 
-fn string(_: &Run<'_>, value: &Value, given: &Given) -> Result<Value> {
+fn string(run: &Run<'_>, value: &Value, given: &Given) -> Result<Value> {
     given.nothing()?;
-    soft_text(value)
+    soft_text(run, value)
 }
 
 /// Words begin after white space and hyphens and opening brackets, unlike those of the method.
 fn title(run: &Run<'_>, value: &Value, given: &Given) -> Result<Value> {
     given.nothing()?;
-    let text = printing::text(value)?;
+    let text = printing::text(&run.fuel, value)?;
     run.fuel.take_bytes(text.len())?;
     let is_border = |c: char| strings::is_space(c) || matches!(c, '-' | '(' | '{' | '[' | '<');
     let mut out = String::with_capacity(text.len());
@@ -65,14 +66,12 @@ fn title(run: &Run<'_>, value: &Value, given: &Given) -> Result<Value> {
     Ok(Value::from(out))
 }
 
-fn trim(_: &Run<'_>, value: &Value, given: &Given) -> Result<Value> {
+fn trim(run: &Run<'_>, value: &Value, given: &Given) -> Result<Value> {
     let arguments = given.read(["chars"])?;
-    let text = soft_text(value)?;
+    let text = soft_text(run, value)?;
     let plain = text.expect_text()?;
-    let trimmed = match arguments.text(0)? {
-        None => plain.trim_matches(strings::is_space),
-        Some(characters) => plain.trim_matches(|c| characters.contains(c)),
-    };
+    run.fuel.take_bytes(plain.len())?;
+    let trimmed = stripped(run, plain, arguments.text(0)?, Ends::Both)?;
     match trimmed.len() == plain.len() {
         true => Ok(text),
         false => Ok(Value::text_like(trimmed, &text)),
@@ -81,13 +80,11 @@ fn trim(_: &Run<'_>, value: &Value, given: &Given) -> Result<Value> {
 
 fn center(run: &Run<'_>, value: &Value, given: &Given) -> Result<Value> {
     let arguments = given.read(["width"])?;
-    let width = arguments.get(0).map_or(Ok(80), size)?;
-    let text = soft_text(value)?;
+    let width = arguments.get(0).map_or(Ok(80), Value::expect_index)?;
+    let text = soft_text(run, value)?;
     let plain = text.expect_text()?;
-    let missing = width.saturating_sub(plain.chars().count());
-    run.fuel.take_bytes(missing.saturating_add(plain.len()))?;
-    let left = missing / 2 + (missing & width & 1);
-    let (left, right) = (" ".repeat(left), " ".repeat(missing - left));
+    run.fuel.take_bytes(plain.len())?;
+    let [left, right] = fills(run, (plain, ' ', width), "center")?;
     Ok(Value::text_like([&left, plain, &right].concat(), &text))
 }
 
@@ -95,24 +92,25 @@ fn replace(run: &Run<'_>, value: &Value, given: &Given) -> Result<Value> {
     let arguments = given.read(["old", "new", "count"])?;
     let (old, new) = (arguments.required(0)?, arguments.required(1)?);
     let count = match arguments.some(2) {
-        Some(count) => usize::try_from(super::index(count)?).ok(),
+        Some(count) => usize::try_from(count.expect_index()?).ok(),
         None => None,
     };
     let needs_escaping = old.is_safe() || new.is_safe() && !value.is_safe();
     let text = match run.escapes() {
-        true if needs_escaping => super::escape(value)?,
-        true => soft_text(value)?,
-        false => Value::from(printing::text(value)?),
+        true if needs_escaping => super::escape(run, value)?,
+        true => soft_text(run, value)?,
+        false => Value::from(printing::text(&run.fuel, value)?),
     };
     let new = match text.is_safe() {
-        true => super::escape(new)?,
-        false => soft_text(new)?,
+        true => super::escape(run, new)?,
+        false => soft_text(run, new)?,
     };
     let (plain, old, new) = (
         text.expect_text()?,
-        printing::text(old)?,
+        printing::text(&run.fuel, old)?,
         new.expect_text()?,
     );
+    run.fuel.take_bytes(plain.len().saturating_add(old.len()))?;
     let found = match old.is_empty() {
         true => plain.chars().count() + 1,
         false => plain.matches(&*old).count(),
@@ -127,9 +125,11 @@ fn truncate(run: &Run<'_>, value: &Value, given: &Given) -> Result<Value> {
     let arguments = given.read(["length", "killwords", "end", "leeway"])?;
     let ellipsis = Value::from("...");
     let end = arguments.get(2).unwrap_or(&ellipsis);
+    let size_bytes = value.size_bytes().saturating_add(end.size_bytes());
+    run.fuel.take_bytes(size_bytes)?;
     let end_length = end.expect_text()?.chars().count();
-    let length = arguments.get(0).map_or(Ok(255), super::index)?;
-    let leeway = arguments.some(3).map_or(Ok(5), super::index)?;
+    let length = arguments.get(0).map_or(Ok(255), Value::expect_index)?;
+    let leeway = arguments.some(3).map_or(Ok(5), Value::expect_index)?;
     let room = usize::try_from(length)
         .ok()
         .and_then(|it| it.checked_sub(end_length));
@@ -158,7 +158,7 @@ fn truncate(run: &Run<'_>, value: &Value, given: &Given) -> Result<Value> {
 
 fn wordcount(run: &Run<'_>, value: &Value, given: &Given) -> Result<Value> {
     given.nothing()?;
-    let text = printing::text(value)?;
+    let text = printing::text(&run.fuel, value)?;
     run.fuel.take_bytes(text.len())?;
     let words = text.split(|c: char| !is_word(c));
     Ok(Value::from(words.filter(|it| !it.is_empty()).count()))

@@ -2,10 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::{
-    index,
-    words::{is_letter, is_word},
-};
+use super::words::{is_letter, is_word};
 use crate::{
     calls::Given,
     error::{Result, refused},
@@ -23,7 +20,7 @@ pub(super) fn wordwrap(run: &Run<'_>, value: &Value, given: &Given) -> Result<Va
         "break_on_hyphens",
     ];
     let arguments = given.read(names)?;
-    let width = arguments.get(0).map_or(Ok(79), index)?;
+    let width = arguments.get(0).map_or(Ok(79), Value::expect_index)?;
     let hyphens = arguments.get(3).unwrap_or(&Value::Bool(true));
     let wrap = Wrap {
         width: usize::try_from(width).unwrap_or(0),
@@ -34,13 +31,12 @@ pub(super) fn wordwrap(run: &Run<'_>, value: &Value, given: &Given) -> Result<Va
     let newline = Value::from("\n");
     let between = arguments.some(2).unwrap_or(&newline);
     let text = value.expect_text()?;
-    run.fuel.take_bytes(text.len().saturating_mul(8))?;
-    let lines = strings::lines(text);
-    if wrap.width == 0 && !lines.is_empty() {
+    // Each character may become a line of its own.
+    run.fuel.take_items(text.len())?;
+    if wrap.width == 0 && !text.is_empty() {
         return refused("wordwrap expects a width above 0");
     }
-    let lines = lines
-        .into_iter()
+    let lines = strings::lines(text)
         .flat_map(|it| wrap.paragraph(it.trim_end_matches(strings::is_line_break)));
     joined(run, lines.collect(), between)
 }
@@ -50,7 +46,8 @@ fn joined(run: &Run<'_>, mut lines: Vec<String>, between: &Value) -> Result<Valu
     run.fuel
         .take_bytes(text.len().saturating_mul(lines.len()))?;
     if between.is_safe() {
-        lines = lines.iter().map(|it| printing::escaped(it)).collect();
+        let escaped = lines.iter().map(|it| printing::escaped(&run.fuel, it));
+        lines = escaped.collect::<Result<_>>()?;
     }
     Ok(Value::text_like(lines.join(text), between))
 }

@@ -1,6 +1,8 @@
 //! Python's `str.format`, as Jinja2's sandbox has it.
 
-use super::{ascii, escaped, fields::Source, places::Reader, specified::specified};
+use std::borrow::Cow;
+
+use super::{ascii, fields::Source, places::Reader, specified::specified};
 use crate::{
     calls::Given,
     error::{Result, TemplateError, refused},
@@ -11,7 +13,7 @@ use crate::{
 };
 
 /// So often an option can have a place of its own.
-const DEEPEST: u32 = 2;
+const MOST_NESTED_PLACES: u32 = 2;
 
 /// Fills the places of a text, as Python's `format.format(…)` does.
 pub(crate) fn braces(run: &Run<'_>, format: &Value, given: &Given) -> Result<Value> {
@@ -30,7 +32,7 @@ fn filled(run: &Run<'_>, format: &Value, source: Source<'_>) -> Result<Value> {
         numbering: Numbering::Automatic(0),
         is_safe: format.is_safe(),
     };
-    let text = filler.fill(format.expect_text()?, DEEPEST)?;
+    let text = filler.fill(format.expect_text()?, MOST_NESTED_PLACES)?;
     Ok(Value::text_like(text, format))
 }
 
@@ -92,9 +94,9 @@ impl Filler<'_> {
         };
         let value = match place.conversion {
             None => value,
-            Some('s') => Value::from(printing::text(&value)?),
-            Some('r') => Value::from(printing::repr(&value)?),
-            Some('a') => Value::from(ascii(&value)?),
+            Some('s') => printing::text(&self.run.fuel, &value).map(Value::from)?,
+            Some('r') => printing::repr(&self.run.fuel, &value).map(Value::from)?,
+            Some('a') => ascii(&self.run.fuel, &value).map(Value::from)?,
             Some(other) => return refused(format!("a format knows no conversion `{other}`")),
         };
         let deeper = depth
@@ -130,8 +132,8 @@ impl Filler<'_> {
             Value::Safe(_) if !options.is_empty() => {
                 refused("a text that is marked as safe has no format")
             }
-            Value::Safe(_) => escaped(value),
-            _ => Ok(printing::escaped(&specified(self.run, value, options)?)),
+            Value::Safe(_) => printing::escape(&self.run.fuel, value).map(Cow::into_owned),
+            _ => printing::escaped(&self.run.fuel, &specified(self.run, value, options)?),
         }
     }
 }

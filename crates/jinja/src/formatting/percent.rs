@@ -4,7 +4,7 @@ use num_bigint::BigInt;
 use num_traits::{FromPrimitive, Signed};
 
 use super::{
-    ascii, character, escaped,
+    ascii, character,
     numbers::{self, Form, Notation},
     only_ascii,
     places::Reader,
@@ -15,6 +15,7 @@ use crate::{
     objects::Object,
     printing,
     run::Run,
+    strings,
     value::Value,
 };
 
@@ -199,17 +200,19 @@ impl Place {
     }
 
     fn write(&self, run: &Run<'_>, value: &Value, arguments: &Arguments<'_>) -> Result<Written> {
-        let is_safe = arguments.is_safe;
+        let (fuel, is_safe) = (&run.fuel, arguments.is_safe);
         match self.kind {
             's' | 'r' | 'a' => {
+                let escaped = || printing::escaped(fuel, &printing::repr(fuel, value)?);
                 let text = match (self.kind, is_safe) {
-                    ('s', true) => escaped(value)?,
-                    ('s', false) => printing::text(value)?,
-                    ('r', true) => printing::escaped(&printing::repr(value)?),
-                    ('r', false) => printing::repr(value)?,
-                    (_, true) => only_ascii(&printing::escaped(&printing::repr(value)?)),
-                    (_, false) => ascii(value)?,
+                    ('s', true) => printing::escape(fuel, value)?,
+                    ('s', false) => printing::text(fuel, value)?,
+                    ('r', true) => escaped()?.into(),
+                    ('r', false) => printing::repr(fuel, value)?.into(),
+                    (_, true) => only_ascii(fuel, &escaped()?)?.into(),
+                    (_, false) => ascii(fuel, value)?.into(),
                 };
+                fuel.take_bytes(text.len())?;
                 Ok(Written {
                     body: shortened(&text, self.precision).to_owned(),
                     ..Written::default()
@@ -240,7 +243,9 @@ impl Place {
                 value.kind()
             ));
         };
-        run.fuel.take_bytes(self.precision.unwrap_or(0))?;
+        let size = value.size_bytes().saturating_mul(8);
+        run.fuel
+            .take_bytes(size.saturating_add(self.precision.unwrap_or(0)))?;
         let (base, prefix) = match self.kind {
             'o' => (8, "0o"),
             'x' => (16, "0x"),
@@ -315,9 +320,8 @@ impl Place {
 fn single(value: &Value) -> Result<Written> {
     let c = match value.as_str() {
         Some(text) => {
-            let mut characters = text.chars();
-            let first = characters.next().filter(|_| characters.next().is_none());
-            first.ok_or_else(|| TemplateError::new("`%c` expects one character"))?
+            let single = strings::single(text);
+            single.ok_or_else(|| TemplateError::new("`%c` expects one character"))?
         }
         None => character(value)?,
     };

@@ -1,5 +1,7 @@
 //! Python's `format(value, options)`.
 
+use std::borrow::Cow;
+
 use num_bigint::BigInt;
 use num_traits::Signed;
 
@@ -31,12 +33,13 @@ struct Parts {
 /// Returns Python's `format(value, options)`.
 pub(super) fn specified(run: &Run<'_>, value: &Value, options: &str) -> Result<String> {
     if options.is_empty() {
-        return printing::text(value);
+        return printing::text(&run.fuel, value).map(Cow::into_owned);
     }
     match value {
         Value::Text(text) | Value::Safe(text) => in_place(run, text, &Spec::new(options)?),
         Value::Bool(_) | Value::Int(_) | Value::Big(_) | Value::Float(_) => {
             let spec = Spec::new(options)?;
+            run.fuel.take_bytes(value.size_bytes().saturating_mul(8))?;
             let parts = match (value.to_big(), spec.kind) {
                 (_, Some('e' | 'E' | 'f' | 'F' | 'g' | 'G' | '%')) | (None, _) => {
                     float(run, value.to_f64()?, &spec)?

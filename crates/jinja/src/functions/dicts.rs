@@ -40,7 +40,7 @@ fn of_value(run: &Run<'_>, value: &Value) -> Result<Dict> {
                 found.len()
             ))
         })?;
-        dict.insert(key, value)?;
+        dict.insert(&run.fuel, key, value)?;
     }
     Ok(dict)
 }

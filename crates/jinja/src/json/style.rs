@@ -2,7 +2,7 @@
 
 use crate::{
     calls::Given,
-    error::{Result, TemplateError, refused},
+    error::{Result, TemplateError, refused, too_large, unknown},
     iteration, printing,
     run::Run,
     value::Value,
@@ -58,13 +58,13 @@ fn indentation(run: &Run<'_>, indent: &Value) -> Result<String> {
     match indent {
         Value::Text(text) => Ok(text.to_string()),
         // Python then escapes some of what it writes.
-        Value::Safe(_) => refused("`tojson` does not know an `indent` that is marked as safe"),
+        Value::Safe(_) => unknown("`tojson` does not know an `indent` that is marked as safe"),
         Value::Bool(_) | Value::Int(_) => {
             let width = usize::try_from(indent.expect_i64()?.max(0)).unwrap_or(usize::MAX);
             run.fuel.take_bytes(width)?;
             match width <= printing::MOST_BYTES {
                 true => Ok(" ".repeat(width)),
-                false => refused("the `indent` of `tojson` is too large"),
+                false => too_large("the `indent` of `tojson` is too large"),
             }
         }
         other => refused(format!(
@@ -82,7 +82,7 @@ fn separators(run: &Run<'_>, value: &Value) -> Result<[Value; 2]> {
 
 fn separator(value: &Value, indent: &Option<String>) -> Result<String> {
     match value {
-        Value::Safe(_) if indent.is_some() => refused(
+        Value::Safe(_) if indent.is_some() => unknown(
             "`tojson` does not know both an `indent` and `separators` that are marked as safe",
         ),
         _ => value.expect_text().map(str::to_owned),

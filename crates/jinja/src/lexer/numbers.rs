@@ -3,19 +3,26 @@
 use num_bigint::BigInt;
 
 use super::Token;
-use crate::error::{Result, refused};
+use crate::{
+    error::{Result, refused},
+    printing,
+};
 
-/// Reads the number that `text` begins with; after a dot it is a place, and has no fraction.
-pub(super) fn read(text: &str, follows_dot: bool) -> Result<(Token, &str)> {
-    let bytes = text.as_bytes();
-    if let Some(length) = float_length(bytes).filter(|_| !follows_dot) {
-        let (digits, rest) = text.split_at(length);
-        return match digits.replace('_', "").parse() {
-            Ok(value) => Ok((Token::Float(value), rest)),
-            Err(_) => refused(format!("`{digits}` is no number")),
-        };
+/// Reads the number that `text` begins with.
+pub(super) fn read(text: &str) -> Result<(Token, &str)> {
+    let Some(length) = float_length(text.as_bytes()) else {
+        return whole(text);
+    };
+    let (digits, rest) = text.split_at(length);
+    match digits.replace('_', "").parse() {
+        Ok(value) => Ok((Token::Float(value), rest)),
+        Err(_) => refused(format!("`{digits}` is no number")),
     }
-    let (length, radix) = integer_length(bytes);
+}
+
+/// Reads the whole number that `text` begins with: after a dot it is a place, and has no fraction.
+pub(super) fn whole(text: &str) -> Result<(Token, &str)> {
+    let (length, radix) = integer_length(text.as_bytes());
     let (digits, rest) = text.split_at(length);
     let plain = digits.replace('_', "");
     let plain = if radix == 10 {
@@ -23,10 +30,12 @@ pub(super) fn read(text: &str, follows_dot: bool) -> Result<(Token, &str)> {
     } else {
         plain.get(2..).unwrap_or_default()
     };
-    // Python has a limit too, for the time that it takes.
-    match BigInt::parse_bytes(plain.as_bytes(), radix).filter(|_| plain.len() <= 4300) {
+    // Python has a limit too, for the time that it takes, where digits are no groups of bits.
+    let is_short = radix.is_power_of_two() || plain.len() <= printing::MOST_DIGITS;
+    let number = is_short.then(|| BigInt::parse_bytes(plain.as_bytes(), radix));
+    match number.flatten() {
         Some(value) => Ok((Token::Int(value), rest)),
-        None => refused(format!("`{digits}` is no number")),
+        None => refused(format!("a number of {} digits is no number", plain.len())),
     }
 }
 

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use crate::{
     calls::Given,
     dict::Dict,
-    error::{Result, refused},
+    error::{Result, unknown},
     iteration, operators,
     run::Run,
     value::{Part, Table, Value, View},
@@ -15,7 +15,7 @@ pub(super) fn call(run: &Run<'_>, table: &Rc<Table>, name: &str, given: &Given) 
     match name {
         "get" => {
             let given = given.read(["", ""])?;
-            let found = table.get(given.required(0)?)?;
+            let found = table.get(&run.fuel, given.required(0)?)?;
             Ok(found.or(given.get(1)).cloned().unwrap_or(Value::None))
         }
         "keys" => view(table, Part::Keys, given),
@@ -27,7 +27,7 @@ pub(super) fn call(run: &Run<'_>, table: &Rc<Table>, name: &str, given: &Given) 
             Ok(Value::dict(Dict::clone(table)))
         }
         "fromkeys" => from_keys(run, given),
-        _ => refused(format!("a dict has no method `{name}` here")),
+        _ => unknown(format!("a dict has no method `{name}` here")),
     }
 }
 
@@ -43,7 +43,7 @@ pub(super) fn from_keys(run: &Run<'_>, given: &Given) -> Result<Value> {
     let value = given.get(1).cloned().unwrap_or(Value::None);
     let mut dict = Dict::default();
     for key in iteration::all(run, given.required(0)?)? {
-        dict.insert(key, value.clone())?;
+        dict.insert(&run.fuel, key, value.clone())?;
     }
     Ok(Value::dict(dict))
 }
@@ -64,23 +64,9 @@ pub(super) fn is_disjoint(run: &Run<'_>, view: &Rc<View>, other: &Value) -> Resu
 fn has_none(run: &Run<'_>, view: &View, values: &Value) -> Result<bool> {
     let mut left = iteration::iter(values)?;
     while let Some(value) = left.next(run)? {
-        if has(view, &value)? {
+        if operators::is_in_view(&run.fuel, view, &value)? {
             return Ok(false);
         }
     }
     Ok(true)
-}
-
-fn has(view: &View, value: &Value) -> Result<bool> {
-    match (view.part, value) {
-        (Part::Keys, key) => Ok(view.table.get(key)?.is_some()),
-        (_, Value::Tuple(pair)) => match &***pair {
-            [key, value] => {
-                let found = view.table.get(key)?;
-                Ok(found.is_some_and(|it| operators::equal(it, value)))
-            }
-            _ => Ok(false),
-        },
-        _ => Ok(false),
-    }
 }

@@ -77,7 +77,8 @@ mod tests {
         assert_eq!(hex(1.5), "0x1.8000000000000p+0");
         assert_eq!(hex(5e-324), "0x0.0000000000001p-1022");
         assert_eq!(hex(-0.0), "-0x0.0p+0");
-        let ratio = |it| crate::printing::repr(&ratio(it).unwrap()).unwrap();
+        let fuel = crate::fuel::Fuel::new(1000);
+        let ratio = |it| crate::printing::repr(&fuel, &ratio(it).unwrap()).unwrap();
         assert_eq!(ratio(0.1), "(3602879701896397, 36028797018963968)");
         assert_eq!(ratio(-1.5), "(-3, 2)");
         assert_eq!(ratio(-0.0), "(0, 1)");

@@ -176,7 +176,7 @@ impl Parser {
                 Ok(Target::Attribute(namespace, self.expect_name()?.into()))
             }
             Token::Name(name) => self.given(&name).map(Target::Name),
-            Token::Operator("(") => self.target_in(")"),
+            Token::Operator("(") => self.targets_in_parentheses(),
             Token::Operator("[") => refused("a list cannot be given a value"),
             token => refused(format!(
                 "{} cannot be given a value",
@@ -185,18 +185,17 @@ impl Parser {
         }
     }
 
-    /// Reads targets in parentheses.
-    fn target_in(&mut self, end: &str) -> Result<Target> {
+    fn targets_in_parentheses(&mut self) -> Result<Target> {
         let mut targets = Vec::new();
         let mut is_tuple = false;
-        while !self.is_operator(end) {
+        while !self.is_operator(")") {
             targets.push(self.nested(Self::one_target)?);
             match self.takes(",") {
                 true => is_tuple = true,
                 false => break,
             }
         }
-        self.expect(end)?;
+        self.expect(")")?;
         match (is_tuple, targets.len()) {
             (false, 1) => targets.pop().map_or_else(|| self.unexpected("a name"), Ok),
             _ => Ok(Target::Tuple(targets)),

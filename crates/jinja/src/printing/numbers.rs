@@ -4,8 +4,8 @@ use num_bigint::BigInt;
 
 use crate::error::{Result, refused};
 
-/// Python writes no whole number of more digits than this.
-const MOST_DIGITS: usize = 4300;
+/// Python reads and writes no whole number of more digits than this.
+pub(crate) const MOST_DIGITS: usize = 4300;
 
 /// Returns the shortest digits that stand for a number, as Python's `repr` spells them.
 pub(crate) fn float(number: f64) -> String {

@@ -1,8 +1,7 @@
 //! How Python writes texts within lists.
 
-use std::fmt::Write;
-
 use super::is_printable;
+use crate::strings::push_code;
 
 /// Returns `repr(text)`.
 pub(crate) fn quoted(text: &str) -> String {
@@ -25,13 +24,4 @@ pub(crate) fn quoted(text: &str) -> String {
     }
     out.push(quote);
     out
-}
-
-fn push_code(out: &mut String, code: u32) {
-    let written = match code {
-        0..0x100 => write!(out, "\\x{code:02x}"),
-        0x100..0x1_0000 => write!(out, "\\u{code:04x}"),
-        _ => write!(out, "\\U{code:08x}"),
-    };
-    debug_assert!(written.is_ok(), "a text takes everything");
 }

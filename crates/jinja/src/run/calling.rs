@@ -42,7 +42,7 @@ impl Run<'_> {
     /// Calls a method of a value.
     pub(crate) fn call_method(&self, of: &Value, name: &str, given: &Given) -> Result<Value> {
         match of {
-            Value::Loop(it) => it.method(name, given),
+            Value::Loop(it) => it.method(self, name, given),
             Value::Object(object) if matches!(**object, Object::Blocks) => {
                 given.nothing()?;
                 let block = self.tree.blocks.iter().find(|(it, _)| **it == *name);

@@ -1,10 +1,11 @@
 //! Methods that fill a text up.
 
-use super::{argument, index, index_or};
+use super::{argument, index_or};
 use crate::{
     calls::Given,
     error::{Result, TemplateError},
     run::Run,
+    strings,
     value::Value,
 };
 
@@ -12,7 +13,7 @@ pub(super) fn call(run: &Run<'_>, of: &Value, name: &str, given: &Given) -> Resu
     let text = match name {
         "expandtabs" => expanded(run, of.expect_text()?, given)?,
         "zfill" => {
-            let width = index(given.read([""])?.required(0)?)?;
+            let width = given.read([""])?.required(0)?.expect_index()?;
             let text = of.expect_text()?;
             let (sign, rest) = text.split_at(usize::from(text.starts_with(['+', '-'])));
             let [before, _] = fills(run, (text, '0', width), name)?;
@@ -20,9 +21,9 @@ pub(super) fn call(run: &Run<'_>, of: &Value, name: &str, given: &Given) -> Resu
         }
         _ => {
             let given = given.read(["", ""])?;
-            let width = index(given.required(0)?)?;
+            let width = given.required(0)?.expect_index()?;
             let fill = match given.get(1) {
-                Some(fill) => single(&argument(of, fill)?)?,
+                Some(fill) => single(&argument(run, of, fill)?)?,
                 None => ' ',
             };
             let text = of.expect_text()?;
@@ -34,13 +35,12 @@ pub(super) fn call(run: &Run<'_>, of: &Value, name: &str, given: &Given) -> Resu
 }
 
 fn single(text: &str) -> Result<char> {
-    let mut characters = text.chars();
-    let first = characters.next().filter(|_| characters.next().is_none());
-    first.ok_or_else(|| TemplateError::new("a text is filled up with one character"))
+    strings::single(text)
+        .ok_or_else(|| TemplateError::new("a text is filled up with one character"))
 }
 
 /// Returns what comes before and after a text to fill it up.
-fn fills(run: &Run<'_>, how: (&str, char, i64), name: &str) -> Result<[String; 2]> {
+pub(crate) fn fills(run: &Run<'_>, how: (&str, char, i64), name: &str) -> Result<[String; 2]> {
     let (text, fill, width) = how;
     let width = usize::try_from(width).unwrap_or(0);
     let missing = width.saturating_sub(text.chars().count());

@@ -3,7 +3,7 @@
 use crate::{
     calls::Given,
     error::{Result, refused},
-    filters, formatting,
+    filters, printing,
     run::Run,
     value::Value,
 };
@@ -14,12 +14,18 @@ pub(crate) fn has_of_safe(name: &str) -> bool {
 }
 
 pub(super) fn call(run: &Run<'_>, of: &Value, name: &str, given: &Given) -> Result<Value> {
-    match (name, filters::find("striptags")) {
-        _ if !of.is_safe() => unknown(of, name),
-        ("escape", _) => formatting::escaped(given.read([""])?.required(0)?).map(Value::safe),
-        ("striptags", Some(striptags)) => striptags(run, of, given),
-        ("unescape", _) => unescape(of, given),
-        _ => unknown(of, name),
+    if !of.is_safe() {
+        return unknown_of(of, name);
+    }
+    match name {
+        "escape" => {
+            let given = given.read([""])?;
+            let text = printing::escape(&run.fuel, given.required(0)?)?;
+            Ok(Value::safe(text))
+        }
+        "striptags" => filters::striptags(run, of, given),
+        "unescape" => unescape(of, given),
+        _ => unknown_of(of, name),
     }
 }
 
@@ -28,7 +34,7 @@ fn unescape(of: &Value, given: &Given) -> Result<Value> {
     filters::unescaped(of.expect_text()?).map(Value::from)
 }
 
-fn unknown(of: &Value, name: &str) -> Result<Value> {
+fn unknown_of(of: &Value, name: &str) -> Result<Value> {
     refused(format!(
         "a value of type {} has no method `{name}`",
         of.kind()

@@ -3,15 +3,17 @@
 use crate::{
     calls::{Arguments, Given},
     error::{Result, refused},
+    run::Run,
     strings::Within,
     value::Value,
 };
 
-pub(super) fn call(text: &str, name: &str, given: &Given) -> Result<Value> {
+pub(super) fn call(run: &Run<'_>, text: &str, name: &str, given: &Given) -> Result<Value> {
     let given = given.read(["", "", ""])?;
     let what = given.required(0)?;
+    run.fuel.take_bytes(what.size_bytes())?;
     match name {
-        "startswith" | "endswith" => Ok(Value::Bool(matches(text, name, &given)?)),
+        "startswith" | "endswith" => Ok(Value::Bool(matches(run, text, name, &given)?)),
         "count" => {
             let what = what.expect_text()?;
             let within = within(text, &given)?;
@@ -27,7 +29,7 @@ fn within<'a>(text: &'a str, given: &Arguments<'_, 3>) -> Result<Option<Within<'
     Ok(Within::new(text, given.integer(1)?, given.integer(2)?))
 }
 
-fn matches(text: &str, name: &str, given: &Arguments<'_, 3>) -> Result<bool> {
+fn matches(run: &Run<'_>, text: &str, name: &str, given: &Arguments<'_, 3>) -> Result<bool> {
     let affix = given.required(0)?;
     let affixes = match affix {
         Value::Tuple(items) => items,
@@ -36,6 +38,8 @@ fn matches(text: &str, name: &str, given: &Arguments<'_, 3>) -> Result<bool> {
     let within = within(text, given)?;
     for affix in affixes {
         let affix = affix.expect_text()?;
+        run.fuel.take(1)?;
+        run.fuel.take_bytes(affix.len().min(text.len()))?;
         let is_match = within.as_ref().is_some_and(|it| match name {
             "startswith" => it.text.starts_with(affix),
             _ => it.text.ends_with(affix),

@@ -1,6 +1,6 @@
 //! Methods that take a text apart.
 
-use super::{index, index_or};
+use super::index_or;
 use crate::{
     calls::Given,
     error::{Result, refused},
@@ -12,28 +12,33 @@ use crate::{
 pub(super) fn call(run: &Run<'_>, of: &Value, name: &str, given: &Given) -> Result<Value> {
     let text = of.expect_text()?;
     let parts = match name {
-        "splitlines" => lines(text, given)?,
+        "splitlines" => lines(run, text, given)?,
         "partition" | "rpartition" => {
             let parts = partition(text, name, given)?;
             return Ok(Value::tuple(
                 parts.map(|it| Value::text_like(it, of)).into(),
             ));
         }
-        _ => split(text, name, given)?,
+        _ => split(run, text, name, given)?,
     };
-    run.fuel.take_items(parts.len())?;
     let parts = parts.into_iter().map(|it| Value::text_like(it, of));
     Ok(parts.collect())
 }
 
-fn lines<'a>(text: &'a str, given: &Given) -> Result<Vec<&'a str>> {
+/// Keeps parts of a text, and takes what each costs.
+fn kept<'a>(run: &Run<'_>, parts: impl Iterator<Item = &'a str>) -> Result<Vec<&'a str>> {
+    let cost = |it| run.fuel.take(1).map(|()| it);
+    parts.map(cost).collect()
+}
+
+fn lines<'a>(run: &Run<'_>, text: &'a str, given: &Given) -> Result<Vec<&'a str>> {
     let given = given.read(["keepends"])?;
     let keeps_ends = match given.get(0) {
         // Whether it is zero is not all that is asked: it has to be a whole number.
-        Some(value) => index(value)? != 0,
+        Some(value) => value.expect_index()? != 0,
         None => false,
     };
-    let mut lines = strings::lines(text);
+    let mut lines = kept(run, strings::lines(text))?;
     if !keeps_ends {
         for line in &mut lines {
             let without = line
@@ -58,17 +63,18 @@ fn partition<'a>(text: &'a str, name: &str, given: &'a Given) -> Result<[&'a str
     })
 }
 
-fn split<'a>(text: &'a str, name: &str, given: &Given) -> Result<Vec<&'a str>> {
+fn split<'a>(run: &Run<'_>, text: &'a str, name: &str, given: &Given) -> Result<Vec<&'a str>> {
     let given = given.read(["sep", "maxsplit"])?;
     let separator = given.text(0)?.map(not_empty).transpose()?;
+    run.fuel.take_bytes(separator.map_or(0, str::len))?;
     let most = usize::try_from(index_or(&given, 1, -1)?).unwrap_or(usize::MAX);
     let count = most.saturating_add(1);
     let is_forward = name == "split";
-    let mut parts: Vec<_> = match separator {
-        Some(separator) if is_forward => text.splitn(count, separator).collect(),
-        Some(separator) => text.rsplitn(count, separator).collect(),
-        None if is_forward => words(text, most),
-        None => words_from_end(text, most),
+    let mut parts = match separator {
+        Some(separator) if is_forward => kept(run, text.splitn(count, separator))?,
+        Some(separator) => kept(run, text.rsplitn(count, separator))?,
+        None if is_forward => kept(run, words(text, most))?,
+        None => kept(run, words_from_end(text, most))?,
     };
     if !is_forward {
         parts.reverse();
@@ -83,32 +89,35 @@ fn not_empty(separator: &str) -> Result<&str> {
     }
 }
 
-fn words(text: &str, most: usize) -> Vec<&str> {
-    let mut words = Vec::new();
+fn words(text: &str, most: usize) -> impl Iterator<Item = &str> {
     let mut rest = text.trim_start_matches(is_space);
-    while !rest.is_empty() && words.len() < most {
-        let end = rest.find(is_space).unwrap_or(rest.len());
+    let mut count = 0;
+    std::iter::from_fn(move || {
+        count += 1;
+        let end = match count > most {
+            true => rest.len(),
+            false => rest.find(is_space).unwrap_or(rest.len()),
+        };
         let (word, after) = rest.split_at(end);
-        words.push(word);
         rest = after.trim_start_matches(is_space);
-    }
-    if !rest.is_empty() {
-        words.push(rest);
-    }
-    words
+        (!word.is_empty()).then_some(word)
+    })
 }
 
-fn words_from_end(text: &str, most: usize) -> Vec<&str> {
-    let mut words = Vec::new();
+fn words_from_end(text: &str, most: usize) -> impl Iterator<Item = &str> {
     let mut rest = text.trim_end_matches(is_space);
-    while !rest.is_empty() && words.len() < most {
-        let space = rest.char_indices().rfind(|(_, c)| is_space(*c));
-        let (before, word) = rest.split_at(space.map_or(0, |(at, c)| at + c.len_utf8()));
-        words.push(word);
+    let mut count = 0;
+    std::iter::from_fn(move || {
+        count += 1;
+        let begin = match count > most {
+            true => 0,
+            false => {
+                let space = rest.char_indices().rfind(|(_, c)| is_space(*c));
+                space.map_or(0, |(at, c)| at + c.len_utf8())
+            }
+        };
+        let (before, word) = rest.split_at(begin);
         rest = before.trim_end_matches(is_space);
-    }
-    if !rest.is_empty() {
-        words.push(rest);
-    }
-    words
+        (!word.is_empty()).then_some(word)
+    })
 }

@@ -5,6 +5,7 @@ use crate::{
     dict::Dict,
     error::{Result, TemplateError, refused},
     run::Run,
+    strings,
     value::Value,
 };
 
@@ -21,7 +22,7 @@ pub(super) fn translate(run: &Run<'_>, of: &Value, given: &Given) -> Result<Valu
                 run.fuel.take_bytes(text.len())?;
                 out.push_str(&text);
             }
-            Some(number) => out.push(character(&number)?),
+            Some(number) => out.push(replacement(&number)?),
         }
     }
     Ok(Value::text_like(out, of))
@@ -32,7 +33,7 @@ fn looked_up(run: &Run<'_>, table: &Value, c: char) -> Result<Option<Value>> {
     let code = u32::from(c);
     let place = usize::try_from(code).unwrap_or(usize::MAX);
     Ok(match table {
-        Value::Dict(table) => table.get(&Value::Int(i64::from(code)))?.cloned(),
+        Value::Dict(table) => table.get(&run.fuel, &Value::Int(i64::from(code)))?.cloned(),
         Value::List(items) | Value::Tuple(items) => items.get(place).cloned(),
         Value::Text(text) => {
             run.fuel.take_bytes(place)?;
@@ -48,9 +49,8 @@ fn looked_up(run: &Run<'_>, table: &Value, c: char) -> Result<Option<Value>> {
     })
 }
 
-fn character(number: &Value) -> Result<char> {
-    let code = number.to_i64().and_then(|it| u32::try_from(it).ok());
-    code.and_then(char::from_u32).ok_or_else(|| {
+fn replacement(number: &Value) -> Result<char> {
+    number.to_char().ok_or_else(|| {
         TemplateError::new(format!(
             "a character is replaced with a text, a character's number or none, found a value of type {}",
             number.kind()
@@ -72,12 +72,12 @@ pub(super) fn maketrans(run: &Run<'_>, given: &Given) -> Result<Value> {
     run.fuel.take_items(from.len())?;
     let mut table = Dict::default();
     for (from, to) in from.chars().zip(to.chars()) {
-        table.insert(code(from), code(to))?;
+        table.insert(&run.fuel, code(from), code(to))?;
     }
     let gone = given.get(2).map_or(Ok(""), Value::expect_text)?;
     run.fuel.take_items(gone.len())?;
     for c in gone.chars() {
-        table.insert(code(c), Value::None)?;
+        table.insert(&run.fuel, code(c), Value::None)?;
     }
     Ok(Value::dict(table))
 }
@@ -95,20 +95,14 @@ fn numbered(run: &Run<'_>, table: &Value) -> Result<Value> {
     let mut out = Dict::default();
     for (key, value) in table.iter() {
         let key = match key {
-            Value::Text(text) | Value::Safe(text) => single(text)?,
+            Value::Text(text) | Value::Safe(text) => match strings::single(text) {
+                Some(c) => code(c),
+                None => return refused("`maketrans` expects keys of one character"),
+            },
             Value::Bool(_) | Value::Int(_) | Value::Big(_) => key.clone(),
             _ => return refused("`maketrans` expects keys that are characters or numbers"),
         };
-        out.insert(key, value.clone())?;
+        out.insert(&run.fuel, key, value.clone())?;
     }
     Ok(Value::dict(out))
-}
-
-fn single(text: &str) -> Result<Value> {
-    let mut characters = text.chars();
-    let first = characters.next().filter(|_| characters.next().is_none());
-    match first {
-        Some(c) => Ok(code(c)),
-        None => refused("`maketrans` expects keys of one character"),
-    }
 }

@@ -54,6 +54,54 @@ fn an_override_goes_before_the_file_and_the_file_before_the_configuration() {
 }
 
 #[test]
+fn a_template_knows_every_token_that_has_a_name() {
+    let folder = small_tokenizer();
+    let path = folder.path();
+    let config = json!({
+        "eos_token": "<|endoftext|>",
+        "pad_token": "<pad>",
+        "mask_token": { "content": "<mask>" },
+        "image_token": "<img>",
+        "add_bos_token": true,
+        "extra_special_tokens": { "audio_token": "<audio>" },
+        "chat_template": "{{ pad_token }}{{ mask_token }}{{ sep_token }}{{ image_token }}{{ audio_token }}{{ add_bos_token is defined }}{{ messages[0].content }}",
+    });
+    write(path, "tokenizer_config.json", &config);
+    let rendered = |path: &Path| {
+        let asked = crate::testing::conversation(&["Hi"]);
+        open(path).unwrap().render(&asked).unwrap()
+    };
+    assert_eq!(rendered(path), "<pad><mask><img><audio>FalseHi");
+    let saved = tempfile::tempdir().unwrap();
+    open(path).unwrap().save(saved.path()).unwrap();
+    assert_eq!(rendered(saved.path()), "<pad><mask><img><audio>FalseHi");
+}
+
+#[test]
+fn conversations_with_tools_have_a_template_of_their_own_where_there_is_one() {
+    let folder = small_tokenizer();
+    let path = folder.path();
+    let with = |templates| json!({ "eos_token": "<|endoftext|>", "chat_template": templates });
+    let named = json!([
+        { "name": "tool_use", "template": "tools: {{ messages[0].content }}" },
+        { "name": "default", "template": "{{ messages[0].content }}" },
+    ]);
+    write(path, "tokenizer_config.json", &with(named));
+    let plain = crate::testing::conversation(&["Hi"]);
+    let mut with_tools = plain.clone();
+    with_tools.tools = vec![serde_json::Map::from_iter([("name".into(), json!("f"))])];
+    let saved = tempfile::tempdir().unwrap();
+    open(path).unwrap().save(saved.path()).unwrap();
+    for path in [path, saved.path()] {
+        let encoder = open(path).unwrap();
+        assert_eq!(encoder.render(&plain).unwrap(), "Hi");
+        assert_eq!(encoder.render(&with_tools).unwrap(), "tools: Hi");
+    }
+    let overridden = Encoder::open(path, Some("{{ messages|length }}")).unwrap();
+    assert_eq!(overridden.render(&with_tools).unwrap(), "1");
+}
+
+#[test]
 fn a_chat_template_that_is_no_text_is_refused() {
     let folder = small_tokenizer();
     write(
