@@ -280,7 +280,7 @@ mod tests {
 
     #[test]
     fn a_limit_of_tokens_is_waited_for_until_there_are_enough() {
-        let minutes = |minutes| Duration::from_secs(60 * minutes);
+        let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
         let used_up = RateState {
             limit: Some(150_000),
             remaining: Some(0),
