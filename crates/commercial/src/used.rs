@@ -207,7 +207,8 @@ impl Candidate {
     fn cost_of(&self, usage: &TokenUsage, finished: &Finished) -> Option<Picodollars> {
         let region = match finished.place.as_deref() {
             // What is from before there were places has none to tell.
-            None | Some("global" | "not_available") => self.provider.setup.region,
+            None | Some("not_available") => self.provider.setup.region,
+            Some("global") => Region::Global,
             Some(_) => Region::Regional,
         };
         let cost = |tier| self.price.cost(usage, Terms { tier, region }).ok();
