@@ -14,6 +14,13 @@ if [ -n "${CI:-}" ] && [ -z "${CARGO_TARGET_DIR:-}" ]; then
   export CARGO_TARGET_DIR="$LLMOPT_CACHE/ci-target"
 fi
 LLMOPT_TARGET=${CARGO_TARGET_DIR:-$LLMOPT_ROOT/target}
+# What the scripts run: programs as users have them, or, with `dev`, as the tests do, which then share every library.
+LLMOPT_PROFILE=${LLMOPT_PROFILE:-release}
+case $LLMOPT_PROFILE in
+  release) LLMOPT_PROGRAMS="$LLMOPT_TARGET/release" ;;
+  dev) LLMOPT_PROGRAMS="$LLMOPT_TARGET/debug" ;;
+  *) fail "LLMOPT_PROFILE is \`$LLMOPT_PROFILE\`: expected \`release\` or \`dev\`" ;;
+esac
 
 # Bindings to llama.cpp are generated with libclang, and with clang's own headers, which its development
 # package brings; the library alone is not enough.
@@ -123,6 +130,16 @@ write_cargo_config() {
   mkdir -p "$LLMOPT_ROOT/.cargo"
   [ "$(cat "$LLMOPT_ROOT/.cargo/config.toml" 2>/dev/null)" = "$want" ] ||
     printf '%s\n' "$want" >"$LLMOPT_ROOT/.cargo/config.toml"
+}
+
+# Builds `llmopt` and its trainer, and what cargo is told beside them, into LLMOPT_PROGRAMS. All packages are named at
+# once: cargo gives the libraries of one alone other features, and would compile them again.
+build_programs() {
+  case $LLMOPT_PROFILE in
+    release) cargo build --release --locked -p llmopt-cli -p llmopt-trainer "$@" ;;
+    # As `cargo test` has them.
+    dev) cargo build --locked --workspace --bins --examples ;;
+  esac
 }
 
 setup() {

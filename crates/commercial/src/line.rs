@@ -34,7 +34,7 @@ pub(crate) struct Line {
     calls: u32,
     /// How often something was reserved.
     tabs: u32,
-    /// Models that are left to be asked after the present one.
+    /// Models that are left after the present one, and can be asked.
     others: usize,
     waited: Duration,
     /// The calls of tabs that are settled.
@@ -112,7 +112,7 @@ impl Line {
         let mut candidates = candidates.into_iter();
         let mut result = Err(CommercialError::Lost);
         while let Some(candidate) = candidates.next() {
-            self.others = candidates.len();
+            self.others = candidates.as_slice().iter().flatten().count();
             result = match candidate {
                 Ok(candidate) => self.ask_one(candidate).await,
                 Err(error) => Err(error),
@@ -281,7 +281,6 @@ impl Line {
         let half = self.deadline.saturating_duration_since(self.began) / 2;
         CompletionRequest {
             model: candidate.model.clone(),
-            system: None,
             messages: question.conversation.messages.clone(),
             max_tokens: candidate.most_output_tokens(question, default_max_tokens),
             temperature: question.temperature,

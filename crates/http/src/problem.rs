@@ -118,6 +118,20 @@ impl Problem {
         }
     }
 
+    /// Says that a model took longer over an answer than `limit`.
+    pub fn answer_too_late(limit: Duration) -> Self {
+        let seconds = limit.as_secs();
+        let detail = format!(
+            "the answer took longer than {seconds} s and was given up: ask for fewer tokens, or raise `LLMOPT_MODEL_TIMEOUT_SECONDS`"
+        );
+        Self::new(Code::ModelTimeout, detail)
+    }
+
+    /// Says that whatever gave an answer ended before it.
+    pub fn answer_broke_off() -> Self {
+        Self::new(Code::Internal, "the answer broke off")
+    }
+
     /// Adds what is wrong with single fields.
     #[must_use]
     pub fn with_errors(mut self, errors: Vec<FieldProblem>) -> Self {

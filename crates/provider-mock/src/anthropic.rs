@@ -100,6 +100,7 @@ fn usage(tokens: Tokens, output: u64, behaviour: &Behaviour) -> Value {
         },
         "output_tokens": output,
         "service_tier": behaviour.service_tier.as_deref().unwrap_or("standard"),
+        "inference_geo": behaviour.inference_geo.as_deref().unwrap_or("not_available"),
     })
 }
 
@@ -151,10 +152,11 @@ pub(crate) fn stream(asked: &Asked, behaviour: &Behaviour) -> Vec<Piece> {
     if tells_usage {
         start["usage"] = usage(asked.tokens, 1, behaviour);
         let mut last = final_usage(asked, behaviour);
-        // These two are told at the beginning only.
+        // These are told at the beginning only.
         if let Some(last) = last.as_object_mut() {
             last.remove("cache_creation");
             last.remove("service_tier");
+            last.remove("inference_geo");
         }
         end["usage"] = last;
     }

@@ -14,6 +14,8 @@ pub struct Behaviour {
     pub tokens: Option<Tokens>,
     /// The tier that the answer says it was served in.
     pub service_tier: Option<String>,
+    /// Where the answer says it was made, if it is Anthropic's.
+    pub inference_geo: Option<String>,
     /// Milliseconds before the head of the response.
     pub head_ms: u64,
     /// Milliseconds before each event of a stream.

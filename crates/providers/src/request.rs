@@ -10,9 +10,7 @@ use crate::ProviderError;
 pub struct CompletionRequest {
     /// The model, as the provider spells it.
     pub model: String,
-    /// What frames the conversation, before any system turn of `messages`.
-    pub system: Option<String>,
-    /// The turns to answer.
+    /// The turns to answer; Anthropic takes none of the system after others.
     pub messages: Vec<Message>,
     /// Tokens to generate at most, those of thinking included.
     pub max_tokens: u32,
@@ -43,7 +41,6 @@ impl CompletionRequest {
     pub fn new(model: impl Into<String>, messages: Vec<Message>, max_tokens: u32) -> Self {
         Self {
             model: model.into(),
-            system: None,
             messages,
             max_tokens,
             temperature: None,

@@ -16,6 +16,10 @@ use crate::{
     staging::Staging,
 };
 
+/// So many entries are looked through by whoever asks for them: to have another thread do it, and to be told, takes
+/// longer.
+const FEW: usize = 32;
+
 /// A [`FolderStore`] below one folder, for any number of processes of one machine.
 #[derive(Clone)]
 pub struct FileFolderStore {
@@ -96,11 +100,15 @@ impl FolderStore for FileFolderStore {
     }
 
     async fn list_below(&self, parent: &ObjectKey) -> Result<Vec<ObjectKey>, StorageError> {
+        let failed = io_error("list", parent.as_str());
+        if let Some(keys) = self.folders.list_below(parent, FEW).map_err(failed)? {
+            return Ok(keys);
+        }
         let owned = parent.clone();
         self.blocking("list", parent.as_str(), move |folders| {
-            folders
-                .list_below(&owned)
-                .map_err(io_error("list", owned.as_str()))
+            let keys = folders.list_below(&owned, usize::MAX);
+            let keys = keys.map_err(io_error("list", owned.as_str()))?;
+            Ok(keys.unwrap_or_default())
         })
         .await
     }
@@ -207,15 +215,21 @@ impl Folders {
     }
 
     fn list(&self, parent: &ObjectKey) -> io::Result<Vec<ObjectKey>> {
-        let mut keys = self.children(parent)?;
+        let mut keys = self.children(parent, usize::MAX)?;
         keys.retain(|(_, is_published)| *is_published);
         Ok(keys.into_iter().map(|(key, _)| key).collect())
     }
 
-    fn list_below(&self, parent: &ObjectKey) -> io::Result<Vec<ObjectKey>> {
-        let (mut keys, mut places) = (Vec::new(), vec![parent.clone()]);
+    /// Returns what is published below `parent`; `None` if more than `most` entries are to be looked through for that.
+    fn list_below(&self, parent: &ObjectKey, most: usize) -> io::Result<Option<Vec<ObjectKey>>> {
+        let (mut keys, mut places, mut left) = (Vec::new(), vec![parent.clone()], most);
         while let Some(place) = places.pop() {
-            for (key, is_published) in self.children(&place)? {
+            let children = self.children(&place, left.saturating_add(1))?;
+            let Some(fewer) = left.checked_sub(children.len()) else {
+                return Ok(None);
+            };
+            left = fewer;
+            for (key, is_published) in children {
                 if is_published {
                     keys.push(key)
                 } else {
@@ -224,11 +238,12 @@ impl Folders {
             }
         }
         keys.sort();
-        Ok(keys)
+        Ok(Some(keys))
     }
 
-    /// Returns the keys directly below `parent`, sorted by name, and whether they are published.
-    fn children(&self, parent: &ObjectKey) -> io::Result<Vec<(ObjectKey, bool)>> {
+    /// Returns the keys directly below `parent`, sorted by name, and whether they are published; any `most` of them
+    /// where there are more.
+    fn children(&self, parent: &ObjectKey, most: usize) -> io::Result<Vec<(ObjectKey, bool)>> {
         if self.is_within_published(parent)? {
             return Ok(Vec::new());
         }
@@ -237,7 +252,7 @@ impl Folders {
             other => other?,
         };
         let mut keys = Vec::new();
-        for entry in entries {
+        for entry in entries.take(most) {
             let entry = entry?;
             let name = entry.file_name();
             if let Some(child) = name.to_str().and_then(|name| parent.child(name)) {

@@ -3,7 +3,7 @@ use llmopt_commercial::{
     Answer, AnswerEvent, Asker, Commercial, CommercialError, Question, WhenLimited,
 };
 use llmopt_domain::{Conversation, Message, Picodollars, Role};
-use llmopt_http::{Code, Problem, billed_request, now_ms};
+use llmopt_http::{Problem, billed_request, now_ms};
 use llmopt_prices::Day;
 use llmopt_providers::Delivery;
 use llmopt_service::{Generation, GenerationEvent, Sampling, ServiceError};
@@ -61,7 +61,7 @@ impl Comparison {
                     let answer_by = end.map_or(answer_by, |end| end.min(answer_by));
                     let answered = match answer_by > now {
                         true => self.ask(state, (kind, answer_by), (text, model)).await,
-                        false => Err(too_late(state)),
+                        false => Err(Problem::answer_too_late(state.timeout)),
                     };
                     (text, model, answered)
                 }
@@ -139,7 +139,7 @@ impl Comparison {
                 let answer = self.ask_own(generation, model, text);
                 match timeout_at(answer_by, answer).await {
                     Ok(answered) => answered,
-                    Err(_) => Err(too_late(state)),
+                    Err(_) => Err(Problem::answer_too_late(state.timeout)),
                 }
             }
             _ => {
@@ -178,7 +178,7 @@ impl Comparison {
                 }
             }
         }
-        Err(broken())
+        Err(Problem::answer_broke_off())
     }
 
     fn question(&self, model: &str, text: &str) -> Result<Question, Problem> {
@@ -237,7 +237,7 @@ async fn ask_commercial(
             }
         }
     }
-    Err(broken())
+    Err(Problem::answer_broke_off())
 }
 
 /// Asks, and asks again whenever the provider's limit has a turn, as long as an answer may take: a comparison soon
@@ -274,18 +274,4 @@ fn conversation(text: &str) -> Conversation {
         messages: vec![Message::new(Role::User, text.to_owned())],
         tools: Vec::new(),
     }
-}
-
-fn too_late(state: &CommercialState) -> Problem {
-    Problem::new(
-        Code::ModelTimeout,
-        format!(
-            "the answer took longer than {} s and was given up: ask for fewer tokens, or raise `LLMOPT_MODEL_TIMEOUT_SECONDS`",
-            state.timeout.as_secs()
-        ),
-    )
-}
-
-fn broken() -> Problem {
-    Problem::new(Code::Internal, "the answer broke off")
 }

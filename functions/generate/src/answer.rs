@@ -3,7 +3,7 @@ use std::{
     time::Duration,
 };
 
-use llmopt_http::{Code, Metered, Problem};
+use llmopt_http::{Metered, Problem};
 use llmopt_providers::ToolCallPart;
 use tokio::time::{Instant, timeout_at};
 
@@ -102,7 +102,7 @@ impl Answer {
         // Dropping the work when time is up ends it.
         let begun = match timeout_at(deadline, begin(state, inquiry)).await {
             Ok(begun) => begun,
-            Err(_) => Err(too_late(state)),
+            Err(_) => Err(Problem::answer_too_late(state.timeout)),
         };
         let source = begun.inspect_err(|problem| measure.failed(problem))?;
         match &source {
@@ -130,7 +130,7 @@ impl Answer {
         };
         let next = match timeout_at(self.deadline, next).await {
             Ok(next) => next,
-            Err(_) => Err(too_late(state)),
+            Err(_) => Err(Problem::answer_too_late(state.timeout)),
         };
         next.inspect_err(|problem| {
             self.measure.failed(problem);
@@ -152,18 +152,4 @@ async fn begin(state: &GenerateState, inquiry: Inquiry) -> Result<Source, Proble
             Source::Commercial(CommercialAnswer::begin(asked, inquiry.patience).await?)
         }
     })
-}
-
-fn too_late(state: &GenerateState) -> Problem {
-    Problem::new(
-        Code::ModelTimeout,
-        format!(
-            "the answer took longer than {} s and was given up: ask for fewer tokens, or raise `LLMOPT_MODEL_TIMEOUT_SECONDS`",
-            state.timeout.as_secs()
-        ),
-    )
-}
-
-pub(crate) fn broken() -> Problem {
-    Problem::new(Code::Internal, "the answer broke off")
 }

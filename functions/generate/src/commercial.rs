@@ -10,7 +10,7 @@ use llmopt_telemetry::AnswerUse;
 use tokio::time::{Instant, sleep_until};
 
 use crate::{
-    answer::{Part, Patience, Turns, broken},
+    answer::{Part, Patience, Turns},
     measured::{Ended, Measure, milliseconds},
     response::{GenerateResponse, Metadata, Metrics, ToolCalls},
 };
@@ -134,7 +134,11 @@ impl CommercialAnswer {
     }
 
     pub(crate) async fn next(&mut self, measure: &mut Measure) -> Result<Part, Problem> {
-        let event = self.events.recv().await.ok_or_else(broken)?;
+        let event = self
+            .events
+            .recv()
+            .await
+            .ok_or_else(Problem::answer_broke_off)?;
         Ok(match event? {
             AnswerEvent::Text(text) => {
                 self.text.push_str(&text);

@@ -8,7 +8,7 @@ use tokio::time::Duration;
 
 use crate::{
     GenerateState,
-    answer::{Part, broken},
+    answer::Part,
     measured::{Ended, Measure},
     response::{FinishReason, GenerateResponse, Metadata, Metrics, OurMetadata, OurModelType},
 };
@@ -41,14 +41,20 @@ impl OurAnswer {
     }
 
     pub(crate) async fn next(&mut self, measure: &mut Measure) -> Result<Part, Problem> {
-        let event = self.stream.recv().await.ok_or_else(broken)?;
+        let event = self
+            .stream
+            .recv()
+            .await
+            .ok_or_else(Problem::answer_broke_off)?;
         match event.map_err(ServiceError::from)? {
             GenerationEvent::Text { text } => {
                 self.text.push_str(&text);
                 Ok(Part::Text(text))
             }
             finished @ GenerationEvent::Finished { .. } => {
-                let response = self.response(&finished, measure).ok_or_else(broken)?;
+                let response = self
+                    .response(&finished, measure)
+                    .ok_or_else(Problem::answer_broke_off)?;
                 Ok(Part::Done(Box::new(response)))
             }
         }

@@ -238,12 +238,13 @@ fn aliases() -> BTreeMap<String, Vec<String>> {
         alias("anthropic-first", &["claude-test", "gpt-test"]),
         alias("gone-first", &["gone/any", "spare/any"]),
         alias("cool-first", &["gpt-cool", "gpt-test"]),
+        alias("retired-next", &["gpt-test", "gpt-retired"]),
         alias("three", &["gpt-test", "spare/any", "claude-test"]),
     ]
     .into()
 }
 
-/// OpenAI and Anthropic, `spare` with a ceiling that is their price, `free` with a ceiling of nothing, `unpriced`
+/// OpenAI and Anthropic, `eu` and `us`, which are regions of theirs, `spare` with a ceiling that is their price, `free` with a ceiling of nothing, `unpriced`
 /// without one, and `gone`, where nobody listens.
 fn providers(mock: &Mock, limits: ModelLimits) -> Vec<ProviderSetup> {
     let (openai, spare) = (mock.openai_url(), mock.openai_url());
@@ -260,24 +261,30 @@ fn providers(mock: &Mock, limits: ModelLimits) -> Vec<ProviderSetup> {
         limits,
         models: BTreeMap::new(),
     };
-    let eu = ProviderSetup {
+    let of_region = |setup| ProviderSetup {
         region: Region::Regional,
-        ..setup(
+        ..setup
+    };
+    vec![
+        setup("openai", Some(Seller::Openai), speaks_openai(openai), None),
+        of_region(setup(
             "eu",
             Some(Seller::Openai),
             speaks_openai(mock.openai_url()),
             None,
-        )
-    };
-    vec![
-        setup("openai", Some(Seller::Openai), speaks_openai(openai), None),
-        eu,
+        )),
         setup(
             "anthropic",
             Some(Seller::Anthropic),
             speaks_anthropic(mock.url()),
             None,
         ),
+        of_region(setup(
+            "us",
+            Some(Seller::Anthropic),
+            speaks_anthropic(mock.url()),
+            None,
+        )),
         setup("spare", None, speaks_openai(spare), Some(ceiling(1, 4))),
         setup(
             "free",

@@ -62,6 +62,14 @@ fn counting(tokens: Tokens) -> impl Fn(Api) -> Behaviour + Send + Sync {
     }
 }
 
+/// Makes an answer say where it was made.
+fn made_in(place: &'static str) -> impl Fn(Api) -> Behaviour + Send + Sync {
+    move |_| Behaviour {
+        inference_geo: Some(place.to_owned()),
+        ..Behaviour::default()
+    }
+}
+
 /// What Anthropic's has that broke off: three tokens in, which it told, and the twenty that were asked for out.
 const TOLD: &[Bill] = &[Most(3 + 20 * 4)];
 const TOO_LONG: &str = r#"{"error": {"code": "context_length_exceeded", "message": "m", "type": "invalid_request_error"}}"#;
@@ -134,6 +142,20 @@ fn answers() -> Vec<Case> {
         )
         .ask(|question| question.model = "eu/gpt-test".to_owned())
         .is(ANSWER, 1, &[Measured(25)]),
+        row(
+            "an answer that was made in a region, which is dearer by a tenth",
+            ANTHROPIC,
+            EITHER,
+        )
+        .then(made_in("us"))
+        .is(ANSWER, 1, &[Measured(25)]),
+        row(
+            "an answer of a region's that was made anywhere",
+            ANTHROPIC,
+            EITHER,
+        )
+        .ask(|question| question.model = "us/claude-test".to_owned())
+        .then(made_in("global")),
         row("a dearer tier than was asked for", OPENAI, EITHER)
             .then(|_| Behaviour {
                 service_tier: Some("priority".to_owned()),
@@ -417,6 +439,15 @@ fn slow_answers() -> Vec<Case> {
             .then(slow)
             .then(slow)
             .is("Timeout(FirstByte)", 3, &[Bound; 3]),
+        row(
+            "a slow head, of the only model of an alias that is not retired",
+            OPENAI,
+            STREAM,
+        )
+        .setup(|setup| setup.policy.timeouts.first_byte = SHORT)
+        .ask(|question| question.model = "retired-next".to_owned())
+        .then(slow)
+        .is(ANSWER, 2, &[Bound, COST]),
         row("no answer in all the time there is", BOTH, WHOLE)
             .setup(|setup| {
                 setup.policy.timeouts.total = SHORT;

@@ -57,11 +57,8 @@ pub(crate) fn write(request: &CompletionRequest) -> Result<Vec<u8>, ProviderErro
     let is_system = |message: &&Message| message.role == Role::System;
     let system_turns = request.messages.iter().take_while(is_system).count();
     let (system, turns) = request.messages.split_at(system_turns);
-    let parts = request.system.iter().map(String::as_str);
-    let system: Vec<&str> = parts
-        .chain(system.iter().map(|message| message.content.as_str()))
-        .filter(|text| !text.is_empty())
-        .collect();
+    let system = system.iter().map(|message| message.content.as_str());
+    let system: Vec<&str> = system.filter(|text| !text.is_empty()).collect();
     json::write(&Body {
         model: &request.model,
         max_tokens: request.max_tokens,

@@ -130,9 +130,8 @@ pub(crate) fn write(
     dialect: Dialect,
 ) -> Result<Vec<u8>, ProviderError> {
     request.check_tools()?;
-    let system = request.system.as_deref().map(system_turn);
-    let turns = request.messages.iter().enumerate();
-    let turns = turns.map(|(index, message)| turn(message, index));
+    let messages = request.messages.iter().enumerate();
+    let messages = messages.map(|(index, message)| turn(message, index));
     let max_tokens = Some(request.max_tokens);
     let (max_tokens, max_completion_tokens) = match dialect.max_tokens {
         MaxTokensField::MaxTokens => (max_tokens, None),
@@ -141,11 +140,7 @@ pub(crate) fn write(
     let stream = request.delivery == Delivery::Stream;
     json::write(&Body {
         model: &request.model,
-        messages: system
-            .map(Ok)
-            .into_iter()
-            .chain(turns)
-            .collect::<Result<_, _>>()?,
+        messages: messages.collect::<Result<_, _>>()?,
         max_tokens,
         max_completion_tokens,
         temperature: request.temperature,
@@ -158,16 +153,6 @@ pub(crate) fn write(
         stream,
         stream_options: stream.then(|| dialect.stream_options()).flatten(),
     })
-}
-
-fn system_turn(text: &str) -> Turn<'_> {
-    Turn {
-        role: Role::System.as_str(),
-        content: Some(text),
-        name: None,
-        tool_calls: Vec::new(),
-        tool_call_id: None,
-    }
 }
 
 fn turn(message: &Message, index: usize) -> Result<Turn<'_>, ProviderError> {

@@ -28,8 +28,8 @@ pub(crate) fn full() -> CompletionRequest {
     let function = json!({"name": "weather", "description": "d", "parameters": parameters});
     let schema = json!({"name": "s", "strict": true, "schema": {"type": "object"}});
     CompletionRequest {
-        system: Some("Be brief.".to_owned()),
         messages: vec![
+            Message::new(Role::System, "Be brief."),
             Message::new(Role::System, "Be kind."),
             Message::new(Role::User, "Weather?"),
             calling,

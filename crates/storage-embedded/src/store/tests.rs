@@ -8,7 +8,7 @@ use llmopt_storage::{
 };
 use tempfile::tempdir;
 
-use super::FileFolderStore;
+use super::{FEW, FileFolderStore};
 use crate::disk::fault::{Failing, Fault};
 
 fn open(root: &Path) -> Store {
@@ -196,5 +196,27 @@ fn a_staged_copy_of_a_published_folder_gets_a_record_of_its_own() {
         let copy = ObjectKey::checkpoint(&Digest::of_bytes(b"job"), 8);
         store.publish(staged.path(), &copy).await.unwrap();
         store.open(&copy).await.unwrap();
+    });
+}
+
+#[test]
+fn a_list_is_whole_however_many_it_has() {
+    let root = tempdir().unwrap();
+    let store = FileFolderStore::open(root.path()).unwrap();
+    let name = |number: usize| ObjectKey::models().child(&format!("m{number:03}")).unwrap();
+    run(async {
+        let mut published = Vec::new();
+        for number in 0..FEW + 2 {
+            assert_eq!(
+                store.list_below(&ObjectKey::models()).await.unwrap(),
+                published
+            );
+            let staged = store.stage().await.unwrap();
+            fs::write(staged.path().join("file"), "content").unwrap();
+            store.publish(staged.path(), &name(number)).await.unwrap();
+            published.push(name(number));
+        }
+        let all = store.list_below(&ObjectKey::models()).await.unwrap();
+        assert_eq!(all, published);
     });
 }

@@ -93,11 +93,7 @@ pub(crate) fn write(
 }
 
 fn input(request: &CompletionRequest) -> Result<Vec<Item<'_>>, ProviderError> {
-    let system = request.system.as_deref().map(|content| Item::Message {
-        role: Role::System.as_str(),
-        content,
-    });
-    let mut items: Vec<_> = system.into_iter().collect();
+    let mut items = Vec::new();
     for (index, message) in request.messages.iter().enumerate() {
         add_turn(message, index, &mut items)?;
     }
