@@ -15,11 +15,11 @@ if [ -n "${CI:-}" ] && [ -z "${CARGO_TARGET_DIR:-}" ]; then
 fi
 LLMOPT_TARGET=${CARGO_TARGET_DIR:-$LLMOPT_ROOT/target}
 # What the scripts run: programs as users have them, or, with `dev`, as the tests do, which then share every library.
-LLMOPT_PROFILE=${LLMOPT_PROFILE:-release}
-case $LLMOPT_PROFILE in
+BUILD_PROFILE=${BUILD_PROFILE:-release}
+case $BUILD_PROFILE in
   release) LLMOPT_PROGRAMS="$LLMOPT_TARGET/release" ;;
   dev) LLMOPT_PROGRAMS="$LLMOPT_TARGET/debug" ;;
-  *) fail "LLMOPT_PROFILE is \`$LLMOPT_PROFILE\`: expected \`release\` or \`dev\`" ;;
+  *) fail "BUILD_PROFILE is \`$BUILD_PROFILE\`: expected \`release\` or \`dev\`" ;;
 esac
 
 # Bindings to llama.cpp are generated with libclang, and with clang's own headers, which its development
@@ -135,7 +135,7 @@ write_cargo_config() {
 # Builds `llmopt` and its trainer, and what cargo is told beside them, into LLMOPT_PROGRAMS. All packages are named at
 # once: cargo gives the libraries of one alone other features, and would compile them again.
 build_programs() {
-  case $LLMOPT_PROFILE in
+  case $BUILD_PROFILE in
     release) cargo build --release --locked -p llmopt-cli -p llmopt-trainer "$@" ;;
     # As `cargo test` has them.
     dev) cargo build --locked --workspace --bins --examples ;;
