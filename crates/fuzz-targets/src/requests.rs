@@ -9,6 +9,7 @@ use axum::{
 };
 use llmopt_domain::{KeyText, TrainingJob};
 use llmopt_http::{API, Access, ClientAddress, Guard};
+use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use crate::{
@@ -126,7 +127,9 @@ pub(crate) fn generate(bytes: &[u8]) {
         let answer = platform.post("/generate/batch", batch);
         check_body(batch, &answer);
         if answer.status.is_success() {
-            let asked: Value = serde_json::from_slice(batch).unwrap();
+            let Ok(asked) = serde_json::from_slice::<Value>(batch) else {
+                return;
+            };
             let results = answer.json()["results"].as_array().unwrap().len();
             assert_eq!(results, asked["requests"].as_array().unwrap().len());
             assert!((1..=100).contains(&results));
@@ -136,9 +139,13 @@ pub(crate) fn generate(bytes: &[u8]) {
 
 /// What is no JSON is refused as such, and what is wrong with it is where the answer says.
 fn check_body(body: &[u8], answer: &Answer) {
-    let parsed = serde_json::from_slice::<Value>(body);
-    let Ok(parsed) = parsed else {
+    let text = std::str::from_utf8(body).unwrap_or_default();
+    if serde_json::from_str::<IgnoredAny>(text).is_err() {
         assert_eq!(answer.status, 400, "{}", lossy(&answer.body));
+        return;
+    }
+    // Half a character, or a number that nothing holds, is minded by whoever reads that field.
+    let Ok(parsed) = serde_json::from_str::<Value>(text) else {
         return;
     };
     if !answer.status.is_client_error() {
@@ -167,7 +174,9 @@ pub(crate) fn keys(bytes: &[u8]) {
         let made = answer.json();
         let id = made["id"].as_str().unwrap();
         check_key(&made);
-        let asked: Value = serde_json::from_slice(create).unwrap();
+        let Ok(asked) = serde_json::from_slice::<Value>(create) else {
+            return;
+        };
         let scopes = |key: &Value| -> BTreeSet<String> {
             let scopes = key["scopes"].as_array().unwrap().iter();
             scopes

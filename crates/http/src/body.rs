@@ -88,7 +88,14 @@ fn unreadable(rejection: &BytesRejection) -> Problem {
 }
 
 fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
-    let mut json = serde_json::Deserializer::from_slice(bytes);
+    // Where nothing reads a field, its text would not be looked at.
+    let text = std::str::from_utf8(bytes).map_err(|error| {
+        let at = error.valid_up_to();
+        let detail =
+            format!("failed to read the body: expected UTF-8, found other bytes at offset {at}");
+        Problem::new(Code::InvalidRequest, detail)
+    })?;
+    let mut json = serde_json::Deserializer::from_str(text);
     let decoded = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let pointer = pointer(error.path());
         let detail = error.into_inner().to_string();
@@ -155,6 +162,18 @@ mod tests {
         assert_eq!(
             pointer_of(r#"{"list": [{"size": 1, "a/b": 2}]}"#),
             "/list/0/a~1b"
+        );
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_are_refused_where_nothing_reads_them_too() {
+        let body = b"{\"list\": [], \"more\": \"a\x95\"}";
+        let problem = decode::<Outer>(body).unwrap_err();
+        assert_eq!(problem.code(), Code::InvalidRequest);
+        let detail = &problem.to_json(None)["detail"];
+        assert_eq!(
+            detail,
+            "failed to read the body: expected UTF-8, found other bytes at offset 23"
         );
     }
 
