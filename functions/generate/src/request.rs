@@ -125,6 +125,15 @@ impl GenerateRequest {
             Some(Stop::Several(texts)) => texts,
         };
         let both = self.prompt.is_some() == self.messages.is_some();
+        for (nth, message) in self.messages.iter().flatten().enumerate() {
+            // A provider would be asked, and paid, for a turn that says nothing.
+            let says_something = message.role != Role::User || !message.content.is_empty();
+            validation.require(
+                says_something,
+                &at(&format!("messages/{nth}/content")),
+                || "expected what the user says, found no text".to_owned(),
+            );
+        }
         let messages = self
             .messages
             .unwrap_or_else(|| vec![Message::new(Role::User, self.prompt.unwrap_or_default())]);
@@ -324,6 +333,21 @@ mod tests {
         assert_eq!(told.tool_choice.unwrap(), "required");
         assert_eq!(told.response_format.unwrap()["type"], "json_object");
         assert_ne!(plain.request, told.request);
+    }
+
+    #[test]
+    fn a_user_who_says_nothing_is_refused_and_so_is_a_misspelled_field() {
+        let mute = request(
+            r#"{"model_id": "a", "messages": [{"role": "system", "content": ""}, {"role": "user"}]}"#,
+        );
+        let expected = ["/requests/3/messages/1/content"];
+        assert_eq!(pointers(&mute.unwrap_err()), expected);
+        let misspelled = r#"{"model_id": "a", "messages": [{"role": "user", "contenv": "Hi"}]}"#;
+        let error = serde_json::from_str::<GenerateRequest>(misspelled).unwrap_err();
+        assert!(
+            error.to_string().contains("unknown field `contenv`"),
+            "{error}"
+        );
     }
 
     #[test]
