@@ -42,8 +42,8 @@ RESUME_STEPS = 16
 EVALUATION_TOLERANCE = 1e-5
 LOGITS_TOLERANCE = {"the adapter": 1e-4, "the merged weights": 1e-2}
 # Precision, rows a step, steps, and the least share of the faster peer's tokens a second, with room for another card:
-# found on an H200 were 0.83, 1.76 and 2.42 (docs/BENCHMARKS.md). Of memory it is never more than the peer's.
-SPEEDS = [("f32", 4, 80, 0.6), ("f32", 32, 40, 1.2), ("bf16", 4, 80, 1.2), ("bf16", 32, 40, 1.2)]
+# found on an H200 were 1.70, 1.97, 3.97 and 3.73 (docs/BENCHMARKS.md). Of memory it is never more than the peer's.
+SPEEDS = [("f32", 4, 80, 1.0), ("f32", 32, 40, 1.2), ("bf16", 4, 80, 1.2), ("bf16", 32, 40, 1.2)]
 # What the peer calls its ways to compute in a precision, and what we call them.
 PEERS = {
     "f32": {"f32": "transformers + peft"},

@@ -79,6 +79,8 @@ impl Place {
             .env("LLMOPT_DATA_DIR", self.data_dir())
             .env("LLMOPT_MODEL_CACHE", "3")
             .env("LLMOPT_THREADS", "1")
+            // Nobody listens there: a test asks no other machine.
+            .env("LLMOPT_HUB_ENDPOINT", "http://127.0.0.1:9")
             .env("LLMOPT_JOB_LEASE_SECONDS", "2");
         command
     }

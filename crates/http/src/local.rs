@@ -69,8 +69,8 @@ fn is_here(host: &str) -> bool {
         return false;
     };
     // A browser sends a name and a number, and nothing else passes as one.
-    let port = authority.as_str().strip_prefix(authority.host());
-    if !port.is_some_and(|port| port.is_empty() || authority.port_u16().is_some()) {
+    let after_name = authority.as_str().strip_prefix(authority.host());
+    if !after_name.is_some_and(|it| it.is_empty() || it.strip_prefix(':').is_some_and(is_port)) {
         return false;
     }
     let name = authority
@@ -81,6 +81,10 @@ fn is_here(host: &str) -> bool {
         || name
             .parse::<IpAddr>()
             .is_ok_and(|address| address.is_loopback())
+}
+
+fn is_port(digits: &str) -> bool {
+    digits.bytes().all(|byte| byte.is_ascii_digit()) && digits.parse::<u16>().is_ok()
 }
 
 #[cfg(test)]
@@ -144,6 +148,9 @@ mod tests {
             "10.0.0.1",
             "localhost.evil",
             "localhost:;8080",
+            "localhost:+80",
+            "localhost:65536",
+            "[::1]8:80",
             "evil.example@localhost",
         ] {
             assert_eq!(found(host, None), Some(header::HOST), "{host}");
