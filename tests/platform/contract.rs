@@ -1,6 +1,13 @@
 //! The API is what its OpenAPI document says: schemathesis asks what the document allows and what it does not.
 
-use std::{collections::BTreeMap, env, fs, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    env, fs,
+    io::{BufRead as _, BufReader, Write as _},
+    net::TcpListener,
+    path::PathBuf,
+    thread,
+};
 
 use serde_json::Value;
 
@@ -46,11 +53,32 @@ fn schemathesis() -> Option<PathBuf> {
     Some(PathBuf::from(python).with_file_name("st"))
 }
 
+/// Starts a Hub that has no model, and returns its address.
+fn empty_hub() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        for connection in listener.incoming() {
+            let mut connection = BufReader::new(connection.unwrap());
+            let mut line = String::from("a head");
+            while !line.trim_end().is_empty() {
+                line.clear();
+                connection.read_line(&mut line).unwrap();
+            }
+            let answer = "HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+            let answered = connection.into_inner().write_all(answer.as_bytes());
+            answered.unwrap();
+        }
+    });
+    url
+}
+
 /// Starts a server without limits.
 fn serve(place: &Place) -> Server {
     let mut command = place.llmopt();
     command
         .args(["serve", "--json", "--listen", "127.0.0.1:0"])
+        .env("LLMOPT_HUB_ENDPOINT", empty_hub())
         .env("LLMOPT_REQUESTS_PER_MINUTE", "0")
         .env("LLMOPT_KEY_REQUESTS_PER_MINUTE", "0");
     place.start(command)

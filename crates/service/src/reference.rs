@@ -125,11 +125,24 @@ fn repository(text: &str) -> Option<HubRepository> {
         Some((owner, name)) => plain(owner) && plain(name),
         None => plain(repository),
     };
-    let revision_is_given = revision.as_deref() != Some("");
-    (known && revision_is_given).then(|| HubRepository {
+    let known = known && revision.as_deref().is_none_or(is_revision);
+    known.then(|| HubRepository {
         repository: repository.to_owned(),
         revision,
     })
+}
+
+/// Whether git can have a branch, a tag or a commit of this name, by git-check-ref-format(1).
+fn is_revision(name: &str) -> bool {
+    let is_plain =
+        |part: &str| !part.is_empty() && !part.starts_with('.') && !part.ends_with(".lock");
+    let is_refused = |letter: char| letter.is_control() || " ~^:?*[\\".contains(letter);
+    name.split('/').all(is_plain)
+        && !name.contains(is_refused)
+        && !["..", "@{"].iter().any(|refused| name.contains(refused))
+        && !name.starts_with('-')
+        && !name.ends_with('.')
+        && name != "@"
 }
 
 #[cfg(test)]
@@ -229,13 +242,37 @@ mod tests {
             parse("openai-community/gpt2"),
             repository("openai-community/gpt2", None)
         );
-        assert_eq!(parse("gpt2@v1"), repository("gpt2", Some("v1")));
+        for revision in [
+            "v1",
+            "refs/pr/1",
+            "a-b_c.d#1",
+            "607a30d783dfa663caf39e06633721c8d4cfcd7e",
+        ] {
+            let text = format!("gpt2@{revision}");
+            let parsed = ModelReference::parse(&text).unwrap();
+            assert_eq!(parsed, repository("gpt2", Some(revision)));
+        }
     }
 
     #[test]
     fn what_names_no_model_is_refused() {
         for text in [
-            "", "ft:", "ft:a", "ft:a:b:c", "a/b/c", "a b", "gpt2@", "orders:x",
+            "",
+            "ft:",
+            "ft:a",
+            "ft:a:b:c",
+            "a/b/c",
+            "a b",
+            "gpt2@",
+            "orders:x",
+            "gpt2@\u{1a}",
+            "gpt2@a b",
+            "gpt2@../x",
+            "gpt2@a//b",
+            "gpt2@-v",
+            "gpt2@a?b",
+            "gpt2@v.lock",
+            "gpt2@@",
         ] {
             let error = ModelReference::parse(text).unwrap_err();
             assert!(

@@ -35,6 +35,7 @@ pub(crate) struct EstimateTrainingJob {
     responses(
         (status = 200, description = "What it would take.", body = JobEstimate),
         (status = 404, description = "`dataset_not_found` or `model_not_found`"),
+        (status = 502, description = "`hub_failed`, where the base model is to be fetched"),
         (status = 507, description = "`no_space`"),
     )
 )]

@@ -46,6 +46,7 @@ pub(crate) struct CreateTrainingJob {
             headers(("location" = String, description = "The job."))
         ),
         (status = 404, description = "`dataset_not_found` or `model_not_found`"),
+        (status = 502, description = "`hub_failed`, where the base model is to be fetched"),
         (status = 507, description = "`no_space`"),
     )
 )]
