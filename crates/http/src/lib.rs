@@ -11,6 +11,7 @@ mod code;
 #[cfg(feature = "commercial")]
 mod commercial;
 mod convert;
+mod described;
 mod headers;
 mod limits;
 mod local;
@@ -30,6 +31,7 @@ pub use body::{JsonBody, Parameters};
 pub use code::Code;
 #[cfg(feature = "commercial")]
 pub use commercial::{asker, billed_request};
+pub use described::{DescribedRouter, DescribedRoutes, Description};
 pub use limits::{Limits, RouteLimit};
 pub use measured::{Metered, Trace};
 pub use origins::Origins;
@@ -38,3 +40,6 @@ pub use problem::{BudgetShortage, FieldProblem, Problem, ProblemView, Validation
 pub use request_id::RequestId;
 pub use router::{API, platform, platform_beside};
 pub use time::{from_timestamp, now_ms, timestamp};
+
+#[doc(hidden)]
+pub use utoipa_axum;

@@ -26,11 +26,11 @@ pub use comparison_view::{
 pub use days::{Days, NoDays};
 pub use dollars::Dollars;
 use llmopt_commercial::Commercial;
+use llmopt_http::{DescribedRouter, routes};
 use llmopt_service::Generation;
 pub use usage::GroupName;
 pub use usage_view::{TokenTotals, UsageDay, UsageGroup, UsageTotals, UsageView};
 use utoipa::openapi::OpenApi;
-use utoipa_axum::{router::OpenApiRouter, routes};
 
 /// What the routes work with.
 #[derive(Clone)]
@@ -48,7 +48,7 @@ pub struct CommercialState {
 
 /// Returns the routes over `state`.
 pub fn router(state: CommercialState) -> Router {
-    routes().with_state(state).into()
+    routes().with_state(state)
 }
 
 /// Describes the routes.
@@ -56,8 +56,8 @@ pub fn openapi() -> OpenApi {
     routes().into_openapi()
 }
 
-fn routes() -> OpenApiRouter<CommercialState> {
-    OpenApiRouter::default()
+fn routes() -> DescribedRouter<CommercialState> {
+    DescribedRouter::default()
         .routes(routes!(providers::test_providers))
         .routes(routes!(models::list_commercial_models))
         .routes(routes!(usage::get_usage))

@@ -16,16 +16,15 @@ use axum::{
     extract::{DefaultBodyLimit, Path, State},
     http::StatusCode,
 };
-use llmopt_http::{PageParameters, PageView, Parameters, Problem};
+use llmopt_http::{DescribedRouter, PageParameters, PageView, Parameters, Problem, routes};
 use llmopt_service::Datasets;
 use utoipa::openapi::OpenApi;
-use utoipa_axum::{router::OpenApiRouter, routes};
 
 use view::DatasetView;
 
 /// Returns the routes over `datasets`.
 pub fn router(datasets: Datasets) -> Router {
-    routes().with_state(datasets).into()
+    routes().with_state(datasets)
 }
 
 /// Describes the routes.
@@ -33,8 +32,8 @@ pub fn openapi() -> OpenApi {
     routes().into_openapi()
 }
 
-fn routes() -> OpenApiRouter<Datasets> {
-    OpenApiRouter::default()
+fn routes() -> DescribedRouter<Datasets> {
+    DescribedRouter::default()
         .routes(routes!(upload::create_dataset, list_datasets))
         .routes(routes!(parts::put_part))
         // What is uploaded is written as it comes and bounded by its own limit.

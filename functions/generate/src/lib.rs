@@ -25,11 +25,13 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use llmopt_commercial::Commercial;
-use llmopt_http::{Caller, JsonBody, Metered, Problem, ServerSentEvent, accepts_stream, asker};
+use llmopt_http::{
+    Caller, DescribedRouter, JsonBody, Metered, Problem, ServerSentEvent, accepts_stream, asker,
+    routes,
+};
 use llmopt_providers::Delivery;
 use llmopt_service::Generation;
 use utoipa::openapi::OpenApi;
-use utoipa_axum::{router::OpenApiRouter, routes};
 
 #[cfg(feature = "lambda")]
 pub use account::{Opened, open};
@@ -58,7 +60,7 @@ pub struct GenerateState {
 
 /// Returns the routes over `state`.
 pub fn router(state: GenerateState) -> Router {
-    routes().with_state(state).into()
+    routes().with_state(state)
 }
 
 /// Describes the routes.
@@ -66,8 +68,8 @@ pub fn openapi() -> OpenApi {
     routes().into_openapi()
 }
 
-fn routes() -> OpenApiRouter<GenerateState> {
-    OpenApiRouter::default()
+fn routes() -> DescribedRouter<GenerateState> {
+    DescribedRouter::default()
         .routes(routes!(generate))
         .routes(routes!(batch::generate_batch))
         .routes(routes!(queued::get_result))

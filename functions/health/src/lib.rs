@@ -5,15 +5,14 @@
 mod description;
 
 use axum::{Json, Router, extract::State};
-use llmopt_http::{Code, Problem};
+use llmopt_http::{Code, DescribedRouter, Problem, routes};
 use llmopt_service::{Check, Health, Status};
 use serde::Serialize;
 use utoipa::{ToSchema, openapi::OpenApi};
-use utoipa_axum::{router::OpenApiRouter, routes};
 
 /// Returns the routes over `health`.
 pub fn router(health: Health) -> Router {
-    let described: Router = routes().with_state(health).into();
+    let described: Router = routes().with_state(health);
     described.merge(description::page())
 }
 
@@ -22,8 +21,8 @@ pub fn openapi() -> OpenApi {
     routes().into_openapi()
 }
 
-fn routes() -> OpenApiRouter<Health> {
-    OpenApiRouter::default()
+fn routes() -> DescribedRouter<Health> {
+    DescribedRouter::default()
         .routes(routes!(get_health))
         .routes(routes!(get_readiness))
         .routes(routes!(get_status))

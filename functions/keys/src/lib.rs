@@ -14,17 +14,18 @@ use axum::{
     http::StatusCode,
 };
 use llmopt_domain::ApiKey;
-use llmopt_http::{JsonBody, PageParameters, PageView, Parameters, Problem, now_ms};
+use llmopt_http::{
+    DescribedRouter, JsonBody, PageParameters, PageView, Parameters, Problem, now_ms, routes,
+};
 use llmopt_service::Keys;
 use utoipa::openapi::OpenApi;
-use utoipa_axum::{router::OpenApiRouter, routes};
 
 use request::{CreateKey, RotateKey};
 use view::{IssuedKeyView, KeyView};
 
 /// Returns the routes over `keys`.
 pub fn router(keys: Keys) -> Router {
-    routes().with_state(keys).into()
+    routes().with_state(keys)
 }
 
 /// Describes the routes.
@@ -32,8 +33,8 @@ pub fn openapi() -> OpenApi {
     routes().into_openapi()
 }
 
-fn routes() -> OpenApiRouter<Keys> {
-    OpenApiRouter::default()
+fn routes() -> DescribedRouter<Keys> {
+    DescribedRouter::default()
         .routes(routes!(list_keys, create_key))
         .routes(routes!(get_key, revoke_key))
         .routes(routes!(rotate_key))

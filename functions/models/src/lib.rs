@@ -9,16 +9,15 @@ use axum::{
     extract::{Path, State},
     http::StatusCode,
 };
-use llmopt_http::{PageParameters, PageView, Parameters, Problem};
+use llmopt_http::{DescribedRouter, PageParameters, PageView, Parameters, Problem, routes};
 use llmopt_service::ModelCatalog;
 use utoipa::openapi::OpenApi;
-use utoipa_axum::{router::OpenApiRouter, routes};
 
 use view::{ModelDetails, ModelView};
 
 /// Returns the routes over `catalog`.
 pub fn router(catalog: ModelCatalog) -> Router {
-    routes().with_state(catalog).into()
+    routes().with_state(catalog)
 }
 
 /// Describes the routes.
@@ -26,8 +25,8 @@ pub fn openapi() -> OpenApi {
     routes().into_openapi()
 }
 
-fn routes() -> OpenApiRouter<ModelCatalog> {
-    OpenApiRouter::default()
+fn routes() -> DescribedRouter<ModelCatalog> {
+    DescribedRouter::default()
         .routes(routes!(list_models))
         .routes(routes!(get_model, delete_model))
 }

@@ -14,11 +14,12 @@ use axum::{
     extract::{Path, State},
 };
 use llmopt_domain::JobState;
-use llmopt_http::{JsonBody, PageParameters, PageView, Parameters, Problem};
+use llmopt_http::{
+    DescribedRouter, JsonBody, PageParameters, PageView, Parameters, Problem, routes,
+};
 use llmopt_service::{MetricPoint, TrainingJobs, TrainingMachine};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema, openapi::OpenApi};
-use utoipa_axum::{router::OpenApiRouter, routes};
 
 use view::JobView;
 
@@ -46,7 +47,7 @@ pub struct LiveStreams {
 
 /// Returns the routes over `state`.
 pub fn router(state: TrainingState) -> Router {
-    routes().with_state(state).into()
+    routes().with_state(state)
 }
 
 /// Describes the routes.
@@ -54,8 +55,8 @@ pub fn openapi() -> OpenApi {
     routes().into_openapi()
 }
 
-fn routes() -> OpenApiRouter<TrainingState> {
-    OpenApiRouter::default()
+fn routes() -> DescribedRouter<TrainingState> {
+    DescribedRouter::default()
         .routes(routes!(submit::create_training_job, list_training_jobs))
         .routes(routes!(estimate::estimate_training_job))
         .routes(routes!(get_training_job))
