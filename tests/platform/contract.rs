@@ -63,11 +63,13 @@ fn empty_hub() -> String {
             let mut line = String::from("a head");
             while !line.trim_end().is_empty() {
                 line.clear();
-                connection.read_line(&mut line).unwrap();
+                if connection.read_line(&mut line).is_err() {
+                    break;
+                }
             }
             let answer = "HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
-            let answered = connection.into_inner().write_all(answer.as_bytes());
-            answered.unwrap();
+            // Who has gone meanwhile needs no answer, and the next one does.
+            let _ = connection.into_inner().write_all(answer.as_bytes());
         }
     });
     url
