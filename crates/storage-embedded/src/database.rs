@@ -9,7 +9,7 @@ use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 use thiserror::Error;
 
 use crate::{
-    desk::{Desk, Kind, Length},
+    desk::{Kind, Length},
     error::{Trouble, io_error},
     worker::Worker,
 };
@@ -148,10 +148,9 @@ impl Database {
             form.synchronous.set(&connection)?;
             connection.pragma_update(None, "foreign_keys", true)?;
             migrate(&mut connection, form.migrations, &subject)?;
-            Ok(Desk::new(connection, form.patience)?)
+            Worker::start(connection, form.patience, path)
         };
-        let desk = open().map_err(|failure: SqlFailure| failure.at("open", &subject))?;
-        let worker = Worker::start(desk).map_err(io_error("open", &subject))?;
+        let worker = open().map_err(|failure: SqlFailure| failure.at("open", &subject))?;
         Ok(Self {
             worker: Arc::new(worker),
             path: Arc::new(path.to_owned()),

@@ -7,6 +7,7 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering},
+        mpsc::SyncSender,
     },
     time::Duration,
 };
@@ -16,8 +17,8 @@ use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior, ffi, hoo
 
 use crate::database::Synchronous;
 
-/// The pages that are written ahead at most, of 4 KiB, before the thread puts them in their place; it does that too when
-/// nothing was asked for a while.
+/// The pages that are written ahead, of 4 KiB, before they are put in their place; that is done too when nothing was asked
+/// for a while.
 const WRITTEN_AHEAD: u32 = 8_000;
 
 /// What a job does to the database.
@@ -62,11 +63,24 @@ struct Ended {
     committed: Result<(), Shared>,
 }
 
+/// What is said to whoever puts in its place what was written ahead.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Call {
+    /// It may be time for that.
+    Look,
+    /// Nothing more is written.
+    End,
+}
+
 /// Where the connection is.
 pub(crate) struct Desk {
     seat: Mutex<Seat>,
     /// Jobs that wait for the thread: nobody comes before them.
     waiting: AtomicUsize,
+    /// The pages that are written ahead.
+    ahead: Arc<AtomicU32>,
+    /// Whether something was written since that was looked at last.
+    is_busy: Arc<AtomicBool>,
     /// How long to wait for other processes.
     patience: Duration,
 }
@@ -76,40 +90,50 @@ struct Seat {
     connection: Connection,
     /// As it is set now.
     synchronous: Option<Synchronous>,
-    /// The pages that are written ahead.
-    ahead: Arc<AtomicU32>,
     /// Whether nothing is written ahead: whoever writes next begins the log anew, and waits for the disk to do that.
     is_tidy: bool,
-    /// Whether something was written since the thread looked last.
-    is_busy: Arc<AtomicBool>,
+    /// Wakes who is to look whether it is.
+    tidier: SyncSender<Call>,
 }
 
 impl Desk {
-    /// Puts the connection where it is asked for. Waits for other processes as long as `patience`.
+    /// Puts the connection where it is asked for. Waits for other processes as long as `patience`, and wakes `tidier` when
+    /// it begins to write ahead and when it has got far.
     ///
     /// # Errors
     /// If it cannot tell what it writes.
-    pub(crate) fn new(mut connection: Connection, patience: Duration) -> rusqlite::Result<Self> {
+    pub(crate) fn new(
+        mut connection: Connection,
+        patience: Duration,
+        tidier: SyncSender<Call>,
+    ) -> rusqlite::Result<Self> {
         let (ahead, is_busy) = (
             Arc::new(AtomicU32::new(0)),
             Arc::new(AtomicBool::new(false)),
         );
         let (noted, written) = (Arc::clone(&ahead), Arc::clone(&is_busy));
+        let woken = tidier.clone();
         // In the place of SQLite's own, which has whoever writes put everything in its place at some time.
         connection.wal_hook(Some(move |_: &mut Wal, pages| {
-            noted.store(u32::try_from(pages).unwrap_or_default(), Ordering::Relaxed);
+            let pages = u32::try_from(pages).unwrap_or_default();
+            noted.store(pages, Ordering::Relaxed);
             written.store(true, Ordering::Relaxed);
+            if pages >= WRITTEN_AHEAD {
+                // Whoever is awake already looks again.
+                let _ = woken.try_send(Call::Look);
+            }
             Ok(())
         }))?;
         Ok(Self {
             seat: Mutex::new(Seat {
                 connection,
                 synchronous: None,
-                ahead,
                 is_tidy: true,
-                is_busy,
+                tidier,
             }),
             waiting: AtomicUsize::new(0),
+            ahead,
+            is_busy,
             patience,
         })
     }
@@ -129,7 +153,7 @@ impl Desk {
         let Some(mut seat) = self.seat.try_lock() else {
             return Some(job);
         };
-        if job.kind != Kind::Read && (seat.is_tidy || seat.is_too_far_ahead()) {
+        if job.kind != Kind::Read && seat.is_tidy {
             return Some(job);
         }
         let ended = match seat.begin_now(job.kind) {
@@ -145,14 +169,8 @@ impl Desk {
     }
 
     /// Does jobs that were announced: `first`, and `more` that have come until it is their turn.
-    /// Returns whether all is in its place then.
-    pub(crate) fn do_together(&self, first: Job, more: impl Iterator<Item = Job>) -> bool {
+    pub(crate) fn do_together(&self, first: Job, more: impl Iterator<Item = Job>) {
         self.end_together(first, more).tell();
-        let mut seat = self.seat.lock();
-        if seat.is_too_far_ahead() {
-            seat.tidy();
-        }
-        seat.is_tidy
     }
 
     fn end_together(&self, first: Job, more: impl Iterator<Item = Job>) -> Ended {
@@ -160,8 +178,9 @@ impl Desk {
         let jobs: Vec<Job> = iter::once(first).chain(more).collect();
         self.waiting.fetch_sub(jobs.len(), Ordering::Relaxed);
         let kind = jobs.iter().map(|job| job.kind).max().unwrap_or(Kind::Read);
-        if kind != Kind::Read {
+        if kind != Kind::Read && seat.is_tidy {
             seat.is_tidy = false;
+            let _ = seat.tidier.try_send(Call::Look);
         }
         match seat.begin(kind, self.patience) {
             Ok(transaction) => Ended::of_all(transaction, jobs),
@@ -169,33 +188,37 @@ impl Desk {
         }
     }
 
-    /// Puts what was written ahead in its place, where nothing was written since this was asked last. Returns whether all
-    /// is in its place.
-    pub(crate) fn tidy_if_idle(&self) -> bool {
+    /// Whether so much is written ahead that it is to be put in its place now.
+    pub(crate) fn is_far_ahead(&self) -> bool {
+        self.ahead.load(Ordering::Relaxed) >= WRITTEN_AHEAD
+    }
+
+    /// Whether nothing was written since this was asked last.
+    pub(crate) fn is_idle(&self) -> bool {
+        !self.is_busy.swap(false, Ordering::Relaxed)
+    }
+
+    /// Puts what was written ahead in its place: after `beside` has done so by another connection, while jobs go on, only
+    /// what has come meanwhile, for which others wait.
+    pub(crate) fn tidy(&self, beside: impl FnOnce()) {
+        beside();
         let mut seat = self.seat.lock();
-        if !seat.is_busy.swap(false, Ordering::Relaxed) {
-            seat.tidy();
-        }
-        seat.is_tidy
+        put_in_place(&seat.connection);
+        self.ahead.store(0, Ordering::Relaxed);
+        seat.is_tidy = true;
+    }
+}
+
+/// Puts what was written ahead in its place, which waits for the disk. Where that cannot be now, it is for later.
+pub(crate) fn put_in_place(connection: &Connection) {
+    let checkpoint = "PRAGMA wal_checkpoint(PASSIVE)";
+    if let Err(error) = connection.query_row(checkpoint, [], |_| Ok(())) {
+        let error: &dyn std::error::Error = &error;
+        tracing::debug!(error, "what was written ahead stays there for now");
     }
 }
 
 impl Seat {
-    fn is_too_far_ahead(&self) -> bool {
-        self.ahead.load(Ordering::Relaxed) >= WRITTEN_AHEAD
-    }
-
-    /// Puts what was written ahead in its place, which waits for the disk. Where that cannot be now, it is for later.
-    fn tidy(&mut self) {
-        let checkpoint = "PRAGMA wal_checkpoint(PASSIVE)";
-        if let Err(error) = self.connection.query_row(checkpoint, [], |_| Ok(())) {
-            let error: &dyn std::error::Error = &error;
-            tracing::debug!(error, "what was written ahead stays there for now");
-        }
-        self.ahead.store(0, Ordering::Relaxed);
-        self.is_tidy = true;
-    }
-
     fn begin(&mut self, kind: Kind, patience: Duration) -> rusqlite::Result<Transaction<'_>> {
         self.connection.busy_timeout(patience)?;
         let behavior = match kind {

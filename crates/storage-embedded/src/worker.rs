@@ -1,20 +1,24 @@
-//! The thread that has a database's connection when it is asked for more than moments, or by several at once.
+//! The thread that has a database's connection when it is asked for more than moments, or by several at once, and the
+//! one that puts in its place what was written ahead.
 
 use std::{
+    path::Path,
     sync::{
         Arc,
-        mpsc::{Receiver, RecvTimeoutError, Sender, channel},
+        mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel},
     },
     thread::JoinHandle,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use rusqlite::Transaction;
+use llmopt_storage::StorageError;
+use rusqlite::{Connection, Transaction};
 use tokio::sync::oneshot;
 
 use crate::{
     database::SqlFailure,
-    desk::{Desk, Done, Job, Kind, Length, Shared},
+    desk::{Call, Desk, Done, Job, Kind, Length, Shared, put_in_place},
+    error::io_error,
 };
 
 /// Jobs that are done in one transaction at most: others that share the file wait for its end.
@@ -23,28 +27,55 @@ const MOST: usize = 128;
 /// How long nobody asks for anything before the database is tidied up.
 const IDLE: Duration = Duration::from_secs(1);
 
-/// Asks for what is to be done. The thread ends with this, when it has done what was asked.
+/// Asks for what is to be done. The threads end with this, when they have done what was asked.
 pub(crate) struct Worker {
     desk: Arc<Desk>,
     jobs: Option<Sender<Job>>,
-    thread: Option<JoinHandle<()>>,
+    tidier: SyncSender<Call>,
+    threads: Vec<JoinHandle<()>>,
 }
 
 impl Worker {
-    /// Starts the thread.
+    /// Starts the threads for the database `path`, to which `connection` is. Waits for other processes as long as
+    /// `patience`.
     ///
     /// # Errors
-    /// If the system has none.
-    pub(crate) fn start(desk: Desk) -> std::io::Result<Self> {
+    /// If the connection cannot tell what it writes, or the system has no threads.
+    pub(crate) fn start(
+        connection: Connection,
+        patience: Duration,
+        path: &Path,
+    ) -> Result<Self, SqlFailure> {
+        // One call that waits is as good as many.
+        let (tidier, calls) = sync_channel(1);
         let (jobs, asked) = channel();
-        let desk = Arc::new(desk);
-        let shared = Arc::clone(&desk);
-        let thread = std::thread::Builder::new().name("sqlite".to_owned());
-        Ok(Self {
-            thread: Some(thread.spawn(move || serve(&shared, &asked))?),
+        let desk = Arc::new(Desk::new(connection, patience, tidier.clone())?);
+        let mut worker = Self {
+            desk: Arc::clone(&desk),
             jobs: Some(jobs),
-            desk,
-        })
+            tidier,
+            threads: Vec::new(),
+        };
+        let shared = Arc::clone(&desk);
+        worker.spawn("sqlite", path, move || serve(&shared, &asked))?;
+        let beside = path.to_owned();
+        worker.spawn("sqlite-tidy", path, move || {
+            keep_tidy(&desk, &beside, &calls)
+        })?;
+        Ok(worker)
+    }
+
+    fn spawn(
+        &mut self,
+        name: &str,
+        path: &Path,
+        work: impl FnOnce() + Send + 'static,
+    ) -> Result<(), StorageError> {
+        let thread = std::thread::Builder::new().name(name.to_owned());
+        let started = thread.spawn(work);
+        let started = started.map_err(io_error("open", &path.display().to_string()))?;
+        self.threads.push(started);
+        Ok(())
     }
 
     /// Has `work` done: entirely, or not at all where it fails. `None` where it panicked.
@@ -90,7 +121,8 @@ fn job<T: Send + 'static>(
 impl Drop for Worker {
     fn drop(&mut self) {
         drop(self.jobs.take());
-        if let Some(thread) = self.thread.take() {
+        let _ = self.tidier.send(Call::End);
+        for thread in self.threads.drain(..) {
             // Whatever it panicked with was in none of the jobs, which are told.
             let _ = thread.join();
         }
@@ -98,26 +130,33 @@ impl Drop for Worker {
 }
 
 fn serve(desk: &Desk, asked: &Receiver<Job>) {
-    let (mut is_tidy, mut look) = (true, Instant::now());
-    loop {
-        let next = match is_tidy {
-            true => asked.recv().map_err(RecvTimeoutError::from),
-            false => asked.recv_timeout(look.saturating_duration_since(Instant::now())),
-        };
-        is_tidy = match next {
-            Ok(first) => {
-                if is_tidy {
-                    look = Instant::now() + IDLE;
-                }
-                desk.do_together(first, asked.try_iter().take(MOST - 1))
+    while let Ok(first) = asked.recv() {
+        desk.do_together(first, asked.try_iter().take(MOST - 1));
+    }
+}
+
+/// Puts what was written ahead in its place when it is much, or when nothing was asked for a while.
+fn keep_tidy(desk: &Desk, path: &Path, calls: &Receiver<Call>) {
+    let mut beside = None;
+    while let Ok(Call::Look) = calls.recv() {
+        loop {
+            let is_time = match calls.recv_timeout(IDLE) {
+                Ok(Call::Look) => desk.is_far_ahead(),
+                // Reads do not put it off.
+                Err(RecvTimeoutError::Timeout) => desk.is_idle(),
+                Ok(Call::End) | Err(RecvTimeoutError::Disconnected) => return,
+            };
+            if is_time {
+                break;
             }
-            Err(RecvTimeoutError::Timeout) => is_tidy,
-            Err(RecvTimeoutError::Disconnected) => return,
-        };
-        // Whatever is asked meanwhile: reads do not put it off.
-        if !is_tidy && look <= Instant::now() {
-            look = Instant::now() + IDLE;
-            is_tidy = desk.tidy_if_idle();
         }
+        if beside.is_none() {
+            beside = Connection::open(path).ok();
+        }
+        desk.tidy(|| {
+            if let Some(connection) = &beside {
+                put_in_place(connection);
+            }
+        });
     }
 }

@@ -1,5 +1,10 @@
 use std::{
-    sync::{Arc, mpsc::channel},
+    iter,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+        mpsc::{channel, sync_channel},
+    },
     thread,
     time::Duration,
 };
@@ -8,6 +13,7 @@ use futures::FutureExt as _;
 use llmopt_storage::StorageError;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
+use super::{Call, Desk, Done, Job, Kind, put_in_place};
 use crate::database::{Database, RATES, SqlFailure, Synchronous};
 
 const WHAT: (&str, &str) = ("note", "a name");
@@ -169,6 +175,69 @@ async fn what_was_written_here_is_put_in_its_place_when_there_is_nothing_to_do()
     while size() == before {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+}
+
+#[tokio::test]
+async fn what_is_written_without_a_pause_is_put_in_its_place_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = open(&folder);
+    let path = folder.path().join("rates.db");
+    let size = || std::fs::metadata(&path).unwrap().len();
+    // More than is written ahead: each name fills a page.
+    let much = |transaction: &Transaction<'_>| {
+        let insert =
+            "WITH RECURSIVE nth(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM nth WHERE n < 10000)
+                      INSERT INTO rates (id, free_us) SELECT n || hex(zeroblob(2000)), 0 FROM nth";
+        Ok(transaction.execute(insert, []).map(drop)?)
+    };
+    database.write("note", "names", much).await.unwrap();
+    let before = size();
+    let mut nth = 0;
+    while size() == before {
+        thread_of_adding(&database, Synchronous::Normal, &format!("name-{nth}")).await;
+        nth += 1;
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[test]
+fn nobody_waits_while_much_is_put_in_its_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("rates.db");
+    drop(open(&folder));
+    let (tidier, calls) = sync_channel(1);
+    let connection = Connection::open(&path).unwrap();
+    let desk = Desk::new(connection, Duration::from_secs(1), tidier).unwrap();
+    let told = Arc::new(AtomicUsize::new(0));
+    let adding = |name: &'static str| {
+        let told = Arc::clone(&told);
+        Job {
+            kind: Kind::Write(Synchronous::Normal),
+            run: Box::new(move |transaction| {
+                add(transaction.unwrap(), name).unwrap();
+                let tell = move |committed: Result<(), _>| {
+                    committed.unwrap();
+                    told.fetch_add(1, Ordering::Relaxed);
+                };
+                Done {
+                    is_kept: true,
+                    tell: Box::new(tell),
+                }
+            }),
+        }
+    };
+    desk.announce();
+    desk.do_together(adding("first"), iter::empty());
+    assert!(matches!(calls.try_recv(), Ok(Call::Look)));
+    desk.tidy(|| {
+        assert!(desk.do_here(adding("meanwhile")).is_none());
+        put_in_place(&Connection::open(&path).unwrap());
+    });
+    assert_eq!(told.load(Ordering::Relaxed), 2);
+    assert!(
+        desk.do_here(adding("anew")).is_some(),
+        "all is in its place"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
