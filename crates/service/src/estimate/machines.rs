@@ -32,8 +32,9 @@ pub(super) struct Gpu {
 /// What of its peak a GPU does, and what each pass costs beside it: a LoRA of GPT-2 small on an H200, with 4 rows a
 /// pass and with 32 (docs/BENCHMARKS.md). In bf16 all but the products is done in 32 bits.
 const F32_SHARE: f64 = 0.5;
-const BF16_SHARE: f64 = 0.08;
-const PASS_SECONDS: f64 = 0.05;
+const F32_PASS_SECONDS: f64 = 0.027;
+const BF16_SHARE: f64 = 0.12;
+const BF16_PASS_SECONDS: f64 = 0.044;
 
 /// What one thread of an AMD EPYC with AVX-512 does (docs/BENCHMARKS.md).
 const F32_THREAD: f64 = 62e9;
@@ -79,13 +80,13 @@ impl Gpu {
 
     /// Returns how fast it computes in `precision`, if it can.
     pub(super) fn speed(&self, precision: Precision) -> Option<Speed> {
-        let (peak, share) = match precision {
-            Precision::F32 => (self.f32_peak, F32_SHARE),
-            Precision::Bf16 => (self.bf16_peak?, BF16_SHARE),
+        let (peak, share, pass_seconds) = match precision {
+            Precision::F32 => (self.f32_peak, F32_SHARE, F32_PASS_SECONDS),
+            Precision::Bf16 => (self.bf16_peak?, BF16_SHARE, BF16_PASS_SECONDS),
         };
         Some(Speed {
             per_second: peak * 1e12 * share,
-            pass_seconds: PASS_SECONDS,
+            pass_seconds,
         })
     }
 }

@@ -99,16 +99,22 @@ fn what_was_measured_is_what_is_estimated() {
             "{mebibytes} {peak}"
         );
     }
-    for (rows, speed) in [(4, 14_492.0), (32, 51_567.0)] {
+    for (precision, rows, speed) in [
+        (Precision::F32, 4, 18_854.0),
+        (Precision::F32, 32, 56_672.0),
+        (Precision::Bf16, 4, 14_550.0),
+        (Precision::Bf16, 32, 86_983.0),
+    ] {
         let config = TrainingConfig {
             batch_size: rows,
             micro_batch_size: rows,
-            ..config(Precision::F32)
+            ..config(precision)
         };
         let found = estimated(&config, &machine("p5e.48xlarge", None));
         let measured = 40_150.0 / speed;
         let ratio = found.seconds.unwrap() / measured;
-        assert!((0.7..1.4).contains(&ratio), "{rows} rows: {ratio}");
+        // Machines of the kind, and runs, differ by as much.
+        assert!((0.85..1.15).contains(&ratio), "{rows} rows: {ratio}");
     }
 }
 
