@@ -12,7 +12,7 @@ use std::{
 };
 
 use llmopt_storage::StorageError;
-use rusqlite::{Connection, Transaction};
+use rusqlite::{Connection, OpenFlags, Transaction};
 use tokio::sync::oneshot;
 
 use crate::{
@@ -151,7 +151,8 @@ fn keep_tidy(desk: &Desk, path: &Path, calls: &Receiver<Call>) {
             }
         }
         if beside.is_none() {
-            beside = Connection::open(path).ok();
+            // The file is there, or it is not ours any more.
+            beside = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE).ok();
         }
         desk.tidy(|| {
             if let Some(connection) = &beside {
