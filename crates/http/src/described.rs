@@ -82,12 +82,13 @@ impl<S: Clone + Send + Sync + 'static> DescribedRouter<S> {
     }
 }
 
-/// Makes [`DescribedRoutes`] of handlers of one path that have `#[utoipa::path]`.
+/// Makes [`DescribedRoutes`] of handlers of one path that have `#[utoipa::path]`. In tests, it panics where they have several.
 #[macro_export]
 macro_rules! routes {
     ($($($handler:ident)::+),+) => {{
         use $crate::utoipa_axum::PathItemExt as _;
-        let [path, ..] = [$($crate::utoipa_axum::routes!(@path [path()] of $($handler)::+)),+];
+        let [path, others @ ..] = [$($crate::utoipa_axum::routes!(@path [path()] of $($handler)::+)),+];
+        debug_assert!(others.iter().all(|other| *other == path), "{path} and {others:?} are several paths");
         let methods = axum::routing::MethodRouter::new();
         $(
             let types = $crate::utoipa_axum::routes!(@path [methods()] of $($handler)::+);

@@ -121,6 +121,7 @@ fn job<T: Send + 'static>(
 impl Drop for Worker {
     fn drop(&mut self) {
         drop(self.jobs.take());
+        // Who has not begun has nothing to end.
         let _ = self.tidier.send(Call::End);
         for thread in self.threads.drain(..) {
             // Whatever it panicked with was in none of the jobs, which are told.
@@ -151,13 +152,24 @@ fn keep_tidy(desk: &Desk, path: &Path, calls: &Receiver<Call>) {
             }
         }
         if beside.is_none() {
-            // The file is there, or it is not ours any more.
-            beside = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE).ok();
+            beside = open_beside(path);
         }
         desk.tidy(|| {
             if let Some(connection) = &beside {
                 put_in_place(connection);
             }
         });
+    }
+}
+
+/// Opens the database once more; it is not made where it is gone. Without that, all wait for what is put in its place.
+fn open_beside(path: &Path) -> Option<Connection> {
+    match Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE) {
+        Ok(connection) => Some(connection),
+        Err(error) => {
+            let (path, error) = (path.display(), &error as &dyn std::error::Error);
+            tracing::warn!(%path, error, "the database cannot be opened once more: others wait while it is tidied up");
+            None
+        }
     }
 }

@@ -12,11 +12,21 @@ use std::{
 use futures::FutureExt as _;
 use llmopt_storage::StorageError;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
+use tokio::time::timeout;
 
 use super::{Call, Desk, Done, Job, Kind, put_in_place};
 use crate::database::{Database, RATES, SqlFailure, Synchronous};
 
 const WHAT: (&str, &str) = ("note", "a name");
+
+/// What comes later than that does not come.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What the database has in its place, in bytes.
+fn size(folder: &tempfile::TempDir) -> u64 {
+    let path = folder.path().join("rates.db");
+    std::fs::metadata(path).unwrap().len()
+}
 
 fn open(folder: &tempfile::TempDir) -> Database {
     Database::open_as(&folder.path().join("rates.db"), &RATES).unwrap()
@@ -166,23 +176,23 @@ async fn what_is_done_together_is_as_lasting_as_the_most_lasting_of_it_and_what_
 async fn what_was_written_here_is_put_in_its_place_when_there_is_nothing_to_do() {
     let folder = tempfile::tempdir().unwrap();
     let database = open(&folder);
-    let path = folder.path().join("rates.db");
-    let size = || std::fs::metadata(&path).unwrap().len();
+    let before = size(&folder);
     for nth in 0..500 {
         thread_of_adding(&database, Synchronous::Normal, &format!("name-{nth}")).await;
     }
-    let before = size();
-    while size() == before {
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    let grows = async {
+        while size(&folder) == before {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    timeout(PATIENCE, grows).await.unwrap();
 }
 
 #[tokio::test]
 async fn what_is_written_without_a_pause_is_put_in_its_place_too() {
     let folder = tempfile::tempdir().unwrap();
     let database = open(&folder);
-    let path = folder.path().join("rates.db");
-    let size = || std::fs::metadata(&path).unwrap().len();
+    let before = size(&folder);
     // More than is written ahead: each name fills a page.
     let much = |transaction: &Transaction<'_>| {
         let insert =
@@ -191,13 +201,15 @@ async fn what_is_written_without_a_pause_is_put_in_its_place_too() {
         Ok(transaction.execute(insert, []).map(drop)?)
     };
     database.write("note", "names", much).await.unwrap();
-    let before = size();
-    let mut nth = 0;
-    while size() == before {
-        thread_of_adding(&database, Synchronous::Normal, &format!("name-{nth}")).await;
-        nth += 1;
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    let grows = async {
+        let mut nth = 0;
+        while size(&folder) == before {
+            thread_of_adding(&database, Synchronous::Normal, &format!("name-{nth}")).await;
+            nth += 1;
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(PATIENCE, grows).await.unwrap();
 }
 
 #[test]
