@@ -3,10 +3,11 @@ use std::{sync::Arc, time::Duration};
 use futures::StreamExt as _;
 use llmopt_domain::error_chain;
 use llmopt_providers::{
-    Attempt as Failed, Completion, CompletionRequest, Finished, NoRetry, Outcome, Phase,
+    Attempt as Failed, Completion, CompletionRequest, Finished, Go, NoRetry, Outcome, Phase,
     ProviderError, ProviderEvent, Retry, Timeouts,
 };
-use llmopt_storage::spend::Attempt;
+use llmopt_spending::SpendingError;
+use llmopt_storage::{StorageError, spend::Attempt};
 use tokio::{
     sync::{mpsc, oneshot},
     time::{Instant, sleep, timeout_at},
@@ -56,8 +57,10 @@ enum Called {
     Answer(Box<Completion>),
     /// It is not.
     Failed(ProviderError),
-    /// Nobody waited for it any more before it was made.
+    /// Nobody waited for it any more before the provider had all of the question.
     NotMade,
+    /// What is reserved for it may be lost with the next loss of power: the provider had not all of the question.
+    NotKept(StorageError),
     /// Nobody waits for it any more.
     HungUp,
 }
@@ -150,7 +153,7 @@ impl Line {
                 Some(tab) => tab,
                 None => self.open_tab(&candidate, &quote).await?,
             };
-            let error = match self.call(&candidate, &quote).await {
+            let error = match self.call(&candidate, &quote, &mut tab).await {
                 Called::Answer(completion) => {
                     return Ok(Some(Open {
                         first_part: self.began.elapsed(),
@@ -163,6 +166,10 @@ impl Line {
                 Called::NotMade => {
                     self.close(tab, &Used::nothing()).await;
                     return Ok(None);
+                }
+                Called::NotKept(error) => {
+                    self.close(tab, &Used::nothing()).await;
+                    return Err(SpendingError::from(error).into());
                 }
                 Called::HungUp => {
                     let seen = Seen::before(self.question.delivery);
@@ -233,17 +240,40 @@ impl Line {
             .await
     }
 
-    /// Calls the provider once.
-    async fn call(&mut self, candidate: &Candidate, quote: &Quote) -> Called {
+    /// Calls the provider once, for what `tab` has reserved.
+    async fn call(&mut self, candidate: &Candidate, quote: &Quote, tab: &mut Tab) -> Called {
         if self.caller.is_closed() {
             return Called::NotMade;
         }
         self.calls += 1;
         let request = self.request(candidate);
-        let called = tokio::select! {
-            called = candidate.provider.setup.client.complete(&request) => called,
-            () = self.caller.closed() => return Called::HungUp,
+        let (mut go, held) = match tab.lasting.is_over() {
+            true => (None, Go::now()),
+            false => {
+                let (sender, held) = Go::later();
+                (Some(sender), held)
+            }
         };
+        let mut call = candidate
+            .provider
+            .setup
+            .client
+            .complete_after(held, &request);
+        let called = loop {
+            tokio::select! {
+                lasts = &mut tab.lasting, if go.is_some() => match lasts {
+                    // Where nobody is told, the call has ended.
+                    Ok(()) => drop(go.take().map(|go| go.send(()))),
+                    Err(error) => return Called::NotKept(error),
+                },
+                called = &mut call => break called,
+                () = self.caller.closed() => match go {
+                    Some(_) => return Called::NotMade,
+                    None => return Called::HungUp,
+                },
+            }
+        };
+        drop(call);
         let provider = &candidate.provider;
         if let Some(outcome) = outcome(&called, request.timeouts.first_byte) {
             provider.breaker.record(outcome, std::time::Instant::now());

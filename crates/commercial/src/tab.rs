@@ -1,7 +1,9 @@
 use std::{collections::HashMap, time::Duration};
 
 use llmopt_spending::{Ask, Outcome, Refusal, Settlement, Truth};
-use llmopt_storage::spend::{Asked, Attempt, BudgetScope, LedgerEntry, RequestId, Reservation};
+use llmopt_storage::spend::{
+    Asked, Attempt, BudgetScope, Lasting, LedgerEntry, RequestId, Reservation, Sent,
+};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
@@ -21,6 +23,8 @@ const GRACE: Duration = Duration::from_secs(60);
 pub(crate) struct Tab {
     reservation: Reservation,
     asked: Asked,
+    /// Ends when the reservation would survive a loss of power: a provider has no question before.
+    pub(crate) lasting: Lasting,
     /// The calls so far.
     pub(crate) attempts: Vec<Attempt>,
 }
@@ -38,9 +42,13 @@ impl Inner {
         let ask = ask(candidate, quote, question, (nth, time_left))?;
         let asked = ask.asked.clone();
         match self.spending.reserve_sent(&ask).await? {
-            Outcome::Reserved(reservation) => Ok(Tab {
+            Outcome::Reserved(Sent {
+                reservation,
+                lasting,
+            }) => Ok(Tab {
                 reservation,
                 asked,
+                lasting,
                 attempts: Vec::new(),
             }),
             Outcome::Refused(refusal) => {

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use reqwest::header::{HeaderMap, HeaderValue};
 
 use crate::{
-    Completion, CompletionRequest, EndpointSettings, ModelList, Provider, ProviderError,
+    Completion, CompletionRequest, EndpointSettings, Go, ModelList, Provider, ProviderError,
     RateHeaders, SettingsError, Transport,
     answer_parser::Decoder,
     deadlines::Deadlines,
@@ -60,10 +60,14 @@ impl AnthropicProvider {
 
 #[async_trait]
 impl Provider for AnthropicProvider {
-    async fn complete(&self, request: &CompletionRequest) -> Result<Completion, ProviderError> {
+    async fn complete_after(
+        &self,
+        go: Go,
+        request: &CompletionRequest,
+    ) -> Result<Completion, ProviderError> {
         let call = Call {
             path: "/v1/messages",
-            body: Some(body::write(request)?),
+            body: Some((body::write(request)?, go)),
             model: &request.model,
             delivery: request.delivery,
             deadlines: Deadlines::start(request.timeouts),

@@ -8,7 +8,7 @@ use reqwest::{
 use thiserror::Error;
 
 use crate::{
-    Delivery, KeySource, Phase, ProviderError, ProviderKey, ProviderText, RateHeaders, Refusal,
+    Delivery, Go, KeySource, Phase, ProviderError, ProviderKey, ProviderText, RateHeaders, Refusal,
     ShouldRetry, Transport, deadlines::Deadlines, headers, rate_headers::retry_after,
     reader::read_up_to,
 };
@@ -94,8 +94,8 @@ pub(crate) struct Head {
 /// What is sent.
 pub(crate) struct Call<'a> {
     pub(crate) path: &'a str,
-    /// JSON; without one, this is a GET.
-    pub(crate) body: Option<Vec<u8>>,
+    /// JSON, and what its last byte waits for; without one, this is a GET.
+    pub(crate) body: Option<(Vec<u8>, Go)>,
     pub(crate) model: &'a str,
     pub(crate) delivery: Delivery,
     pub(crate) deadlines: Deadlines,
@@ -155,14 +155,14 @@ impl Endpoint {
         Ok(Answer { head, response })
     }
 
-    fn request(&self, path: &str, body: Option<Vec<u8>>) -> RequestBuilder {
+    fn request(&self, path: &str, body: Option<(Vec<u8>, Go)>) -> RequestBuilder {
         let url = address(&self.base, path);
         let client = &self.transport.client;
         match body {
-            Some(body) => client
+            Some((body, go)) => client
                 .post(url)
                 .header(CONTENT_TYPE, "application/json")
-                .body(body),
+                .body(go.hold(body)),
             None => client.get(url),
         }
     }

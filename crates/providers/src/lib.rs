@@ -11,6 +11,7 @@ mod deadlines;
 mod endpoint;
 mod error;
 mod event;
+mod go;
 mod headers;
 mod json;
 mod key;
@@ -35,6 +36,7 @@ pub use breaker::{BreakerSettings, Circuit, CircuitBreaker, NotAdmitted, Outcome
 pub use endpoint::{EndpointSettings, SettingsError};
 pub use error::{ConnectionError, LimitScope, Phase, ProviderError};
 pub use event::{Completion, EventStream, FinishReason, Finished, ProviderEvent, ToolCallPart};
+pub use go::Go;
 pub use key::{FixedKey, KeySource, KeyUnavailable, ProviderKey};
 pub use models::{ListedModel, ModelList};
 pub use openai::{Dialect, MaxTokensField, OpenAiProvider};

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use reqwest::header::HeaderMap;
 
 use crate::{
-    Completion, CompletionRequest, EndpointSettings, ModelList, OpenAiRoute, Provider,
+    Completion, CompletionRequest, EndpointSettings, Go, ModelList, OpenAiRoute, Provider,
     ProviderError, RateHeaders, SettingsError, Transport,
     answer_parser::Decoder,
     deadlines::Deadlines,
@@ -63,7 +63,11 @@ impl OpenAiProvider {
 
 #[async_trait]
 impl Provider for OpenAiProvider {
-    async fn complete(&self, request: &CompletionRequest) -> Result<Completion, ProviderError> {
+    async fn complete_after(
+        &self,
+        go: Go,
+        request: &CompletionRequest,
+    ) -> Result<Completion, ProviderError> {
         let chat = Reading { decoder, read };
         let (path, body, reading) = match request.route {
             OpenAiRoute::Chat => (
@@ -82,7 +86,7 @@ impl Provider for OpenAiProvider {
         };
         let call = Call {
             path,
-            body: Some(body),
+            body: Some((body, go)),
             model: &request.model,
             delivery: request.delivery,
             deadlines: Deadlines::start(request.timeouts),

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::{Completion, CompletionRequest, ModelList, ProviderError};
+use crate::{Completion, CompletionRequest, Go, ModelList, ProviderError};
 
 /// Answers conversations with models of someone else's, for money.
 ///
@@ -17,7 +17,20 @@ pub trait Provider: Send + Sync {
     ///
     /// # Errors
     /// If the request cannot be sent, or is refused, or no answer begins in time.
-    async fn complete(&self, request: &CompletionRequest) -> Result<Completion, ProviderError>;
+    async fn complete(&self, request: &CompletionRequest) -> Result<Completion, ProviderError> {
+        self.complete_after(Go::now(), request).await
+    }
+
+    /// As [`complete`](Self::complete). The last byte of the request is sent when `go` says so: before, the provider
+    /// has nothing that it could answer, and most of the way is made.
+    ///
+    /// # Errors
+    /// As for [`complete`](Self::complete).
+    async fn complete_after(
+        &self,
+        go: Go,
+        request: &CompletionRequest,
+    ) -> Result<Completion, ProviderError>;
 
     /// Lists the models that the key may use, which costs nothing: the test of a connection.
     ///

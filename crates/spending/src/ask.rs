@@ -25,9 +25,9 @@ pub struct Ask {
 
 /// What came of asking.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum Outcome<R = Reservation> {
     /// The bound is reserved, and the request is the caller's to send.
-    Reserved(Reservation),
+    Reserved(R),
     /// A budget has less than the bound. Nothing is reserved, and under this id nothing will be.
     Refused(Refusal),
     /// The request has this reservation already: another has it, or had.

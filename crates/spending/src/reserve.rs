@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 
 use llmopt_storage::spend::{
-    Hold, Limit, Reservation, ReservationState, RowKey, Step, Taken, Wanted, signed,
+    Hold, Lasting, Limit, Reservation, ReservationState, RowKey, Sent, Step, Taken, Wanted, signed,
 };
 
 use crate::{
@@ -23,26 +23,32 @@ impl Spending {
     }
 
     /// As [`Spending::reserve`] and [`Spending::mark_sent`], for who is about to call the provider: at once, where
-    /// the store does that.
+    /// the store does that. The provider may not have the whole request before the reservation lasts
+    /// ([`Sent::lasting`]); where it does not, it is to be settled at nothing.
     ///
     /// # Errors
     /// After any error nothing may be sent. What was reserved is given back here or, where it is not known what the
     /// store did, when it is swept: then it may cost its bound.
-    pub async fn reserve_sent(&self, ask: &Ask) -> Result<Outcome, SpendingError> {
+    pub async fn reserve_sent(&self, ask: &Ask) -> Result<Outcome<Sent>, SpendingError> {
         let (reservation, rows) = self.planned(ask).await?;
         // As with `begin`, whose reservation it is after an error is not known: another's is not to be given up.
         if let Some(sent) = self.store.begin_sent(&reservation, &rows).await? {
             return Ok(Outcome::Reserved(sent));
         }
-        match self.reserve_by_steps(&reservation, &rows).await? {
-            Outcome::Reserved(open) => match self.mark_sent(&open).await {
-                Ok(sent) => Ok(Outcome::Reserved(sent)),
-                Err(error) => {
-                    self.take_back(&open, ask.now_ms).await;
-                    Err(error)
-                }
-            },
-            other => Ok(other),
+        let open = match self.reserve_by_steps(&reservation, &rows).await? {
+            Outcome::Reserved(open) => open,
+            Outcome::Refused(refusal) => return Ok(Outcome::Refused(refusal)),
+            Outcome::Replay(there) => return Ok(Outcome::Replay(there)),
+        };
+        match self.mark_sent(&open).await {
+            Ok(reservation) => Ok(Outcome::Reserved(Sent {
+                reservation,
+                lasting: Lasting::already(),
+            })),
+            Err(error) => {
+                self.take_back(&open, ask.now_ms).await;
+                Err(error)
+            }
         }
     }
 

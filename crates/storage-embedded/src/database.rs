@@ -148,14 +148,26 @@ impl Database {
             form.synchronous.set(&connection)?;
             connection.pragma_update(None, "foreign_keys", true)?;
             migrate(&mut connection, form.migrations, &subject)?;
-            Worker::start(connection, form.patience, path)
+            // As SQLite has it, which puts its other files beside what a link leads to.
+            let path = connection
+                .path()
+                .map_or_else(|| path.to_owned(), PathBuf::from);
+            Ok((Worker::start(connection, form.patience, &path)?, path))
         };
-        let worker = open().map_err(|failure: SqlFailure| failure.at("open", &subject))?;
+        let opened = open().map_err(|failure: SqlFailure| failure.at("open", &subject));
+        let (worker, path) = opened?;
         Ok(Self {
             worker: Arc::new(worker),
-            path: Arc::new(path.to_owned()),
+            path: Arc::new(path),
             synchronous: form.synchronous,
         })
+    }
+
+    /// Returns the file that is written ahead, which is there as long as this is.
+    pub(crate) fn written_ahead(&self) -> PathBuf {
+        let mut path = self.path.as_os_str().to_owned();
+        path.push("-wal");
+        path.into()
     }
 
     /// Runs `work` in a transaction that no other writer comes between, where it does not hold up other tasks:

@@ -13,6 +13,7 @@ mod database;
 mod desk;
 mod disk;
 mod error;
+mod flush;
 mod log;
 mod parts;
 mod queue;

@@ -5,13 +5,16 @@ use llmopt_domain::Picodollars;
 use llmopt_storage::{
     SpendStore, StorageError,
     spend::{
-        Budget, BudgetRow, BudgetScope, Closed, Hold, LedgerEntry, Limit, Place, RequestId,
-        Reservation, RowKey, Step, Taken, Wanted,
+        Budget, BudgetRow, BudgetScope, Closed, Hold, Lasting, LedgerEntry, Limit, Place,
+        RequestId, Reservation, RowKey, Sent, Step, Taken, Wanted,
     },
 };
 use rusqlite::Transaction;
 
-use crate::database::{Database, SPENDING, Synchronous};
+use crate::{
+    database::{Database, SPENDING, Synchronous},
+    flush::Flusher,
+};
 
 mod books;
 mod rows;
@@ -21,6 +24,8 @@ mod together;
 pub struct SqliteSpendStore {
     database: Database,
     lasting: Synchronous,
+    /// Waits for the disk beside the database; there where anything is to last.
+    flusher: Option<Flusher>,
 }
 
 impl SqliteSpendStore {
@@ -44,7 +49,15 @@ impl SqliteSpendStore {
     /// As [`Database::open`].
     pub fn open_as(path: &Path, lasting: Synchronous) -> Result<Self, StorageError> {
         let database = Database::open_as(path, &SPENDING)?;
-        Ok(Self { database, lasting })
+        let flusher = match lasting {
+            Synchronous::Normal => None,
+            Synchronous::Full => Some(Flusher::start(&database.written_ahead())?),
+        };
+        Ok(Self {
+            database,
+            lasting,
+            flusher,
+        })
     }
 }
 
@@ -193,12 +206,19 @@ impl SpendStore for SqliteSpendStore {
         &self,
         reservation: &Reservation,
         rows: &[(RowKey, Limit)],
-    ) -> Result<Option<Reservation>, StorageError> {
+    ) -> Result<Option<Sent>, StorageError> {
         let (owned, rows) = (reservation.clone(), rows.to_vec());
         let work =
             move |transaction: &Transaction<'_>| together::begin_sent(transaction, &owned, &rows);
         let what = ("reserve for", reservation.request.as_str());
-        self.database.write_or_undo(self.lasting, what, work).await
+        // Whoever has to wait for the disk anyway shares a transaction with others who do.
+        let beside = self.flusher.as_ref().filter(|it| it.is_idle());
+        let synchronous = beside.map_or(self.lasting, |_| Synchronous::Normal);
+        let sent = self.database.write_or_undo(synchronous, what, work).await?;
+        Ok(sent.map(|reservation| Sent {
+            reservation,
+            lasting: beside.map_or_else(Lasting::already, |it| Lasting::after(it.flush())),
+        }))
     }
 
     async fn settle_closed(
@@ -275,6 +295,8 @@ mod tests {
         let store = open(folder.path());
         let reservation = reservation("r1");
         let sent = store.begin_sent(&reservation, &[]).await.unwrap().unwrap();
+        sent.lasting.await.unwrap();
+        let sent = sent.reservation;
         let entry = entry("r1");
         let closed = store.settle_closed(&sent, &entry, 99).await.unwrap();
         assert_eq!(closed.unwrap().reservation.forget_ms, Some(99));
@@ -303,9 +325,12 @@ mod tests {
         let path = folder.path().join(SqliteSpendStore::FILE_NAME);
         let store = SqliteSpendStore::open_as(&path, lasting).unwrap();
         let mut modes = Vec::new();
-        let sent = store.begin_sent(&reservation("r1"), &[]).await.unwrap();
+        let sent = store.begin_sent(&reservation("r1"), &[]).await;
+        let sent = sent.unwrap().unwrap();
         modes.push(("reserve at once", mode(&store).await));
-        let closed = store.settle_closed(&sent.unwrap(), &entry("r1"), 99).await;
+        let closed = store
+            .settle_closed(&sent.reservation, &entry("r1"), 99)
+            .await;
         assert!(closed.unwrap().is_some());
         modes.push(("settle at once", mode(&store).await));
         let pending = reservation("r2");
@@ -327,7 +352,8 @@ mod tests {
     #[tokio::test]
     async fn what_is_about_to_be_sent_is_on_the_disk_and_its_settlement_follows() {
         let expected = [
-            ("reserve at once", 2),
+            // It is waited for beside this.
+            ("reserve at once", 1),
             ("settle at once", 1),
             ("begin", 1),
             ("open", 1),
@@ -342,5 +368,48 @@ mod tests {
             all_normal.iter().all(|(_, mode)| *mode == 1),
             "{all_normal:?}"
         );
+    }
+
+    #[tokio::test]
+    async fn what_the_disk_is_waited_for_is_beside_what_a_link_leads_to() {
+        let (folder, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let path = folder.path().join(SqliteSpendStore::FILE_NAME);
+        let real = elsewhere.path().join("real.db");
+        std::os::unix::fs::symlink(&real, &path).unwrap();
+        let store = SqliteSpendStore::open(&path).unwrap();
+        let expected = elsewhere.path().canonicalize().unwrap().join("real.db-wal");
+        assert_eq!(store.database.written_ahead(), expected);
+        let sent = store.begin_sent(&reservation("r1"), &[]).await;
+        sent.unwrap().unwrap().lasting.await.unwrap();
+    }
+
+    /// The file would be another if it were removed and made anew, and the disk would be waited for in vain.
+    #[tokio::test]
+    async fn what_the_disk_is_waited_for_is_what_is_written_whoever_else_has_the_database() {
+        use std::os::unix::fs::MetadataExt as _;
+
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(SqliteSpendStore::FILE_NAME);
+        let store = SqliteSpendStore::open(&path).unwrap();
+        let file = || std::fs::metadata(store.database.written_ahead()).unwrap();
+        let (before, mut most) = (file().ino(), 0);
+        for number in 0..3 {
+            let another = SqliteSpendStore::open(&path).unwrap();
+            let wanted = reservation(&format!("r{number}"));
+            let sent = another.begin_sent(&wanted, &[]).await;
+            sent.unwrap().unwrap().lasting.await.unwrap();
+            most = most.max(file().len());
+            let truncate = |transaction: &Transaction<'_>| {
+                let path = transaction.path().unwrap_or_default();
+                let connection = rusqlite::Connection::open(path)?;
+                let checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)";
+                Ok(connection.query_row(checkpoint, [], |row| row.get::<_, i64>(0))?)
+            };
+            drop(another);
+            let read = store.database.read("read", "the file", truncate);
+            read.await.unwrap();
+            assert_eq!(file().ino(), before);
+        }
+        assert!(most > 0);
     }
 }

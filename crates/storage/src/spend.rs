@@ -28,6 +28,7 @@
 //! it is another, and nothing of it was spent.
 
 mod budget;
+mod lasting;
 mod ledger;
 mod name;
 mod reservation;
@@ -36,6 +37,7 @@ use async_trait::async_trait;
 use llmopt_domain::Picodollars;
 
 pub use budget::{Budget, BudgetRow, Hold, Limit, MOST_HOLDS, RowKey, TOLD, Taken, Wanted, signed};
+pub use lasting::{Lasting, Sent};
 pub use ledger::{Asked, Attempt, Basis, LedgerEntry, Place};
 pub use name::{BudgetScope, NameError, RequestId};
 pub use reservation::{After, Closed, Reservation, ReservationState, Step};
@@ -44,7 +46,8 @@ use crate::StorageError;
 
 /// Keeps budgets, reservations and what was spent.
 ///
-/// **Exactness.** Each call is one step that happens at once and entirely, or not at all, and lasts. After
+/// **Exactness.** Each call is one step that happens at once and entirely, or not at all, and lasts (but see
+/// [`begin_sent`](Self::begin_sent)). After
 /// [`StorageError::Unavailable`] it may have happened, or may yet; each may be repeated, and then
 /// changes nothing that it has changed before. What a call returned, every later one of every process sees,
 /// lists excepted, which may lag by moments.
@@ -168,8 +171,8 @@ pub trait SpendStore: Send + Sync {
 
     /// Does [`begin`](Self::begin), a [`take`](Self::take) from each of `rows`, [`Step::Open`] and [`Step::Send`] as one
     /// step, if each would be done; rows that are absent are opened for it, and limits that are outdated set. Returns the
-    /// reservation as it is then. `None` says that nothing happened: one of them would be refused, or this store does
-    /// them one by one only.
+    /// reservation as it is then; everybody sees it, and it lasts when [`Sent::lasting`] says so. `None` says that nothing
+    /// happened: one of them would be refused, or this store does them one by one only.
     ///
     /// # Errors
     /// As for those.
@@ -177,7 +180,7 @@ pub trait SpendStore: Send + Sync {
         &self,
         _reservation: &Reservation,
         _rows: &[(RowKey, Limit)],
-    ) -> Result<Option<Reservation>, StorageError> {
+    ) -> Result<Option<Sent>, StorageError> {
         Ok(None)
     }
 

@@ -1,14 +1,14 @@
 //! A store whose calls are watched, and may be lost, unanswered or late.
 
-use std::{sync::Arc, time::Duration};
+use std::{future::pending, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use llmopt_domain::Picodollars;
 use llmopt_storage::{
     SpendStore, StorageError,
     spend::{
-        Budget, BudgetRow, BudgetScope, Closed, Hold, LedgerEntry, Limit, Place, RequestId,
-        Reservation, RowKey, Step, Taken, Wanted,
+        Budget, BudgetRow, BudgetScope, Closed, Hold, Lasting, LedgerEntry, Limit, Place,
+        RequestId, Reservation, RowKey, Sent, Step, Taken, Wanted,
     },
 };
 use tokio::time::sleep;
@@ -24,6 +24,8 @@ pub(crate) enum Fate {
     Unanswered,
     /// It arrives when its caller has given up.
     Late,
+    /// It never ends.
+    Never,
 }
 
 /// Decides what happens to a call of this name.
@@ -85,6 +87,7 @@ impl Between {
                 });
                 Err(lost())
             }
+            Fate::Never => pending().await,
         }
     }
 }
@@ -208,15 +211,23 @@ impl SpendStore for Between {
         &self,
         reservation: &Reservation,
         rows: &[(RowKey, Limit)],
-    ) -> Result<Option<Reservation>, StorageError> {
+    ) -> Result<Option<Sent>, StorageError> {
         if self.steps == Steps::OneByOne {
             return Ok(None);
         }
         let (reservation, rows) = (reservation.clone(), rows.to_vec());
-        self.call("begin_sent", |it| async move {
+        let sent = self.call("begin_sent", |it| async move {
             it.begin_sent(&reservation, &rows).await
-        })
-        .await
+        });
+        let Some(sent) = sent.await? else {
+            return Ok(None);
+        };
+        let lasting = match (self.fates)("lasts") {
+            Fate::Answered => sent.lasting,
+            Fate::Lost | Fate::Unanswered | Fate::Late => Lasting::after(async { Err(lost()) }),
+            Fate::Never => Lasting::after(pending()),
+        };
+        Ok(Some(Sent { lasting, ..sent }))
     }
 
     async fn settle_closed(

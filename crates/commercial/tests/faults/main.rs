@@ -11,6 +11,7 @@ mod bench;
 mod between;
 mod case;
 mod hang_ups;
+mod lasting;
 mod random;
 mod seen;
 mod table;

@@ -239,8 +239,8 @@ pub const SPENDING_SYNC: Variable = Variable {
     kind: "`full` or `normal`",
     default: Default::Everywhere("full"),
     read_by: "`llmopt serve`",
-    description: "SQLite's `synchronous` for budgets and costs. With `full`, a provider is called when the disk has \
-                  what the call may cost: a loss of power may take back what calls of the last moments did cost, which then \
+    description: "SQLite's `synchronous` for budgets and costs. With `full`, a provider has the whole of a \
+                  question when the disk has what it may cost: a loss of power may take back what calls of the last moments did cost, which then \
                   count at the most that was reserved for them. With `normal` nothing waits for the disk, and a loss of power may \
                   take back all that was spent in the moments before. The death of the process takes back nothing either way.",
     example: "",

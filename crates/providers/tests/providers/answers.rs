@@ -1,10 +1,13 @@
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use futures::StreamExt as _;
 use llmopt_domain::TokenUsage;
 use llmopt_provider_mock::{Behaviour, Ended, Fault, Tokens};
-use llmopt_providers::{CompletionRequest, Delivery, FinishReason, ProviderEvent};
+use llmopt_providers::{
+    CompletionRequest, Delivery, FinishReason, Go, ProviderError, ProviderEvent,
+};
 use serde_json::json;
+use tokio::time::timeout;
 
 use crate::setup::{ALL, Kind, Place, question, said, whole_question};
 
@@ -204,6 +207,46 @@ async fn a_call_that_is_dropped_ends_the_connection() {
             tokio::task::yield_now().await;
         }
         assert_eq!(place.last().ended, Ended::Abandoned, "{kind:?}");
+    }
+}
+
+/// Time for what is not to happen.
+const WHILE: Duration = Duration::from_millis(50);
+
+#[tokio::test]
+async fn a_question_that_waits_for_its_last_byte_is_none_before() {
+    for kind in ALL {
+        let place = Place::new(kind).await;
+        let request = question();
+        let (go, held) = Go::later();
+        let mut asked = place.provider.complete_after(held, &request);
+        assert!(timeout(WHILE, &mut asked).await.is_err(), "{kind:?}");
+        assert!(place.mock.exchanges().is_empty(), "{kind:?}");
+        go.send(()).unwrap();
+        let said = said(asked.await.unwrap()).await;
+        assert_eq!(said.text, "You said: Grüße an die 🦀 bitte", "{kind:?}");
+
+        let (go, held) = Go::later();
+        go.send(()).unwrap();
+        let asked = place.provider.complete_after(held, &request).await;
+        assert!(asked.is_ok(), "{kind:?}: {asked:?}");
+        assert_eq!(place.mock.exchanges().len(), 2, "{kind:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_question_whose_last_byte_is_withheld_is_never_one() {
+    for kind in ALL {
+        let place = Place::new(kind).await;
+        let request = question();
+        let (go, held) = Go::later();
+        let mut asked = place.provider.complete_after(held, &request);
+        assert!(timeout(WHILE, &mut asked).await.is_err(), "{kind:?}");
+        drop(go);
+        let error = asked.await.unwrap_err();
+        assert!(matches!(error, ProviderError::Connection(_)), "{error:?}");
+        tokio::time::sleep(WHILE).await;
+        assert!(place.mock.exchanges().is_empty(), "{kind:?}");
     }
 }
 

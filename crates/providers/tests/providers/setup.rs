@@ -6,8 +6,8 @@ use llmopt_domain::{Message, Role};
 use llmopt_provider_mock::{Behaviour, Exchange, Fault, Mock};
 use llmopt_providers::{
     AnthropicProvider, Completion, CompletionRequest, Delivery, Dialect, EndpointSettings,
-    Finished, FixedKey, KeySource, ModelList, OpenAiProvider, OpenAiRoute, Provider, ProviderError,
-    ProviderEvent, ProviderKey, Timeouts, Transport,
+    Finished, FixedKey, Go, KeySource, ModelList, OpenAiProvider, OpenAiRoute, Provider,
+    ProviderError, ProviderEvent, ProviderKey, Timeouts, Transport,
 };
 
 /// Which API.
@@ -85,12 +85,16 @@ struct AtResponses(OpenAiProvider);
 
 #[async_trait]
 impl Provider for AtResponses {
-    async fn complete(&self, request: &CompletionRequest) -> Result<Completion, ProviderError> {
+    async fn complete_after(
+        &self,
+        go: Go,
+        request: &CompletionRequest,
+    ) -> Result<Completion, ProviderError> {
         let request = CompletionRequest {
             route: OpenAiRoute::Responses,
             ..request.clone()
         };
-        self.0.complete(&request).await
+        self.0.complete_after(go, &request).await
     }
 
     async fn list_models(&self, timeout: Duration) -> Result<ModelList, ProviderError> {

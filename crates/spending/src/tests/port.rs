@@ -7,12 +7,12 @@ use llmopt_domain::Picodollars;
 use llmopt_storage::{
     SpendStore, StorageError,
     spend::{
-        Budget, BudgetRow, BudgetScope, Closed, Hold, LedgerEntry, Limit, Place, RequestId,
-        Reservation, RowKey, Step, TOLD, Taken, Wanted,
+        Budget, BudgetRow, BudgetScope, Closed, Hold, Lasting, LedgerEntry, Limit, Place,
+        RequestId, Reservation, RowKey, Sent, Step, TOLD, Taken, Wanted,
     },
 };
 
-use super::memory::{Memory, MemoryStore};
+use super::memory::{Memory, MemoryStore, Turn};
 
 pub(super) fn unavailable() -> StorageError {
     StorageError::Unavailable {
@@ -177,10 +177,18 @@ impl SpendStore for MemoryStore {
         &self,
         reservation: &Reservation,
         rows: &[(RowKey, Limit)],
-    ) -> Result<Option<Reservation>, StorageError> {
+    ) -> Result<Option<Sent>, StorageError> {
         let (reservation, rows) = (reservation.clone(), rows.to_vec());
-        self.step(move |memory| Ok(memory.begin_sent(&reservation, &rows)))
-            .await
+        let sent = self.step(move |memory| Ok(memory.begin_sent(&reservation, &rows)));
+        let sent = sent.await?;
+        let lasts = self.step(|_| Ok(())).await;
+        Ok(sent.map(|reservation| Sent {
+            reservation,
+            lasting: Lasting::after(async {
+                Turn::default().await;
+                lasts
+            }),
+        }))
     }
 
     async fn settle_closed(

@@ -139,7 +139,10 @@ impl Process {
     async fn reserve_sent(&self, ask: &Ask) {
         self.note(|world, request| world.marking.extend([request]));
         match self.spending.reserve_sent(ask).await {
-            Ok(Outcome::Reserved(sent)) => self.send(&sent).await,
+            Ok(Outcome::Reserved(sent)) => match sent.lasting.await {
+                Ok(()) => self.send(&sent.reservation).await,
+                Err(_) => self.settle(&sent.reservation, 0).await,
+            },
             Ok(Outcome::Refused(_)) => self.note(|world, request| world.refused.extend([request])),
             Ok(Outcome::Replay(_)) | Err(_) => {}
         }

@@ -12,7 +12,14 @@ fn another() -> RowKey {
 async fn begin_sent(store: &Store, request: &str, rows: &[(RowKey, Limit)]) -> Option<Reservation> {
     let mut wanted = reservation(request, 1, 100);
     wanted.rows = rows.iter().map(|(key, _)| key.clone()).collect();
-    let opened = store.begin_sent(&wanted, rows).await.expect("there");
+    let sent = store.begin_sent(&wanted, rows).await.expect("there");
+    let opened = match sent {
+        Some(sent) => {
+            sent.lasting.await.expect("it lasts");
+            Some(sent.reservation)
+        }
+        None => None,
+    };
     let kept = store.reservation(&id(request)).await.expect("there");
     if let Some(opened) = &opened {
         assert_eq!(kept.as_ref(), Some(opened));
