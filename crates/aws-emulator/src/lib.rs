@@ -26,6 +26,16 @@ use std::{
 const MINISTACK: &str = "LLMOPT_TEST_MINISTACK";
 /// Where the program of the second opinion on DynamoDB is.
 const DYNALITE: &str = "LLMOPT_TEST_DYNALITE";
+/// Runs what it is given, and when it is told to end, ends that and removes what it left in `TMPDIR`: MiniStack leaves the
+/// code of every function there.
+const KEEPER: &str = r#"
+TMPDIR=$(mktemp -d)
+export TMPDIR
+"$@" &
+trap 'kill $!; wait; rm -rf "$TMPDIR"; exit' TERM
+wait
+rm -rf "$TMPDIR"
+"#;
 /// How long they may take to start on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(90);
 
@@ -123,7 +133,8 @@ fn start(variable: &'static str, tell: fn(&mut Command, u16)) -> Option<String> 
     // goes with the program, however that ends.
     thread::spawn(move || {
         let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "TERM"]).arg(program);
+        command.args(["--pdeathsig", "TERM", "sh", "-c", KEEPER, "emulator"]);
+        command.arg(program);
         tell(&mut command, port);
         let child = command
             .current_dir(env::temp_dir())

@@ -7,6 +7,7 @@
 mod answer;
 mod ask;
 mod bound;
+mod call;
 mod catalog;
 mod error;
 mod fit;

@@ -3,11 +3,11 @@ use std::{sync::Arc, time::Duration};
 use futures::StreamExt as _;
 use llmopt_domain::error_chain;
 use llmopt_providers::{
-    Attempt as Failed, Completion, CompletionRequest, Finished, Go, NoRetry, Outcome, Phase,
-    ProviderError, ProviderEvent, Retry, Timeouts,
+    Attempt as Failed, Completion, CompletionRequest, Finished, NoRetry, Outcome, ProviderError,
+    ProviderEvent, Retry, Timeouts,
 };
 use llmopt_spending::SpendingError;
-use llmopt_storage::{StorageError, spend::Attempt};
+use llmopt_storage::spend::Attempt;
 use tokio::{
     sync::{mpsc, oneshot},
     time::{Instant, sleep, timeout_at},
@@ -16,6 +16,7 @@ use tokio::{
 use crate::{
     AnswerEvent, CommercialError, Inner, Question, Quote, Receipt, Target,
     ask::today,
+    call::Called,
     catalog::Candidate,
     tab::Tab,
     used::{Seen, Used},
@@ -25,14 +26,14 @@ type Part = Result<AnswerEvent, CommercialError>;
 
 /// A question on its way, from before anybody is asked to after its cost is settled.
 pub(crate) struct Line {
-    inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
     question: Question,
     /// The other end of it is with whoever waits for the answer.
-    caller: mpsc::Sender<Part>,
+    pub(crate) caller: mpsc::Sender<Part>,
     began: Instant,
     deadline: Instant,
     /// How often a provider was called.
-    calls: u32,
+    pub(crate) calls: u32,
     /// How often something was reserved.
     tabs: u32,
     /// Models that are left after the present one, and can be asked.
@@ -49,20 +50,6 @@ struct Open {
     tab: Tab,
     completion: Box<Completion>,
     first_part: Duration,
-}
-
-/// What becomes of a call.
-enum Called {
-    /// It is answered.
-    Answer(Box<Completion>),
-    /// It is not.
-    Failed(ProviderError),
-    /// Nobody waited for it any more before the provider had all of the question.
-    NotMade,
-    /// What is reserved for it may be lost with the next loss of power: the provider had not all of the question.
-    NotKept(StorageError),
-    /// Nobody waits for it any more.
-    HungUp,
 }
 
 /// Whether a call that failed is made again.
@@ -180,7 +167,10 @@ impl Line {
                 }
                 Called::Failed(error) => error,
             };
-            let used = candidate.used_by_failure(&quote, &error);
+            let used = match tab.lasting.is_over() {
+                true => candidate.used_by_failure(&quote, &error),
+                false => Used::nothing(),
+            };
             tab.note(&candidate, &used, Some(error_chain(&error)));
             let retry = self.decide(&candidate, (number, &error)).await;
             match retry {
@@ -240,69 +230,7 @@ impl Line {
             .await
     }
 
-    /// Calls the provider once, for what `tab` has reserved.
-    async fn call(&mut self, candidate: &Candidate, quote: &Quote, tab: &mut Tab) -> Called {
-        if self.caller.is_closed() {
-            return Called::NotMade;
-        }
-        self.calls += 1;
-        let request = self.request(candidate);
-        let (mut go, held) = match tab.lasting.is_over() {
-            true => (None, Go::now()),
-            false => {
-                let (sender, held) = Go::later();
-                (Some(sender), held)
-            }
-        };
-        let mut call = candidate
-            .provider
-            .setup
-            .client
-            .complete_after(held, &request);
-        let called = loop {
-            tokio::select! {
-                lasts = &mut tab.lasting, if go.is_some() => match lasts {
-                    // Where nobody is told, the call has ended.
-                    Ok(()) => drop(go.take().map(|go| go.send(()))),
-                    Err(error) => return Called::NotKept(error),
-                },
-                called = &mut call => break called,
-                () = self.caller.closed() => match go {
-                    Some(_) => return Called::NotMade,
-                    None => return Called::HungUp,
-                },
-            }
-        };
-        drop(call);
-        let provider = &candidate.provider;
-        if let Some(outcome) = outcome(&called, request.timeouts.first_byte) {
-            provider.breaker.record(outcome, std::time::Instant::now());
-        }
-        match called {
-            Ok(completion) => {
-                let told = (&completion.rate, None);
-                self.inner.learn(candidate, quote, told).await;
-                Called::Answer(Box::new(completion))
-            }
-            Err(error) => {
-                let (provider, call) = (&provider.setup.name, self.calls);
-                let reason = error_chain(&error);
-                tracing::warn!(
-                    provider,
-                    call,
-                    error = reason,
-                    "a call to a provider failed"
-                );
-                if let Some(refusal) = error.refusal() {
-                    let told = (&refusal.rate, refusal.retry_after);
-                    self.inner.learn(candidate, quote, told).await;
-                }
-                Called::Failed(error)
-            }
-        }
-    }
-
-    fn request(&self, candidate: &Candidate) -> CompletionRequest {
+    pub(crate) fn request(&self, candidate: &Candidate) -> CompletionRequest {
         let question = &self.question;
         let default_max_tokens = self.inner.policy.default_max_tokens;
         let tools = question.conversation.tools.iter();
@@ -497,19 +425,6 @@ fn part(event: ProviderEvent) -> Result<AnswerEvent, Box<Finished>> {
         ProviderEvent::Text(text) => Ok(AnswerEvent::Text(text)),
         ProviderEvent::ToolCall(part) => Ok(AnswerEvent::ToolCall(part)),
         ProviderEvent::Finished(end) => Err(Box::new(end)),
-    }
-}
-
-/// Says how a provider did, if that can be told: one that has no answer when the time is over is well where that was
-/// short, and hangs where it was no shorter than it has for its first byte.
-fn outcome(called: &Result<Completion, ProviderError>, first_byte: Duration) -> Option<Outcome> {
-    match called {
-        Ok(_) => Some(Outcome::Works),
-        Err(ProviderError::Timeout {
-            phase: Phase::Total,
-            limit,
-        }) => (*limit >= first_byte).then_some(Outcome::Fault),
-        Err(error) => Some(Outcome::from(error)),
     }
 }
 

@@ -23,7 +23,7 @@ const GRACE: Duration = Duration::from_secs(60);
 pub(crate) struct Tab {
     reservation: Reservation,
     asked: Asked,
-    /// Ends when the reservation would survive a loss of power: a provider has no question before.
+    /// Ends when the reservation would survive a loss of power: until then no provider has had all of a question.
     pub(crate) lasting: Lasting,
     /// The calls so far.
     pub(crate) attempts: Vec<Attempt>,

@@ -43,6 +43,19 @@ pub(crate) enum Trouble {
 }
 
 impl Trouble {
+    /// Returns what an I/O error of this kind means.
+    pub(crate) fn of(kind: ErrorKind) -> Self {
+        match kind {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Self::NoSpace,
+            ErrorKind::Interrupted
+            | ErrorKind::WouldBlock
+            | ErrorKind::TimedOut
+            | ErrorKind::ResourceBusy
+            | ErrorKind::StaleNetworkFileHandle => Self::Unavailable,
+            _ => Self::Internal,
+        }
+    }
+
     /// Says what failed, on what, and why.
     pub(crate) fn during(
         self,
@@ -77,18 +90,7 @@ pub(crate) fn io_error(
     subject: &str,
 ) -> impl FnOnce(io::Error) -> StorageError + use<> {
     let subject = subject.to_owned();
-    move |error| {
-        let trouble = match error.kind() {
-            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Trouble::NoSpace,
-            ErrorKind::Interrupted
-            | ErrorKind::WouldBlock
-            | ErrorKind::TimedOut
-            | ErrorKind::ResourceBusy
-            | ErrorKind::StaleNetworkFileHandle => Trouble::Unavailable,
-            _ => Trouble::Internal,
-        };
-        trouble.during(operation, &subject, error)
-    }
+    move |error| Trouble::of(error.kind()).during(operation, &subject, error)
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::{
     io, iter,
     path::Path,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicUsize, Ordering},
         mpsc::{Receiver, Sender, channel},
     },
@@ -20,11 +20,19 @@ use crate::error::{Trouble, io_error};
 
 type Told = oneshot::Sender<Result<(), Arc<io::Error>>>;
 
+/// What the thread and those who ask it know of each other.
+#[derive(Default)]
+struct State {
+    /// Those who are not told yet.
+    waiting: AtomicUsize,
+    /// How the disk failed, if it did.
+    failed: OnceLock<Arc<io::Error>>,
+}
+
 /// Has a file's content reach the disk. The thread ends with this, when it has done what was asked.
 pub(crate) struct Flusher {
     asked: Option<Sender<Told>>,
-    /// Those who are not told yet.
-    waiting: Arc<AtomicUsize>,
+    state: Arc<State>,
     thread: Option<JoinHandle<()>>,
     subject: String,
 }
@@ -47,19 +55,19 @@ impl Flusher {
         Self::start_with(subject, move || file.sync_data())
     }
 
-    fn start_with(
+    pub(crate) fn start_with(
         subject: String,
         sync: impl FnMut() -> io::Result<()> + Send + 'static,
     ) -> Result<Self, StorageError> {
         let (sender, asked) = channel();
-        let waiting = Arc::new(AtomicUsize::new(0));
-        let left = Arc::clone(&waiting);
+        let state = Arc::new(State::default());
+        let shared = Arc::clone(&state);
         let thread = thread::Builder::new().name("flush".to_owned());
-        let thread = thread.spawn(move || serve(sync, &asked, &left));
+        let thread = thread.spawn(move || serve(sync, &asked, &shared));
         let thread = thread.map_err(io_error("open", &subject))?;
         Ok(Self {
             asked: Some(sender),
-            waiting,
+            state,
             thread: Some(thread),
             subject,
         })
@@ -67,7 +75,16 @@ impl Flusher {
 
     /// Whether the disk is waited for by nobody: who asks is the first.
     pub(crate) fn is_idle(&self) -> bool {
-        self.waiting.load(Ordering::Relaxed) == 0
+        self.state.waiting.load(Ordering::Relaxed) == 0
+    }
+
+    /// Whether what is written can be taken to be kept.
+    ///
+    /// # Errors
+    /// If the disk has ever failed to.
+    pub(crate) fn trust(&self) -> Result<(), StorageError> {
+        let failed = self.state.failed.get();
+        failed.map_or(Ok(()), |error| Err(not_kept(&self.subject, error.clone())))
     }
 
     /// Has what was written until now reach the disk, and returns what ends when it is there. It is done whether anybody
@@ -77,7 +94,7 @@ impl Flusher {
     ) -> impl Future<Output = Result<(), StorageError>> + Send + Sync + use<> + 'static {
         let (told, kept) = oneshot::channel();
         if let Some(asked) = &self.asked {
-            self.waiting.fetch_add(1, Ordering::Relaxed);
+            self.state.waiting.fetch_add(1, Ordering::Relaxed);
             // Where the thread is gone, nobody is told.
             let _ = asked.send(told);
             // Where it is to run on this processor, the disk begins now, and not after all that is done here meanwhile.
@@ -87,9 +104,13 @@ impl Flusher {
         async move {
             let gone = || Err(Arc::new(io::Error::other("its thread is gone")));
             let kept = kept.await.unwrap_or_else(|_| gone());
-            kept.map_err(|error| Trouble::Internal.during("keep", &subject, NotKept(error)))
+            kept.map_err(|error| not_kept(&subject, error))
         }
     }
+}
+
+fn not_kept(subject: &str, error: Arc<io::Error>) -> StorageError {
+    Trouble::of(error.kind()).during("keep", subject, NotKept(error))
 }
 
 impl Drop for Flusher {
@@ -102,18 +123,20 @@ impl Drop for Flusher {
     }
 }
 
-fn serve(mut sync: impl FnMut() -> io::Result<()>, asked: &Receiver<Told>, waiting: &AtomicUsize) {
-    let mut failed = None;
+fn serve(mut sync: impl FnMut() -> io::Result<()>, asked: &Receiver<Told>, state: &State) {
     while let Ok(first) = asked.recv() {
         // Whoever comes later may have written later.
         let all: Vec<Told> = iter::once(first).chain(asked.try_iter()).collect();
-        if failed.is_none() {
-            failed = sync().err().map(Arc::new);
+        if state.failed.get().is_none()
+            && let Err(error) = sync()
+        {
+            // Nobody else sets it.
+            let _ = state.failed.set(Arc::new(error));
         }
-        waiting.fetch_sub(all.len(), Ordering::Relaxed);
+        state.waiting.fetch_sub(all.len(), Ordering::Relaxed);
         for told in all {
             // Nobody may wait for it any more.
-            let _ = told.send(failed.clone().map_or(Ok(()), Err));
+            let _ = told.send(state.failed.get().cloned().map_or(Ok(()), Err));
         }
     }
 }
@@ -162,6 +185,7 @@ mod tests {
         let sync = move || results.next().unwrap_or(Ok(()));
         let flusher = Flusher::start_with("spending.db-wal".to_owned(), sync).unwrap();
         flusher.flush().await.unwrap();
+        flusher.trust().unwrap();
         for _ in 0..2 {
             let error = flusher.flush().await.unwrap_err();
             assert!(matches!(error, StorageError::Internal { .. }), "{error:?}");
@@ -170,6 +194,7 @@ mod tests {
                 assert!(said.contains(part), "{said}");
             }
         }
+        assert!(flusher.trust().is_err());
     }
 
     #[tokio::test]

@@ -33,7 +33,7 @@ impl SqliteSpendStore {
     pub const FILE_NAME: &str = "spending.db";
 
     /// Keeps budgets in the file `path`, which is made if it is not there. A loss of power takes back no reservation that
-    /// was marked as sent; it may take back how the last of them were settled at once, which is as if that had not been
+    /// was marked as sent and lasts ([`Sent::lasting`]); it may take back how the last of them were settled at once, which is as if that had not been
     /// tried.
     ///
     /// # Errors
@@ -58,6 +58,11 @@ impl SqliteSpendStore {
             lasting,
             flusher,
         })
+    }
+
+    /// Whether what is about to be sent can be kept, as far as that is known.
+    fn trust_disk(&self) -> Result<(), StorageError> {
+        self.flusher.as_ref().map_or(Ok(()), Flusher::trust)
     }
 }
 
@@ -192,6 +197,9 @@ impl SpendStore for SqliteSpendStore {
         known: &Reservation,
         step: &Step,
     ) -> Result<Result<Reservation, Reservation>, StorageError> {
+        if matches!(step, Step::Send) {
+            self.trust_disk()?;
+        }
         let synchronous = match step {
             Step::Send | Step::Settle { .. } => self.lasting,
             Step::Open { .. } | Step::Release | Step::Close { .. } => Synchronous::Normal,
@@ -207,6 +215,7 @@ impl SpendStore for SqliteSpendStore {
         reservation: &Reservation,
         rows: &[(RowKey, Limit)],
     ) -> Result<Option<Sent>, StorageError> {
+        self.trust_disk()?;
         let (owned, rows) = (reservation.clone(), rows.to_vec());
         let work =
             move |transaction: &Transaction<'_>| together::begin_sent(transaction, &owned, &rows);
@@ -272,144 +281,4 @@ impl SpendStore for SqliteSpendStore {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use super::*;
-
-    const RESERVATION: &str = r#"{"format":1,"request":"r1","version":1,"created_ms":1,"expires_ms":9,"day":"1970-01-01",
-        "bound":10,"rows":[],"asked":{"key":"k","model":"gpt","provider":"openai","price_version":"7"},"state":"pending","forget_ms":null}"#;
-    const ENTRY: &str = r#"{"format":1,"request":"r1","day":"1970-01-01","reserved_ms":1,"settled_ms":2,"asked":{"key":"k",
-        "model":"gpt","provider":"openai","price_version":"7"},"bound":10,"cost":3,"usage":{},"basis":"measured","attempts":[],"rows":[]}"#;
-
-    fn open(root: &Path) -> Arc<dyn SpendStore> {
-        let path = root.join(SqliteSpendStore::FILE_NAME);
-        Arc::new(SqliteSpendStore::open(&path).unwrap())
-    }
-
-    llmopt_storage::spend_store_conformance!(open);
-
-    #[tokio::test]
-    async fn several_steps_are_done_at_once() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = open(folder.path());
-        let reservation = reservation("r1");
-        let sent = store.begin_sent(&reservation, &[]).await.unwrap().unwrap();
-        sent.lasting.await.unwrap();
-        let sent = sent.reservation;
-        let entry = entry("r1");
-        let closed = store.settle_closed(&sent, &entry, 99).await.unwrap();
-        assert_eq!(closed.unwrap().reservation.forget_ms, Some(99));
-    }
-
-    /// What SQLite has `synchronous` at since the last write: 1 is `NORMAL`, 2 is `FULL`.
-    async fn mode(store: &SqliteSpendStore) -> u8 {
-        let work = |transaction: &Transaction<'_>| {
-            Ok(transaction.pragma_query_value(None, "synchronous", |row| row.get(0))?)
-        };
-        store.database.read("read", "the mode", work).await.unwrap()
-    }
-
-    fn reservation(request: &str) -> Reservation {
-        let json = RESERVATION.replace("r1", request);
-        serde_json::from_str(&json).unwrap()
-    }
-
-    fn entry(request: &str) -> LedgerEntry {
-        serde_json::from_str(&ENTRY.replace("r1", request)).unwrap()
-    }
-
-    /// Writes in each way; returns how each reached the disk.
-    async fn modes(lasting: Synchronous) -> Vec<(&'static str, u8)> {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join(SqliteSpendStore::FILE_NAME);
-        let store = SqliteSpendStore::open_as(&path, lasting).unwrap();
-        let mut modes = Vec::new();
-        let sent = store.begin_sent(&reservation("r1"), &[]).await;
-        let sent = sent.unwrap().unwrap();
-        modes.push(("reserve at once", mode(&store).await));
-        let closed = store
-            .settle_closed(&sent.reservation, &entry("r1"), 99)
-            .await;
-        assert!(closed.unwrap().is_some());
-        modes.push(("settle at once", mode(&store).await));
-        let pending = reservation("r2");
-        assert_eq!(store.begin(&pending).await.unwrap(), None);
-        modes.push(("begin", mode(&store).await));
-        let entry = Box::new(entry("r2"));
-        for (name, step) in [
-            ("open", Step::Open { holds: Vec::new() }),
-            ("send", Step::Send),
-            ("settle", Step::Settle { entry }),
-            ("close", Step::Close { forget_ms: 99 }),
-        ] {
-            store.change(&pending, &step).await.unwrap().unwrap();
-            modes.push((name, mode(&store).await));
-        }
-        modes
-    }
-
-    #[tokio::test]
-    async fn what_is_about_to_be_sent_is_on_the_disk_and_its_settlement_follows() {
-        let expected = [
-            // It is waited for beside this.
-            ("reserve at once", 1),
-            ("settle at once", 1),
-            ("begin", 1),
-            ("open", 1),
-            ("send", 2),
-            // What is above its bound is settled so, which no sweep would find again.
-            ("settle", 2),
-            ("close", 1),
-        ];
-        assert_eq!(modes(Synchronous::Full).await, expected);
-        let all_normal = modes(Synchronous::Normal).await;
-        assert!(
-            all_normal.iter().all(|(_, mode)| *mode == 1),
-            "{all_normal:?}"
-        );
-    }
-
-    #[tokio::test]
-    async fn what_the_disk_is_waited_for_is_beside_what_a_link_leads_to() {
-        let (folder, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let path = folder.path().join(SqliteSpendStore::FILE_NAME);
-        let real = elsewhere.path().join("real.db");
-        std::os::unix::fs::symlink(&real, &path).unwrap();
-        let store = SqliteSpendStore::open(&path).unwrap();
-        let expected = elsewhere.path().canonicalize().unwrap().join("real.db-wal");
-        assert_eq!(store.database.written_ahead(), expected);
-        let sent = store.begin_sent(&reservation("r1"), &[]).await;
-        sent.unwrap().unwrap().lasting.await.unwrap();
-    }
-
-    /// The file would be another if it were removed and made anew, and the disk would be waited for in vain.
-    #[tokio::test]
-    async fn what_the_disk_is_waited_for_is_what_is_written_whoever_else_has_the_database() {
-        use std::os::unix::fs::MetadataExt as _;
-
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join(SqliteSpendStore::FILE_NAME);
-        let store = SqliteSpendStore::open(&path).unwrap();
-        let file = || std::fs::metadata(store.database.written_ahead()).unwrap();
-        let (before, mut most) = (file().ino(), 0);
-        for number in 0..3 {
-            let another = SqliteSpendStore::open(&path).unwrap();
-            let wanted = reservation(&format!("r{number}"));
-            let sent = another.begin_sent(&wanted, &[]).await;
-            sent.unwrap().unwrap().lasting.await.unwrap();
-            most = most.max(file().len());
-            let truncate = |transaction: &Transaction<'_>| {
-                let path = transaction.path().unwrap_or_default();
-                let connection = rusqlite::Connection::open(path)?;
-                let checkpoint = "PRAGMA wal_checkpoint(TRUNCATE)";
-                Ok(connection.query_row(checkpoint, [], |row| row.get::<_, i64>(0))?)
-            };
-            drop(another);
-            let read = store.database.read("read", "the file", truncate);
-            read.await.unwrap();
-            assert_eq!(file().ino(), before);
-        }
-        assert!(most > 0);
-    }
-}
+mod tests;

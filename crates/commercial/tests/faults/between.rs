@@ -224,7 +224,11 @@ impl SpendStore for Between {
         };
         let lasting = match (self.fates)("lasts") {
             Fate::Answered => sent.lasting,
-            Fate::Lost | Fate::Unanswered | Fate::Late => Lasting::after(async { Err(lost()) }),
+            // When the question is on its way.
+            Fate::Lost | Fate::Unanswered | Fate::Late => Lasting::after(async {
+                sleep(LATE).await;
+                Err(lost())
+            }),
             Fate::Never => Lasting::after(pending()),
         };
         Ok(Some(Sent { lasting, ..sent }))

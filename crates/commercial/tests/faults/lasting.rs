@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use llmopt_commercial::CommercialError;
-use llmopt_providers::Delivery;
+use llmopt_providers::{BreakerSettings, Delivery};
 use llmopt_storage_embedded::SqliteSpendStore;
 use tokio::time::timeout;
 
@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// A bench whose reservations last, or not.
-async fn bench(lasts: Fate) -> Bench {
+async fn bench(lasts: Fate, setup: &Setup) -> Bench {
     let folder = tempfile::tempdir().unwrap();
     let store = SqliteSpendStore::open(&folder.path().join("spending.db")).unwrap();
     let fates = Arc::new(move |name| match name {
@@ -21,7 +21,7 @@ async fn bench(lasts: Fate) -> Bench {
         _ => Fate::Answered,
     });
     let store = Between::new(Arc::new(store), Steps::Together, fates);
-    Bench::over(&Setup::default(), folder, Arc::new(store)).await
+    Bench::over(setup, folder, Arc::new(store)).await
 }
 
 /// Checks that no provider has the question, and that it costs nothing.
@@ -40,7 +40,7 @@ async fn was_not_asked(bench: &Bench) {
 #[tokio::test(flavor = "multi_thread")]
 async fn no_provider_has_a_question_before_its_reservation_lasts() {
     for model in ["gpt-test", "claude-test"] {
-        let bench = bench(Fate::Never).await;
+        let bench = bench(Fate::Never, &Setup::default()).await;
         let asked = bench.commercial.ask(question(model, Delivery::Stream));
         // Whoever goes away meanwhile owes nothing.
         assert!(timeout(Duration::from_millis(100), asked).await.is_err());
@@ -51,11 +51,30 @@ async fn no_provider_has_a_question_before_its_reservation_lasts() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_question_whose_reservation_does_not_last_is_not_asked() {
     for delivery in [Delivery::Stream, Delivery::Whole] {
-        let bench = bench(Fate::Lost).await;
+        let bench = bench(Fate::Lost, &Setup::default()).await;
         // Nor is another model, which would be paid from the same budgets.
         let asked = bench.commercial.ask(question("openai-first", delivery));
         let error = asked.await.unwrap_err();
         assert!(matches!(error, CommercialError::Spending(_)), "{error:?}");
         was_not_asked(&bench).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_takes_longer_than_an_answer_may_is_not_the_providers_fault() {
+    for delivery in [Delivery::Stream, Delivery::Whole] {
+        let mut setup = Setup::default();
+        setup.policy.timeouts.first_byte = Duration::from_millis(50);
+        setup.policy.timeouts.total = Duration::from_millis(100);
+        let bench = bench(Fate::Never, &setup).await;
+        for _ in 0..2 * BreakerSettings::default().faults {
+            let asked = bench.commercial.ask(question("openai-first", delivery));
+            let error = asked.await.unwrap_err();
+            assert!(matches!(error, CommercialError::Spending(_)), "{error:?}");
+        }
+        bench.settled().await;
+        assert!(bench.mock.exchanges().is_empty());
+        let costs = bench.ledger().await.into_iter().map(|it| it.cost.get());
+        assert_eq!(costs.sum::<u64>(), 0);
     }
 }

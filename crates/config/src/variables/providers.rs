@@ -233,7 +233,7 @@ pub const TURN_WAIT_SECONDS: Variable = Variable {
     secret: false,
 };
 
-/// Says whether what a question may cost is on the disk before a provider is asked.
+/// Says whether what a question may cost is on the disk before a provider has all of it.
 pub const SPENDING_SYNC: Variable = Variable {
     name: "LLMOPT_SPENDING_SYNC",
     kind: "`full` or `normal`",

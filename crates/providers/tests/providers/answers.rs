@@ -1,15 +1,15 @@
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use futures::StreamExt as _;
 use llmopt_domain::TokenUsage;
 use llmopt_provider_mock::{Behaviour, Ended, Fault, Tokens};
 use llmopt_providers::{
-    CompletionRequest, Delivery, FinishReason, Go, ProviderError, ProviderEvent,
+    CompletionRequest, Delivery, FinishReason, FixedKey, Go, ProviderError, ProviderEvent,
 };
 use serde_json::json;
-use tokio::time::timeout;
+use tokio::{io::AsyncReadExt as _, net::TcpListener, time::timeout};
 
-use crate::setup::{ALL, Kind, Place, question, said, whole_question};
+use crate::setup::{ALL, Kind, Place, provider, question, said, settings, whole_question};
 
 const TOKENS: Tokens = Tokens {
     input: 100,
@@ -232,6 +232,42 @@ async fn a_question_that_waits_for_its_last_byte_is_none_before() {
         assert!(asked.is_ok(), "{kind:?}: {asked:?}");
         assert_eq!(place.mock.exchanges().len(), 2, "{kind:?}");
     }
+}
+
+#[tokio::test]
+async fn all_but_the_last_byte_of_a_question_goes_ahead() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base_url = format!("http://{}", listener.local_addr().unwrap());
+    let provider = provider(Kind::OpenAi, settings(base_url, Arc::new(FixedKey(None))));
+    let request = question();
+    let (go, held) = Go::later();
+    let mut asked = provider.complete_after(held, &request);
+    let mut seen = String::new();
+    let arrives = async {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut piece = [0; 4096];
+        loop {
+            let read = stream.read(&mut piece).await.unwrap();
+            seen.push_str(std::str::from_utf8(&piece[..read]).unwrap());
+            let (head, body) = seen.split_once("\r\n\r\n").unwrap_or_default();
+            let length = head.split_once("content-length: ").map_or("", |it| it.1);
+            let length = length.split("\r\n").next().unwrap_or_default();
+            if length.parse() == Ok(body.len() + 1) {
+                return stream;
+            }
+        }
+    };
+    let mut stream = tokio::select! {
+        answer = &mut asked => panic!("{answer:?}"),
+        stream = arrives => stream,
+    };
+    go.send(()).unwrap();
+    let mut last = [0; 9];
+    let read = tokio::select! {
+        answer = &mut asked => panic!("{answer:?}"),
+        read = stream.read(&mut last) => read.unwrap(),
+    };
+    assert_eq!(&last[..read], b"}");
 }
 
 #[tokio::test]

@@ -20,7 +20,7 @@ pub struct Sent {
 }
 
 /// Ends when a step lasts, with an error where it does not: then it may be lost with the next loss of power, and until
-/// then everybody sees it.
+/// then everybody sees it. After an error it must not be polled again.
 pub struct Lasting(Option<Waits>);
 
 impl Lasting {
