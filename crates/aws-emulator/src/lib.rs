@@ -29,10 +29,10 @@ const DYNALITE: &str = "LLMOPT_TEST_DYNALITE";
 /// Runs what it is given, and when it is told to end, ends that and removes what it left in `TMPDIR`: MiniStack leaves the
 /// code of every function there.
 const KEEPER: &str = r#"
+trap 'kill "$!"; wait; rm -rf "$TMPDIR"; exit' TERM
 TMPDIR=$(mktemp -d)
 export TMPDIR
 "$@" &
-trap 'kill $!; wait; rm -rf "$TMPDIR"; exit' TERM
 wait
 rm -rf "$TMPDIR"
 "#;

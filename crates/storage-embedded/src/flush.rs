@@ -21,8 +21,9 @@ use crate::error::{Trouble, io_error};
 type Told = oneshot::Sender<Result<(), Arc<io::Error>>>;
 
 /// What the thread and those who ask it know of each other.
-#[derive(Default)]
 struct State {
+    /// What is to be kept, for errors.
+    subject: String,
     /// Those who are not told yet.
     waiting: AtomicUsize,
     /// How the disk failed, if it did.
@@ -34,7 +35,6 @@ pub(crate) struct Flusher {
     asked: Option<Sender<Told>>,
     state: Arc<State>,
     thread: Option<JoinHandle<()>>,
-    subject: String,
 }
 
 /// The disk did not keep what it was given. What it lost of that nobody knows, and it may well say next time that all is
@@ -60,16 +60,19 @@ impl Flusher {
         sync: impl FnMut() -> io::Result<()> + Send + 'static,
     ) -> Result<Self, StorageError> {
         let (sender, asked) = channel();
-        let state = Arc::new(State::default());
+        let state = Arc::new(State {
+            subject,
+            waiting: AtomicUsize::new(0),
+            failed: OnceLock::new(),
+        });
         let shared = Arc::clone(&state);
         let thread = thread::Builder::new().name("flush".to_owned());
         let thread = thread.spawn(move || serve(sync, &asked, &shared));
-        let thread = thread.map_err(io_error("open", &subject))?;
+        let thread = thread.map_err(io_error("open", &state.subject))?;
         Ok(Self {
             asked: Some(sender),
             state,
             thread: Some(thread),
-            subject,
         })
     }
 
@@ -84,7 +87,7 @@ impl Flusher {
     /// If the disk has ever failed to.
     pub(crate) fn trust(&self) -> Result<(), StorageError> {
         let failed = self.state.failed.get();
-        failed.map_or(Ok(()), |error| Err(not_kept(&self.subject, error.clone())))
+        failed.map_or(Ok(()), |error| Err(self.state.not_kept(error.clone())))
     }
 
     /// Has what was written until now reach the disk, and returns what ends when it is there. It is done whether anybody
@@ -100,17 +103,19 @@ impl Flusher {
             // Where it is to run on this processor, the disk begins now, and not after all that is done here meanwhile.
             thread::yield_now();
         }
-        let subject = self.subject.clone();
+        let state = Arc::clone(&self.state);
         async move {
             let gone = || Err(Arc::new(io::Error::other("its thread is gone")));
             let kept = kept.await.unwrap_or_else(|_| gone());
-            kept.map_err(|error| not_kept(&subject, error))
+            kept.map_err(|error| state.not_kept(error))
         }
     }
 }
 
-fn not_kept(subject: &str, error: Arc<io::Error>) -> StorageError {
-    Trouble::of(error.kind()).during("keep", subject, NotKept(error))
+impl State {
+    fn not_kept(&self, error: Arc<io::Error>) -> StorageError {
+        Trouble::of(error.kind()).during("keep", &self.subject, NotKept(error))
+    }
 }
 
 impl Drop for Flusher {
@@ -143,10 +148,7 @@ fn serve(mut sync: impl FnMut() -> io::Result<()>, asked: &Receiver<Told>, state
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        sync::mpsc::sync_channel,
-        time::{Duration, Instant},
-    };
+    use std::{sync::mpsc::sync_channel, time::Duration};
 
     use futures::future::join_all;
 
@@ -202,7 +204,7 @@ mod tests {
         let (done, count) = sync_channel(9);
         let sync = move || {
             std::thread::sleep(Duration::from_millis(5));
-            done.send(Instant::now()).unwrap();
+            done.send(()).unwrap();
             Ok(())
         };
         let flusher = Flusher::start_with("a".to_owned(), sync).unwrap();

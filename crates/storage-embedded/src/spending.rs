@@ -33,8 +33,8 @@ impl SqliteSpendStore {
     pub const FILE_NAME: &str = "spending.db";
 
     /// Keeps budgets in the file `path`, which is made if it is not there. A loss of power takes back no reservation that
-    /// was marked as sent and lasts ([`Sent::lasting`]); it may take back how the last of them were settled at once, which is as if that had not been
-    /// tried.
+    /// was marked as sent and lasts ([`Sent::lasting`]); it may take back how the last of them were settled at once, which
+    /// is as if that had not been tried.
     ///
     /// # Errors
     /// As [`Database::open`].
