@@ -55,14 +55,14 @@ stop_started() {
   started=()
 }
 
-# Sets MOCK, what stands in for OpenAI.
+# Sets MOCK and MOCK_PID, what stands in for OpenAI.
 start_mock() {
   local port
   port=$(free_port)
   "$LLMOPT_TARGET/release/llmopt-provider-mock" --port "$port" >"$work/mock.log" 2>&1 &
-  started+=($!)
-  MOCK=127.0.0.1:$port
-  await_url "http://$MOCK/v1/models" $! "$work/mock.log"
+  MOCK_PID=$! MOCK=127.0.0.1:$port
+  started+=("$MOCK_PID")
+  await_url "http://$MOCK/v1/models" "$MOCK_PID" "$work/mock.log"
 }
 
 # Says how a model answers from now on: mock_answers MODEL BEHAVIOUR.

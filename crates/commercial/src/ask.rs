@@ -55,9 +55,10 @@ impl Commercial {
     pub async fn ask(&self, question: Question) -> Result<Answer, CommercialError> {
         let (line, events) = mpsc::channel(WAITING_PARTS);
         let (begun, begins) = oneshot::channel();
-        // In a task of its own, which ends by settling whatever becomes of the caller.
+        // In a task of its own, which ends by settling whatever becomes of the caller. It is large, and beginning and
+        // ending a task moves it about: that is a pointer.
         let work = Line::new(Arc::clone(&self.inner), question, line).run(begun);
-        tokio::spawn(work.in_current_span());
+        tokio::spawn(Box::pin(work).in_current_span());
         let target = begins.await.unwrap_or(Err(CommercialError::Lost))?;
         Ok(Answer { target, events })
     }

@@ -138,7 +138,7 @@ async fn answer_apart(lease: AnswerLease, asked: Asked, request: Request, next: 
         };
         lease.hold(work).await;
     };
-    tokio::spawn(work.in_current_span());
+    tokio::spawn(Box::pin(work).in_current_span());
     replied.await.unwrap_or_else(|_| {
         Problem::new(Code::Internal, "the request was given up: the log says why").into_response()
     })

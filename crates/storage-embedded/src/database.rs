@@ -35,7 +35,10 @@ const RECORDS: Form = Form {
     patience: Duration::from_secs(10),
 };
 pub(crate) const RATES: Form = Form {
-    migrations: &[include_str!("migrations/rates/1.sql")],
+    migrations: &[
+        include_str!("migrations/rates/1.sql"),
+        include_str!("migrations/rates/2.sql"),
+    ],
     synchronous: Synchronous::Normal,
     // Every request waits for it.
     patience: Duration::from_millis(500),
@@ -50,6 +53,7 @@ pub(crate) const SPENDING: Form = Form {
     migrations: &[
         include_str!("migrations/spending/1.sql"),
         include_str!("migrations/spending/2.sql"),
+        include_str!("migrations/spending/3.sql"),
     ],
     // Each step that must not be lost says so.
     synchronous: Synchronous::Normal,

@@ -1,19 +1,27 @@
-use std::{num::NonZeroU32, path::Path};
+use std::{num::NonZeroU32, path::Path, sync::Arc};
 
 use async_trait::async_trait;
 use llmopt_domain::{NoSlot, Rate, Slots};
 use llmopt_storage::{RateStore, StorageError};
-use rusqlite::{OptionalExtension, Transaction, params};
+use parking_lot::Mutex;
+use rusqlite::{OptionalExtension, Row, Transaction, params};
 
 use crate::database::{Database, RATES, Synchronous};
 
 /// What has been free for so long may be forgotten, in microseconds.
 const FORGOTTEN_US: u64 = 3_600_000_000;
 
+/// With each rate that comes so many others are looked at, and those of them forgotten that may be: where more than one
+/// in so many may, more go than come.
+const LOOKED_AT: usize = 8;
+
 /// A [`RateStore`] in an SQLite database of its own, which a loss of power may take back by some moments:
 /// nobody waits for the disk to be asked for a slot.
 pub struct SqliteRateStore {
     database: Database,
+    /// The last rate that was looked at, by name, whether it may be forgotten. It is not looked for by time: with an index
+    /// for that, each slot that is taken would change two pages and not one.
+    looked_at: Arc<Mutex<String>>,
 }
 
 impl SqliteRateStore {
@@ -25,8 +33,10 @@ impl SqliteRateStore {
     /// # Errors
     /// As [`Database::open`].
     pub fn open(path: &Path) -> Result<Self, StorageError> {
-        let database = Database::open_as(path, &RATES)?;
-        Ok(Self { database })
+        Ok(Self {
+            database: Database::open_as(path, &RATES)?,
+            looked_at: Arc::default(),
+        })
     }
 }
 
@@ -39,7 +49,7 @@ impl RateStore for SqliteRateStore {
         now_us: u64,
         count: NonZeroU32,
     ) -> Result<Result<Slots, NoSlot>, StorageError> {
-        let owned = id.to_owned();
+        let (owned, looked_at) = (id.to_owned(), Arc::clone(&self.looked_at));
         let work = move |transaction: &Transaction<'_>| {
             let known = free(transaction, &owned)?;
             let taken = rate.take(known.unwrap_or_default(), now_us, count);
@@ -47,12 +57,10 @@ impl RateStore for SqliteRateStore {
                 put(transaction, &owned, slots.end_us)?;
             }
             if known.is_none() {
-                // With each that comes two may go: there are never more than are in use, and some.
-                let long_free = now_us.saturating_sub(FORGOTTEN_US);
-                transaction.execute(
-                    "DELETE FROM rates WHERE id IN
-                     (SELECT id FROM rates WHERE free_us < ?1 ORDER BY free_us LIMIT 2)",
-                    params![long_free],
+                forget(
+                    transaction,
+                    &mut looked_at.lock(),
+                    now_us.saturating_sub(FORGOTTEN_US),
                 )?;
             }
             Ok(taken)
@@ -87,6 +95,31 @@ fn put(transaction: &Transaction<'_>, id: &str, free_us: u64) -> rusqlite::Resul
          ON CONFLICT (id) DO UPDATE SET free_us = excluded.free_us",
     )?;
     upsert.execute(params![id, free_us]).map(drop)
+}
+
+/// Looks at the rates that come after `last` by name, and forgets those that have been free since before `long_free`.
+fn forget(
+    transaction: &Transaction<'_>,
+    last: &mut String,
+    long_free: u64,
+) -> rusqlite::Result<()> {
+    let mut select = transaction
+        .prepare_cached("SELECT id, free_us FROM rates WHERE id > ?1 ORDER BY id LIMIT ?2")?;
+    let mut delete = transaction.prepare_cached("DELETE FROM rates WHERE id = ?1")?;
+    let read = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
+    let found = select.query_map(params![&*last, LOOKED_AT], read)?;
+    let found: Vec<(String, u64)> = found.collect::<Result<_, _>>()?;
+    let is_end = found.len() < LOOKED_AT;
+    for (id, free_us) in found {
+        if free_us < long_free {
+            delete.execute(params![id])?;
+        }
+        *last = id;
+    }
+    if is_end {
+        last.clear();
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -48,15 +48,15 @@ pub(super) fn begin(
     Ok(there)
 }
 
-/// Returns the reservation that the request of a new one has. With each that comes two may go: there are never more
-/// than are in use, and some.
+/// Returns the reservation that the request of a new one has. With each that comes those of the first few may go that
+/// may be forgotten: what came before the others is closed before most of them, and stays as long after that.
 pub(super) fn forget_and_find(
     transaction: &Transaction<'_>,
     reservation: &Reservation,
 ) -> Result<Option<Reservation>> {
     let mut delete = transaction.prepare_cached(
-        "DELETE FROM reservations WHERE request IN (SELECT request FROM reservations
-         WHERE forget_ms IS NOT NULL AND forget_ms <= ?1 ORDER BY forget_ms LIMIT 2)",
+        "DELETE FROM reservations WHERE forget_ms <= ?1
+         AND rowid IN (SELECT rowid FROM reservations ORDER BY rowid LIMIT 4)",
     )?;
     delete.execute(params![reservation.created_ms])?;
     self::reservation(transaction, &reservation.request)

@@ -33,6 +33,44 @@ async fn several_steps_are_done_at_once() {
     assert_eq!(closed.unwrap().reservation.forget_ms, Some(99));
 }
 
+#[tokio::test]
+async fn what_is_closed_is_forgotten_in_time_beside_what_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(SqliteSpendStore::FILE_NAME);
+    let store = SqliteSpendStore::open_as(&path, Synchronous::Normal).unwrap();
+    store.begin(&reservation("open")).await.unwrap();
+    for number in 0..20 {
+        let name = format!("closed{number}");
+        let sent = store.begin_sent(&reservation(&name), &[]).await;
+        let sent = sent.unwrap().unwrap().reservation;
+        let closed = store.settle_closed(&sent, &entry(&name), 99).await;
+        closed.unwrap().unwrap();
+    }
+    let names = || {
+        let select =
+            "SELECT group_concat(request) FROM (SELECT request FROM reservations ORDER BY rowid)";
+        let work = move |transaction: &Transaction<'_>| {
+            Ok(transaction.query_row(select, [], |row| row.get::<_, String>(0))?)
+        };
+        store.database.read("list", "reservations", work)
+    };
+    let begun = |number: u32, created_ms| {
+        let mut new = reservation(&format!("new{number}"));
+        new.created_ms = created_ms;
+        let store = &store;
+        async move { store.begin(&new).await.unwrap() }
+    };
+    begun(0, 98).await;
+    assert_eq!(names().await.unwrap().split(',').count(), 22);
+    for number in 1..=7 {
+        begun(number, 99).await;
+    }
+    assert_eq!(
+        names().await.unwrap(),
+        "open,new0,new1,new2,new3,new4,new5,new6,new7"
+    );
+}
+
 /// What SQLite has `synchronous` at since the last write: 1 is `NORMAL`, 2 is `FULL`.
 async fn mode(store: &SqliteSpendStore) -> u8 {
     let work = |transaction: &Transaction<'_>| {
