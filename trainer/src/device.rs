@@ -22,7 +22,8 @@ pub fn open_device(wanted: Wanted) -> Result<(), TrainerError> {
     };
     match (wanted, cuda) {
         (Wanted::Cuda, _) => return Err(TrainerError::NoGpu { reason }),
-        (_, Cuda::NotInstalled) => tracing::debug!("{reason}: training on the processor"),
+        // As chosen with that libtorch, and the record of the training says what it ran on.
+        (_, Cuda::NotInstalled) => tracing::trace!("{reason}: training on the processor"),
         _ => tracing::warn!("{reason}: training on the processor"),
     }
     Ok(())

@@ -158,19 +158,27 @@ async fn holder() {
 struct Process {
     child: Child,
     lines: Lines<BufReader<ChildStdout>>,
+    /// Where its temporary folders are: one that is killed leaves them.
+    _temporary: tempfile::TempDir,
 }
 
 impl Process {
     fn start(what: &str, name: &str, environment: &[(&str, &str)]) -> Self {
+        let temporary = tempfile::tempdir().unwrap();
         let mut child = Command::new(env::current_exe().unwrap())
             .args(["--exact", what, "--ignored", "--nocapture"])
             .envs(environment.iter().copied())
             .env(NAME, name)
+            .env("TMPDIR", temporary.path())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        Self { child, lines }
+        Self {
+            child,
+            lines,
+            _temporary: temporary,
+        }
     }
 
     /// Waits for the line that begins with `word` and returns its numbers.
