@@ -26,15 +26,16 @@ use std::{
 const MINISTACK: &str = "LLMOPT_TEST_MINISTACK";
 /// Where the program of the second opinion on DynamoDB is.
 const DYNALITE: &str = "LLMOPT_TEST_DYNALITE";
-/// Runs what it is given, and when it is told to end, ends that and removes what it left in `TMPDIR`: MiniStack leaves the
-/// code of every function there.
+/// Runs what it is given with a temporary folder of its own, and when it is told to end, ends that and removes the folder:
+/// MiniStack leaves the code of every function there. The folder has a name of its own here, so that whoever is told to
+/// end before it is made removes nothing: `TMPDIR` may be everybody's until then.
 const KEEPER: &str = r#"
-trap 'kill "$!"; wait; rm -rf "$TMPDIR"; exit' TERM
-TMPDIR=$(mktemp -d)
-export TMPDIR
-"$@" &
+folder=
+trap '[ -z "$!" ] || kill "$!"; wait; [ -z "$folder" ] || rm -rf "$folder"; exit' TERM
+folder=$(mktemp -d) || exit
+TMPDIR=$folder "$@" &
 wait
-rm -rf "$TMPDIR"
+rm -rf "$folder"
 "#;
 /// How long they may take to start on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(90);
